@@ -1,0 +1,135 @@
+"""Tokens and their ids.
+
+A vocabulary of ``V`` tokens numbers them ``0 .. V-1``; these are the actions of an environment.
+``V`` itself is the one extra id a model's *input* may hold: it stands before the first token
+(``start_id``) and, in padded arrays, after the last one (``pad_id``). The two never meet in one
+role, so they share the id, and an embedding has ``V + 1`` rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """An ordered set of tokens.
+
+    Args:
+        tokens: the distinct tokens; a token's position is its id.
+        end: the token that ends a sequence, or None where only the horizon does.
+        joiner: what :meth:`to_text` puts between tokens.
+
+    Raises:
+        ValueError: the tokens are fewer than two, repeated, empty, or lack ``end``.
+    """
+
+    tokens: tuple[str, ...]
+    end: str | None = None
+    joiner: str = " "
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "tokens", tuple(self.tokens))
+        if len(self.tokens) < 2:
+            raise ValueError(f"a vocabulary needs at least 2 tokens, got {len(self.tokens)}")
+        repeated = sorted({token for token in self.tokens if self.tokens.count(token) > 1})
+        if repeated:
+            raise ValueError(f"a vocabulary's tokens must be distinct; repeated: {repeated}")
+        if "" in self.tokens:
+            raise ValueError("a vocabulary cannot hold the empty string as a token")
+        if self.end is not None and self.end not in self.tokens:
+            raise ValueError(f"the end token {self.end!r} is not among the tokens")
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def size(self) -> int:
+        """V, the number of tokens (and of actions)."""
+        return len(self.tokens)
+
+    @property
+    def start_id(self) -> int:
+        """The input id before the first token (V)."""
+        return self.size
+
+    @property
+    def pad_id(self) -> int:
+        """The id that fills arrays after the last token (V)."""
+        return self.size
+
+    @property
+    def end_id(self) -> int | None:
+        """The id of the end token, or None."""
+        return None if self.end is None else self._ids[self.end]
+
+    @cached_property
+    def _ids(self) -> dict[str, int]:
+        return {token: i for i, token in enumerate(self.tokens)}
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that two vocabularies share only if they are the same."""
+        text = "\x00".join(self.tokens) + "\x01" + (self.end or "")
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def encode(self, tokens: Iterable[str]) -> NDArray[np.int64]:
+        """Ids of ``tokens``, shape [n].
+
+        Raises:
+            ValueError: a token is unknown; the message names it and its position.
+        """
+        ids = []
+        for position, token in enumerate(tokens):
+            if token not in self._ids:
+                known = ", ".join(self.tokens[:12]) + (", ..." if self.size > 12 else "")
+                raise ValueError(
+                    f"unknown token {token!r} at position {position}; "
+                    f"the vocabulary has {self.size} tokens: {known}"
+                )
+            ids.append(self._ids[token])
+        return np.asarray(ids, dtype=np.int64)
+
+    def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> list[str]:
+        """Tokens of ``ids`` up to the first pad; the end token, if any, is left out.
+
+        Raises:
+            ValueError: an id lies outside 0..V.
+        """
+        tokens = []
+        for position, raw in enumerate(ids):
+            token_id = int(raw)
+            if token_id == self.pad_id or token_id == self.end_id:
+                break
+            if not 0 <= token_id < self.size:
+                raise ValueError(
+                    f"token id {token_id} at position {position} is outside 0..{self.size - 1}"
+                )
+            tokens.append(self.tokens[token_id])
+        return tokens
+
+    def to_text(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
+        """:meth:`decode` as one string."""
+        return self.joiner.join(self.decode(ids))
+
+    def check_same(self, other: Vocabulary, mine: str, theirs: str) -> None:
+        """Raise a ValueError that shows the first difference unless ``other`` is this vocabulary."""
+        if self.fingerprint == other.fingerprint:
+            return
+        if self.size != other.size:
+            what = f"{mine} has {self.size} tokens, {theirs} has {other.size}"
+        else:
+            pairs = enumerate(zip(self.tokens, other.tokens, strict=True))
+            first = next(((i, a, b) for i, (a, b) in pairs if a != b), None)
+            what = (
+                f"token {first[0]} is {first[1]!r} in {mine} and {first[2]!r} in {theirs}"
+                if first
+                else f"the end token is {self.end!r} in {mine} and {other.end!r} in {theirs}"
+            )
+        raise ValueError(f"the vocabularies differ: {what}; use a prior trained on {mine}'s tokens")
