@@ -1,0 +1,1 @@
+"""KL-control agents in Stable-Baselines3's manner."""

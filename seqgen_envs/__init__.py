@@ -1,0 +1,1 @@
+"""Sequence generation as Gymnasium environments."""

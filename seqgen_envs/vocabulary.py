@@ -119,7 +119,7 @@ class Vocabulary:
         return self.joiner.join(self.decode(ids))
 
     def check_same(self, other: Vocabulary, mine: str, theirs: str) -> None:
-        """Raise a ValueError that shows the first difference unless ``other`` is this vocabulary."""
+        """Raise a ValueError showing the first difference unless the two are the same."""
         if self.fingerprint == other.fingerprint:
             return
         if self.size != other.size:

@@ -1,0 +1,1 @@
+"""Where training corpora come from, cleaned and tokenised."""

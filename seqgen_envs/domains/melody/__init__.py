@@ -1,0 +1,1 @@
+"""Melodies of sixteenth notes and the nine rules of Sequence Tutor."""

@@ -1,0 +1,1 @@
+"""A domain small enough to enumerate."""
