@@ -1,0 +1,199 @@
+"""Domains: what an environment needs to know of melodies, molecules or anything else.
+
+A new domain is one :class:`Domain` and one :func:`register_domain`; nothing else in the package
+asks which domain it serves.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen_envs.rules import Task
+from seqgen_envs.vocabulary import Vocabulary
+
+if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
+    from seqgen_envs.prior import Prior
+
+Tokens = NDArray[np.int64]
+ActionMask = Callable[[Tokens, Tokens], NDArray[np.int8]]
+
+
+@dataclass(frozen=True)
+class Domain:
+    """One kind of sequence.
+
+    Args:
+        name: lower case, as in ``SequenceEnv(domain=name)``.
+        vocabulary: the tokens.
+        priors: bundled priors by name, as functions that load them.
+        tasks: task factories by name; keyword arguments come from the environment's ``task``.
+        default_prior, default_task: keys of the two.
+        horizon: default length T of an episode, in tokens.
+        min_horizon: the shortest length that makes sense.
+        decode: ids [n] (padded or not) to the text of a finished sequence.
+        encode: text of a sequence to its tokens' ids, the inverse of ``decode``.
+        render_text: ids of a prefix to what ``render_mode="ansi"`` shows.
+        render_image: (ids of a prefix, T) to uint8 [H, W, 3].
+        sequence_metrics: ids [N, T] to arrays [N] by name, or None.
+        summarize_metrics: what ``sequence_metrics`` returned to one number by name, or None.
+        write_sequence: (ids, folder, stem, prior) writes a sequence's files, returns their paths.
+        read_sequence: a user's file to ids.
+        read_corpus: keyword arguments of ``seqgen prior train`` to a Corpus.
+        action_mask: (tokens [N, T], lengths [N]) to int8 [N, V], or None where all may follow.
+
+    Raises:
+        ValueError: a default is not among what it defaults to, or a horizon is out of range.
+    """
+
+    name: str
+    vocabulary: Vocabulary
+    priors: Mapping[str, Callable[[], Prior]]
+    tasks: Mapping[str, Callable[..., Task]]
+    default_prior: str
+    default_task: str
+    horizon: int
+    min_horizon: int = 1
+    decode: Callable[[Any], str] | None = None
+    encode: Callable[[str], Tokens] | None = None
+    render_text: Callable[[Tokens], str] | None = None
+    render_image: Callable[[Tokens, int], NDArray[np.uint8]] | None = None
+    sequence_metrics: Callable[[Tokens], dict[str, NDArray[np.float64]]] | None = None
+    summarize_metrics: Callable[[dict[str, NDArray[np.float64]]], dict[str, float]] | None = None
+    write_sequence: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
+    read_sequence: Callable[[Path], Tokens] | None = None
+    read_corpus: Callable[..., Any] | None = None
+    action_mask: ActionMask | None = None
+
+    def __post_init__(self) -> None:
+        for what, default, known in (
+            ("prior", self.default_prior, self.priors),
+            ("task", self.default_task, self.tasks),
+        ):
+            if default not in known:
+                raise ValueError(
+                    f"domain {self.name!r}: its default {what} {default!r} "
+                    f"is not among {list(known)}"
+                )
+        if not 1 <= self.min_horizon <= self.horizon:
+            raise ValueError(
+                f"domain {self.name!r}: need 1 <= min_horizon <= horizon, "
+                f"got {self.min_horizon} and {self.horizon}"
+            )
+
+    def to_text(self, ids: Any) -> str:
+        """A sequence as text: ``decode`` where the domain has one, otherwise joined tokens."""
+        return self.decode(ids) if self.decode else self.vocabulary.to_text(ids)
+
+    def to_ids(self, text: str) -> Tokens:
+        """Ids of a sequence's text, the inverse of :meth:`to_text`.
+
+        Raises:
+            ValueError: a token is unknown.
+        """
+        if self.encode:
+            return self.encode(text)
+        joiner = self.vocabulary.joiner
+        return self.vocabulary.encode(text.split(joiner) if joiner else list(text))
+
+    def load_prior(self, prior: str | Path | Prior | None = None) -> Prior:
+        """A bundled prior by name, one from a folder, or an object as it is; None: the default.
+
+        Raises:
+            ValueError: unknown name, unreadable folder, or a vocabulary other than the domain's.
+            TypeError: an object that is not a prior.
+        """
+        from seqgen_envs.prior import Prior
+
+        if prior is None:
+            prior = self.default_prior
+        if isinstance(prior, (str, Path)):
+            loaded = self._named_prior(prior)
+        elif isinstance(prior, Prior):
+            loaded = prior
+        else:
+            raise TypeError(
+                "prior must be a name, a folder or an object with vocabulary, fingerprint, "
+                f"initial_state, step and sequence_log_probs; got {type(prior).__name__}"
+            )
+        self.vocabulary.check_same(loaded.vocabulary, f"domain {self.name!r}", "the prior")
+        return loaded
+
+    def _named_prior(self, prior: str | Path) -> Prior:
+        if str(prior) in self.priors:
+            return self.priors[str(prior)]()
+        from seqgen_envs.prior import load_prior_folder
+
+        if Path(prior).expanduser().is_dir():
+            return load_prior_folder(prior)
+        raise ValueError(
+            f"unknown prior {str(prior)!r} for domain {self.name!r}: neither one of "
+            f"{sorted(self.priors)} nor a folder"
+        )
+
+    def make_task(self, task: str | Mapping[str, Any] | Task | None = None) -> Task:
+        """A task by name, by ``{"name": ..., **arguments}``, or as it is; None: the default.
+
+        Raises:
+            ValueError: unknown name or argument.
+        """
+        if isinstance(task, Task):
+            return task
+        arguments = {"name": task} if isinstance(task, str) else dict(task or {})
+        name = arguments.pop("name", None) or self.default_task
+        if name not in self.tasks:
+            raise ValueError(
+                f"unknown task {name!r} for domain {self.name!r}; tasks: {sorted(self.tasks)}"
+            )
+        try:
+            return self.tasks[name](**arguments)
+        except TypeError as error:
+            raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
+
+
+_REGISTRY: dict[str, Domain | str] = {}
+
+
+def register_domain(name: str, domain: Domain | str) -> None:
+    """Make ``domain`` known as ``name``.
+
+    Args:
+        name: what environments and commands call it.
+        domain: the object, or ``"module:attribute"`` where it is imported on first use.
+
+    Raises:
+        ValueError: the name is taken by another domain.
+    """
+    if _REGISTRY.get(name, domain) != domain:
+        raise ValueError(f"a domain named {name!r} is already registered")
+    _REGISTRY[name] = domain
+
+
+def get_domain(name: str | Domain) -> Domain:
+    """The registered domain of that name (a :class:`Domain` is returned as it is).
+
+    Raises:
+        ValueError: no domain has that name; the message lists those there are.
+    """
+    if isinstance(name, Domain):
+        return name
+    if name not in _REGISTRY:
+        raise ValueError(f"unknown domain {name!r}; registered: {sorted(_REGISTRY)}")
+    entry = _REGISTRY[name]
+    if isinstance(entry, str):
+        module, attribute = entry.split(":")
+        entry = getattr(importlib.import_module(module), attribute)
+        assert isinstance(entry, Domain)
+        _REGISTRY[name] = entry
+    return entry
+
+
+def registered_domains() -> list[str]:
+    """Names of all registered domains, sorted."""
+    return sorted(_REGISTRY)

@@ -1,0 +1,189 @@
+"""The single environment: one lane in Gymnasium's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+from gymnasium import spaces
+from gymnasium.error import ResetNeeded
+from numpy.typing import NDArray
+
+from seqgen_envs.domain import Domain
+from seqgen_envs.lanes import Lanes, LaneSettings, Step
+from seqgen_envs.observations import check_kind, observe, single_space
+from seqgen_envs.prior import Prior
+from seqgen_envs.rules import Task
+
+RENDER_MODES = ("ansi", "rgb_array")
+
+
+class SequenceEnv(gym.Env[Any, Any]):
+    """A token sequence, written one token a step and judged by a frozen prior and a task.
+
+    ## Action space
+    ``Discrete(V)``: the next token. ``info["action_mask"]`` and :meth:`action_masks` say which may
+    follow; where the domain has no mask, all may.
+
+    ## Observation space
+    See :mod:`seqgen_envs.observations`: by default the whole prefix, and log p(.|s) of the next
+    token, so an agent needs no copy of the prior.
+
+    ## Reward
+    ``prior_weight * log p(a|s) + r_T(s, a) / c``, natural logarithm (Jaques et al. 2017, eq. 5).
+    ``info`` holds the parts: ``log_prior`` (of the action), ``task_reward`` and ``reward_terms``
+    (one weighted value a rule, summing to ``task_reward``).
+
+    ## Starting state
+    The primer, or nothing.
+
+    ## Episode end
+    Terminates at the vocabulary's end token or at the horizon, which is part of the task and
+    visible in ``tokens``; never truncates. The last ``info`` holds ``sequence``, decoded.
+
+    ## Arguments
+    See :class:`seqgen_envs.lanes.LaneSettings`; further:
+
+    - ``observation``: ``"dict"``, ``"tokens"`` or ``"last_token"``.
+    - ``render_mode``: None, ``"ansi"`` or ``"rgb_array"``.
+
+    ## Version history
+    v0: first version.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": list(RENDER_MODES), "render_fps": 8}
+
+    def __init__(
+        self,
+        domain: str | Domain,
+        *,
+        prior: str | Path | Prior | None = None,
+        task: str | Mapping[str, Any] | Task | None = None,
+        c: float = 0.5,
+        prior_weight: float = 1.0,
+        length: int | None = None,
+        primer: Any = None,
+        observation: str = "dict",
+        render_mode: str | None = None,
+    ) -> None:
+        settings = LaneSettings(domain, prior, task, c, prior_weight, length, primer)
+        self.lanes = Lanes(1, settings)
+        self.kind = check_kind(observation)
+        self.render_mode = check_render_mode(render_mode, self.lanes.domain)
+        size = self.lanes.domain.vocabulary.size
+        self.action_space = spaces.Discrete(size)
+        self.observation_space = single_space(observation, size, self.lanes.horizon)
+
+    @property
+    def domain(self) -> Domain:
+        """What kind of sequence this is."""
+        return self.lanes.domain
+
+    @property
+    def task(self) -> Task:
+        """The rules, their weights and their failures."""
+        return self.lanes.task
+
+    @property
+    def prior(self) -> Prior:
+        """The frozen prior (loaded on first use)."""
+        return self.lanes.prior
+
+    @property
+    def c(self) -> float:
+        """Temperature of the task reward."""
+        return self.lanes.c
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Start a new sequence. ``options`` is accepted and ignored: there are none."""
+        super().reset(seed=seed)
+        self.lanes.reset()
+        return self._observation(), {"action_mask": self.action_masks()}
+
+    def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        """Append a token.
+
+        Raises:
+            ResetNeeded: the sequence has ended, or was never started.
+            ValueError: the action is outside the space.
+        """
+        if self.lanes.finished[0]:
+            raise ResetNeeded("the sequence has ended (or never started): call reset() first")
+        step = self.lanes.step(np.array([check_action(action, self.lanes)]))
+        terminated = bool(step.finished[0])
+        return self._observation(), float(step.reward[0]), terminated, False, self._info(step)
+
+    def action_masks(self) -> NDArray[np.int8]:
+        """1 for each token that may follow, int8 [V] (the name sb3-contrib looks for)."""
+        return self.lanes.action_mask[0].copy()
+
+    def render(self) -> Any:
+        """The sequence so far: text, or uint8 [H, W, 3]; None without a render mode."""
+        if self.render_mode is None:
+            gym.logger.warn("render() needs render_mode='ansi' or 'rgb_array' given to make()")
+            return None
+        return render_lane(self.lanes, 0, self.render_mode)
+
+    def _observation(self) -> Any:
+        batch = observe(self.kind, self.lanes)
+        if isinstance(batch, dict):
+            return {key: value[0] for key, value in batch.items()}
+        return batch[0]
+
+    def _info(self, step: Step) -> dict[str, Any]:
+        info: dict[str, Any] = {
+            "log_prior": float(step.log_prior[0]),
+            "task_reward": float(step.task_reward[0]),
+            "reward_terms": dict(zip(self.task.names, step.terms[0].tolist(), strict=True)),
+            "action_mask": self.action_masks(),
+        }
+        if step.finished[0]:
+            info["sequence"] = self.domain.to_text(self.lanes.tokens[0])
+        return info
+
+
+def check_render_mode(render_mode: str | None, domain: Domain) -> str | None:
+    """``render_mode``, if the domain can draw that way.
+
+    Raises:
+        ValueError: it cannot.
+    """
+    known = [None, *RENDER_MODES]
+    if render_mode not in known:
+        raise ValueError(f"render_mode must be one of {known}, got {render_mode!r}")
+    if render_mode == "rgb_array" and domain.render_image is None:
+        raise ValueError(f"domain {domain.name!r} draws no pictures: use render_mode='ansi'")
+    return render_mode
+
+
+def render_lane(lanes: Lanes, lane: int, render_mode: str) -> Any:
+    """One lane as text or as uint8 [H, W, 3]."""
+    domain = lanes.domain
+    prefix = lanes.tokens[lane, : lanes.lengths[lane]]
+    if render_mode == "ansi":
+        return domain.render_text(prefix) if domain.render_text else domain.to_text(prefix)
+    assert domain.render_image is not None
+    return domain.render_image(prefix, lanes.horizon)
+
+
+def check_action(action: Any, lanes: Lanes) -> int:
+    """``action`` as an int.
+
+    Raises:
+        ValueError: it is not one whole number; the message names the valid range.
+    """
+    array = np.asarray(action)
+    if array.size != 1 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(
+            f"action must be one whole number in 0..{lanes.domain.vocabulary.size - 1}, "
+            f"got {action!r}"
+        )
+    return int(array.reshape(()))

@@ -1,0 +1,176 @@
+"""Priors: frozen sequence models p(next token | tokens so far).
+
+A prior is anything that satisfies :class:`Prior`. The bundled ones are :class:`RecurrentPrior`,
+stored as a folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled.
+All probabilities are natural logarithms (``log_prob``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
+from seqgen_envs.vocabulary import Vocabulary
+
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "config.json"
+
+
+@runtime_checkable
+class Prior(Protocol):
+    """A frozen autoregressive model over a vocabulary of V tokens.
+
+    ``fingerprint`` identifies the weights (agents store it instead of the prior).
+    """
+
+    vocabulary: Vocabulary
+    fingerprint: str
+
+    def initial_state(self, batch_size: int) -> State:
+        """State before the start token: tensors whose first dimension is the batch."""
+        ...
+
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """log p(. | so far, tokens) [N, V] after ``tokens`` int64 [N], and the next state.
+
+        The first call takes ``vocabulary.start_id``.
+        """
+        ...
+
+    def sequence_log_probs(self, tokens: Tensor) -> Tensor:
+        """log p(. | tokens[:, :t]) for every t, [N, T, V], of whole sequences int64 [N, T]."""
+        ...
+
+
+class RecurrentPrior:
+    """A frozen GRU or LSTM language model.
+
+    Args:
+        network: its weights; put into evaluation mode and frozen.
+        vocabulary: the tokens it was trained on.
+        metadata: what ``config.json`` says of its training (corpus, nats per token ...).
+        source: the folder it was loaded from, or None for one that lives in memory only.
+
+    Raises:
+        ValueError: network and vocabulary differ in size.
+    """
+
+    def __init__(
+        self,
+        network: RecurrentNetwork,
+        vocabulary: Vocabulary,
+        metadata: dict[str, Any] | None = None,
+        source: Path | None = None,
+    ) -> None:
+        if network.config.vocabulary_size != vocabulary.size:
+            raise ValueError(
+                f"the network has {network.config.vocabulary_size} outputs and the vocabulary "
+                f"{vocabulary.size} tokens; they must be equal"
+            )
+        self.network = network.eval().requires_grad_(False)
+        self.vocabulary = vocabulary
+        self.metadata = dict(metadata or {})
+        self.source = source
+        self.fingerprint = _weights_fingerprint(network)
+        self._stepper = Stepper(network)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Zeros; see :class:`Prior`."""
+        return self._stepper.initial_state(batch_size)
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """See :class:`Prior`."""
+        logits, state = self._stepper.step(tokens, state)
+        return torch.log_softmax(logits, dim=-1), state
+
+    @torch.inference_mode()
+    def sequence_log_probs(self, tokens: Tensor) -> Tensor:
+        """See :class:`Prior`."""
+        return torch.log_softmax(self.network.shifted_logits(tokens), dim=-1)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``model.safetensors`` and ``config.json``; returns the folder."""
+        from safetensors.torch import save_file
+
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        config = {
+            "format": 1,
+            "architecture": self.network.config.to_dict(),
+            "vocabulary": {
+                "tokens": list(self.vocabulary.tokens),
+                "end": self.vocabulary.end,
+                "joiner": self.vocabulary.joiner,
+            },
+            "training": self.metadata,
+        }
+        weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        save_file(weights, folder / WEIGHTS_FILE)
+        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
+        return folder
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> RecurrentPrior:
+        return self  # frozen: every copy of an environment may share it
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.source is not None:  # a worker loads its own single copy from disk
+            return load_prior_folder, (str(self.source),)
+        state = {k: v.cpu().numpy() for k, v in self.network.state_dict().items()}
+        config = self.network.config.to_dict()
+        return _rebuild, (config, state, self.vocabulary, self.metadata)
+
+
+def load_prior_folder(folder: str | Path) -> RecurrentPrior:
+    """The prior stored in ``folder``, one copy a process.
+
+    Raises:
+        FileNotFoundError: a file is missing; the message names it.
+        ValueError: a file cannot be read as what it should be.
+    """
+    folder = Path(folder).expanduser().resolve()
+    for name in (CONFIG_FILE, WEIGHTS_FILE):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder} is not a prior: {name} is missing (a prior is a folder with "
+                f"{CONFIG_FILE} and {WEIGHTS_FILE}, as written by `seqgen prior train`)"
+            )
+    return _load_cached(folder, (folder / WEIGHTS_FILE).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _load_cached(folder: Path, modified: int) -> RecurrentPrior:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads((folder / CONFIG_FILE).read_text())
+        vocabulary = Vocabulary(**config["vocabulary"])
+        network = RecurrentNetwork(RecurrentConfig(**config["architecture"]))
+        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
+    except (json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"cannot read the prior in {folder}: {error}") from error
+    return RecurrentPrior(network, vocabulary, config.get("training"), source=folder)
+
+
+def _rebuild(
+    config: dict[str, Any], state: dict[str, Any], vocabulary: Vocabulary, metadata: dict[str, Any]
+) -> RecurrentPrior:
+    network = RecurrentNetwork(RecurrentConfig(**config))
+    network.load_state_dict({k: torch.from_numpy(v.copy()) for k, v in state.items()})
+    return RecurrentPrior(network, vocabulary, metadata)
+
+
+def _weights_fingerprint(network: RecurrentNetwork) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
