@@ -1,0 +1,197 @@
+"""A corpus of token sequences: what a prior is trained and validated on.
+
+A sequence's split follows from its content alone (a hash of its tokens), so adding or removing
+others never moves it from training to test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from seqgen_envs.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+SPLITS = ("train", "validation", "test")
+FRACTIONS = (0.9, 0.05, 0.05)
+
+
+@dataclass
+class SkipReport:
+    """What became of every sequence found: how many were kept, how many dropped and why.
+
+    Args:
+        kept: sequences kept.
+        dropped: number dropped for each reason.
+        problems: one line for each sequence dropped, naming it; duplicates have none.
+    """
+
+    kept: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def drop(self, reason: str, problem: str | None = None) -> None:
+        """Count one sequence as dropped."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + 1
+        if problem is not None:
+            self.problems.append(problem)
+
+    @property
+    def found(self) -> int:
+        """All sequences found, kept and dropped."""
+        return self.kept + sum(self.dropped.values())
+
+    def table(self, title: str = "Corpus") -> Table:
+        """Kept and dropped by reason, with shares of all found."""
+        from rich.table import Table
+
+        table = Table("", "sequences", "share", title=title)
+        for column in table.columns[1:]:
+            column.justify = "right"
+        by_count = sorted(self.dropped.items(), key=lambda item: -item[1])
+        rows = [("kept", self.kept), *((f"dropped: {why}", n) for why, n in by_count)]
+        for name, count in [*rows, ("found", self.found)]:
+            table.add_row(name, f"{count:,}", f"{count / max(1, self.found):.1%}")
+        return table
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON-able values."""
+        return {"kept": self.kept, "dropped": self.dropped, "problems": self.problems}
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Token sequences with their names and splits.
+
+    Args:
+        sequences: token ids, one array of shape [length] each, int8 or int16.
+        names: one for each sequence.
+        splits: 'train', 'validation' or 'test' for each sequence, shape [n].
+        source: where the sequences come from.
+        vocabulary_fingerprint: :attr:`Vocabulary.fingerprint` of the ids.
+        report: what was kept and dropped on the way here.
+
+    Raises:
+        ValueError: names or splits do not match the sequences, or a split is unknown.
+    """
+
+    sequences: list[NDArray[np.integer]]
+    names: list[str]
+    splits: NDArray[np.str_]
+    source: str
+    vocabulary_fingerprint: str
+    report: SkipReport = field(default_factory=SkipReport)
+
+    def __post_init__(self) -> None:
+        n = len(self.sequences)
+        if len(self.names) != n or self.splits.shape != (n,):
+            raise ValueError(
+                f"{n} sequences need as many names and splits, "
+                f"got {len(self.names)} names and splits of shape {self.splits.shape}"
+            )
+        unknown = sorted(set(self.splits.tolist()) - set(SPLITS))
+        if unknown:
+            raise ValueError(f"unknown splits {unknown}; the splits are {', '.join(SPLITS)}")
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens of all sequences together."""
+        return sum(len(sequence) for sequence in self.sequences)
+
+    def split(self, name: str) -> list[NDArray[np.integer]]:
+        """The sequences of one split.
+
+        Raises:
+            ValueError: there is no such split.
+        """
+        if name not in SPLITS:
+            raise ValueError(f"there is no split {name!r}; the splits are {', '.join(SPLITS)}")
+        return [self.sequences[i] for i in np.flatnonzero(self.splits == name)]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write one .npz file, whole or not at all; missing folders are made."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lengths = [len(sequence) for sequence in self.sequences]
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            with open(temporary, "wb") as file:
+                np.savez_compressed(
+                    file,
+                    tokens=np.concatenate([np.zeros(0, np.int8), *self.sequences]),
+                    offsets=np.cumsum([0, *lengths], dtype=np.int64),
+                    names=np.array(self.names, dtype=np.str_),
+                    splits=np.asarray(self.splits, dtype="<U10"),
+                    source=np.array(self.source),
+                    vocabulary=np.array(self.vocabulary_fingerprint),
+                    report=np.array(json.dumps(self.report.to_dict())),
+                )
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], vocabulary: Vocabulary | None = None) -> Corpus:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is no corpus, or its ids are not those of ``vocabulary``.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                data = {key: file[key] for key in file.files}
+            corpus = cls(
+                sequences=np.split(data["tokens"], data["offsets"][1:-1])[: len(data["names"])],
+                names=data["names"].tolist(),
+                splits=data["splits"],
+                source=str(data["source"]),
+                vocabulary_fingerprint=str(data["vocabulary"]),
+                report=SkipReport(**json.loads(str(data["report"]))),
+            )
+        except FileNotFoundError:
+            raise
+        except Exception as error:  # zipfile, numpy and json each raise their own
+            raise ValueError(
+                f"{path} is not a corpus file ({error}); make one with seqgen"
+            ) from error
+        if vocabulary is not None and corpus.vocabulary_fingerprint != vocabulary.fingerprint:
+            raise ValueError(
+                f"{path} holds ids of another vocabulary "
+                f"({corpus.vocabulary_fingerprint}, expected {vocabulary.fingerprint}); "
+                "build the corpus again"
+            )
+        return corpus
+
+
+def split_of(tokens: ArrayLike, fractions: Sequence[float] = FRACTIONS) -> str:
+    """The split of a sequence: 'train', 'validation' or 'test', from its content alone.
+
+    Args:
+        tokens: ids, shape [length].
+        fractions: expected shares of the three splits; they sum to 1.
+
+    Raises:
+        ValueError: the fractions are not three shares that sum to 1.
+    """
+    if len(fractions) != 3 or min(fractions) < 0 or abs(sum(fractions) - 1) > 1e-9:
+        raise ValueError(f"fractions must be three shares that sum to 1, got {tuple(fractions)}")
+    content = np.asarray(tokens).astype("<i2").tobytes()
+    place = int.from_bytes(hashlib.sha256(content).digest()[:8], "big") / 2**64
+    train, validation, _ = fractions
+    if place < train:
+        return "train"
+    return "validation" if place < train + validation else "test"

@@ -1,0 +1,311 @@
+"""Melody corpora: the folk tunes that music21 carries, or a folder of the user's own music.
+
+The built-in corpus is four collections in ABC: the Essen folk songs, O'Neill's Music of Ireland
+(1850), Ryan's Mammoth Collection and Aird's Airs. Every tune is brought to one line of sixteenths
+in C (see :mod:`~seqgen_envs.domains.melody.line`); rests longer than a 4/4 bar are shortened,
+tunes shorter than the default melody or longer than 2048 steps are dropped, and so is every exact
+repetition of a tune already kept. Variants of a tune are not recognised: they may fall into
+different splits.
+
+Parsed corpora are cached in the user's cache folder, or the one ``SEQGEN_CACHE`` names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import math
+import multiprocessing
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
+from seqgen_envs.domains.melody.line import Line, TuneError, line_tokens
+from seqgen_envs.domains.melody.parse import SUFFIXES, Tune, key_of, read_tunes
+from seqgen_envs.domains.melody.vocabulary import VOCABULARY
+
+logger = logging.getLogger(__name__)
+
+COLLECTIONS = ("essenFolksong", "oneills1850", "ryansMammoth", "airdsAirs")
+MIN_STEPS = 32
+MAX_STEPS = 2048
+LONGEST_REST = 16
+# Part of the cache's key: raise it whenever a tune's tokens would come out differently.
+FORMAT = 1
+# Below this many files a worker costs more than it saves (it imports music21 anew).
+_FILES_A_WORKER = 8
+
+
+class MelodyFileError(ValueError):
+    """A file that is not one melody; the message names the file and says why in one sentence."""
+
+
+class Outcome(NamedTuple):
+    """One tune of a file: its tokens, or why it was dropped."""
+
+    name: str
+    tokens: NDArray[np.int8] | None
+    error: TuneError | None
+
+
+def read_melody(path: str | os.PathLike[str], *, transpose: bool = False) -> NDArray[np.int64]:
+    """Tokens of the one melody in a MIDI, MusicXML or ABC file, shape [steps].
+
+    Rests before the first note and everything after the last note's end are left out.
+
+    Args:
+        path: a file ending in one of ``parse.SUFFIXES``.
+        transpose: move the melody to C major or A minor and into C3..B5, as corpora are.
+
+    Raises:
+        MelodyFileError: the file is missing, broken, polyphonic, empty, off the grid of
+            sixteenths or out of range, or holds several tunes.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise MelodyFileError(f"{path} is not a melody file; expected one of {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise MelodyFileError(f"{path} does not exist or is not a file")
+    tunes = read_tunes(path)
+    if len(tunes) != 1:
+        raise MelodyFileError(f"{path} holds {len(tunes)} tunes; give a file that holds one")
+    try:
+        return line_tokens(_read(tunes[0], transpose), transpose=transpose)
+    except TuneError as error:
+        raise MelodyFileError(f"{path} is not usable as a melody: {error.detail}") from error
+
+
+def _read(tune: Tune, transpose: bool) -> Line:
+    if isinstance(tune.line, TuneError):
+        raise tune.line
+    return tune.line._replace(sharps=key_of(tune.line)) if transpose else tune.line
+
+
+def builtin_corpus(
+    *,
+    collections: Sequence[str] = COLLECTIONS,
+    fractions: Sequence[float] = FRACTIONS,
+    cache_dir: str | os.PathLike[str] | None = None,
+    refresh: bool = False,
+    n_jobs: int | None = None,
+    progress: bool = True,
+) -> Corpus:
+    """The folk tunes that music21 carries.
+
+    Args:
+        collections: which of ``COLLECTIONS``.
+        fractions: shares of the train, validation and test splits.
+        cache_dir: where the parsed corpus is kept; default the ``SEQGEN_CACHE`` environment
+            variable, else the user's cache folder.
+        refresh: parse again even if the cache has the corpus.
+        n_jobs: worker processes; default one a core.
+        progress: show a progress bar.
+
+    Raises:
+        ValueError: a collection is unknown or missing from this installation of music21.
+    """
+    unknown = [name for name in collections if name not in COLLECTIONS]
+    if unknown or not collections:
+        raise ValueError(f"collections must be among {', '.join(COLLECTIONS)}, got {unknown}")
+    root = _music21_corpus()
+    files = [file for name in collections for file in _music_files(root / name)]
+    key = f"music21 {version('music21')}: {', '.join(collections)}"
+    build = partial(_build, files, root, key, fractions, n_jobs, progress)
+    return _cached(build, "builtin", f"{key} {tuple(fractions)}", cache_dir, refresh)
+
+
+def _music21_corpus() -> Path:
+    spec = find_spec("music21")  # found, not imported: that would take half a second
+    if spec is None or spec.origin is None:
+        raise ValueError("music21 is not installed; it carries the built-in tunes")
+    return Path(spec.origin).parent / "corpus"
+
+
+def folder_corpus(
+    path: str | os.PathLike[str],
+    *,
+    fractions: Sequence[float] = FRACTIONS,
+    cache_dir: str | os.PathLike[str] | None = None,
+    refresh: bool = False,
+    n_jobs: int | None = None,
+    progress: bool = True,
+) -> Corpus:
+    """The tunes of every MIDI, MusicXML and ABC file below a folder.
+
+    A file that cannot be read is skipped with one warning that names it. The arguments are those
+    of :func:`builtin_corpus`; the cache notices when a file is added, changed or removed.
+
+    Raises:
+        ValueError: there is no such folder, it holds no music files, or none of them could be used.
+    """
+    root = Path(path).resolve()
+    files = _music_files(root)
+    stamps = [(str(file.relative_to(root)), file.stat()) for file in files]
+    listing = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stamps]
+    key = "\n".join([str(root), version("music21"), version("mido"), *listing])
+    build = partial(_build, files, root, str(root), fractions, n_jobs, progress)
+    return _cached(build, "folder", f"{key} {tuple(fractions)}", cache_dir, refresh)
+
+
+def _music_files(root: Path) -> list[Path]:
+    if not root.is_dir():
+        raise ValueError(f"{root} is not a folder")
+    found = (file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
+    files = sorted(file for file in found if file.is_file())
+    if not files:
+        raise ValueError(f"{root} holds no music files; expected some of {', '.join(SUFFIXES)}")
+    return files
+
+
+def _cached(
+    build: Callable[[], Corpus],
+    kind: str,
+    key: str,
+    cache_dir: str | os.PathLike[str] | None,
+    refresh: bool,
+) -> Corpus:
+    """The corpus stored under ``key``, or ``build()``, stored."""
+    digest = hashlib.sha256(f"{FORMAT} {VOCABULARY.fingerprint} {key}".encode()).hexdigest()[:16]
+    path = _cache_folder(cache_dir) / f"melody-{kind}-{digest}.npz"
+    if path.is_file() and not refresh:
+        try:
+            return Corpus.load(path, VOCABULARY)
+        except ValueError as error:
+            logger.warning("the cached corpus is built again: %s", error)
+    corpus = build()
+    try:
+        corpus.save(path)
+    except OSError as error:
+        logger.warning("the corpus is not cached in %s (%s)", path.parent, error)
+    return corpus
+
+
+def _cache_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
+    if cache_dir is not None:
+        return Path(cache_dir)
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("SEQGEN_CACHE") or user_cache_dir("seqgen"))
+
+
+def _build(
+    files: Sequence[Path],
+    root: Path,
+    source: str,
+    fractions: Sequence[float],
+    n_jobs: int | None,
+    progress: bool,
+) -> Corpus:
+    report = SkipReport()
+    kept: dict[bytes, Outcome] = {}
+    broken: list[Outcome] = []
+    for outcome in _outcomes(files, root, n_jobs, progress):
+        if outcome.tokens is None:
+            assert outcome.error is not None
+            report.drop(outcome.error.reason, f"{outcome.name}: {outcome.error.detail}")
+            if outcome.error.reason == "unreadable":
+                broken.append(outcome)
+        elif outcome.tokens.tobytes() in kept:
+            report.drop("duplicate")
+        else:
+            kept[outcome.tokens.tobytes()] = outcome
+    for outcome in broken:  # after the progress bar, which would swallow the lines
+        logger.warning("skipped %s: %s", outcome.name, outcome.error)
+    report.kept = len(kept)
+    if not kept:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
+        raise ValueError(f"none of the tunes of {source} could be used ({reasons})")
+    sequences: list[NDArray[np.integer]] = [
+        outcome.tokens for outcome in kept.values() if outcome.tokens is not None
+    ]
+    return Corpus(
+        sequences=sequences,
+        names=[outcome.name for outcome in kept.values()],
+        splits=np.array([split_of(sequence, fractions) for sequence in sequences]),
+        source=source,
+        vocabulary_fingerprint=VOCABULARY.fingerprint,
+        report=report,
+    )
+
+
+def _outcomes(
+    files: Sequence[Path], root: Path, n_jobs: int | None, progress: bool
+) -> Iterator[Outcome]:
+    """Every tune of every file, in the order of the files whatever the number of workers."""
+    from tqdm import tqdm
+
+    workers = min(n_jobs or os.cpu_count() or 1, math.ceil(len(files) / _FILES_A_WORKER))
+    work = partial(_file_outcomes, root=root)
+
+    def bar(results: Iterable[list[Outcome]]) -> Iterator[Outcome]:
+        for outcomes in tqdm(
+            results, total=len(files), desc="parsing", unit="file", disable=not progress
+        ):
+            yield from outcomes
+
+    if workers <= 1:
+        yield from bar(map(work, files))
+        return
+    # spawn: a fork of a process that already runs torch's threads can hang
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+        yield from bar(pool.map(work, files))
+
+
+def _file_outcomes(file: Path, root: Path) -> list[Outcome]:
+    """Every tune of one file; whatever is wrong with it becomes an outcome."""
+    name = file.relative_to(root).as_posix()
+    try:
+        tunes = read_tunes(file)
+    except OSError as error:
+        return [Outcome(name, None, TuneError("unreadable", f"it cannot be opened ({error})"))]
+    return [_outcome(name + tune.name, tune) for tune in tunes]
+
+
+def _outcome(name: str, tune: Tune) -> Outcome:
+    try:
+        line = _read(tune, transpose=True)
+        tokens = line_tokens(line, transpose=True, longest_rest=LONGEST_REST)
+    except TuneError as error:
+        return Outcome(name, None, error)
+    if len(tokens) < MIN_STEPS:
+        short = TuneError("too short", f"it lasts {len(tokens)} steps, fewer than {MIN_STEPS}")
+        return Outcome(name, None, short)
+    if len(tokens) > MAX_STEPS:
+        long = TuneError("too long", f"it lasts {len(tokens)} steps, more than {MAX_STEPS}")
+        return Outcome(name, None, long)
+    return Outcome(name, tokens.astype(np.int8), None)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Build a corpus and write it: ``python -m seqgen_envs.domains.melody.dataset --out FILE``."""
+    parser = argparse.ArgumentParser(description="Build a melody corpus.")
+    parser.add_argument("--out", required=True, help="the .npz file to write")
+    parser.add_argument("--folder", help="a folder of music instead of the built-in tunes")
+    parser.add_argument("--jobs", type=int, help="worker processes (default: one a core)")
+    parser.add_argument(
+        "--refresh", action="store_true", help="parse again, whatever the cache has"
+    )
+    options = parser.parse_args(arguments)
+    from rich.console import Console
+
+    if options.folder:
+        corpus = folder_corpus(options.folder, n_jobs=options.jobs, refresh=options.refresh)
+    else:
+        corpus = builtin_corpus(n_jobs=options.jobs, refresh=options.refresh)
+    corpus.save(options.out)
+    Console().print(corpus.report.table(f"{len(corpus):,} tunes, {corpus.n_tokens:,} tokens"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,412 @@
+"""The nine music-theory rules of Sequence Tutor, and the ``rl-tuner`` task they make.
+
+Source: Jaques et al. 2017 (arXiv 1611.02796), section 4.2, with the constants of its reference
+implementation. Notation: ``a`` is the judged token, the last of a prefix; ``h`` the tokens before
+it; ``t = len(h)`` its index; T the horizon (``tokens.shape[1]``). A *special* is a note off or a
+no event; a *note* is any other token. Values are rewards, unweighted.
+
+Every rule is a frozen dataclass (hashable, picklable) whose fields are its constants, called as
+``rule(tokens, lengths)``: int64 [N, T] and [N] in, float64 [N] out. What stands in a row of
+``tokens`` at and after its length is never read. Rows of equal length (the usual case) are judged
+at once on a slice; otherwise one group a length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen_envs.domains.melody.keys import Key, pitch_class
+from seqgen_envs.domains.melody.vocabulary import FIRST_NOTE, HOLD, NOTE_OFF, SIZE
+from seqgen_envs.rules import Rule, ScanRule, Task, Term, Tokens, Values
+
+DEFAULT_KEY = "C major"
+#: Tokens in a bar of 4/4.
+DEFAULT_BAR_LENGTH = 16
+#: Lags of rule 4, in tokens.
+LAGS = (1, 2, 3)
+
+#: Rule 7: values of an interval in semitones (unscaled); others up to an octave are worth 0.
+INTERVAL_VALUES = {2: 0.08, 4: 0.09, 5: 0.07, 7: 0.02, 9: 0.05, 11: -0.3}
+#: Rule 7: an interval of more than an octave.
+LARGE_INTERVAL_VALUE = -1.0
+#: Rule 7: a fifth from the tonic or the fifth; the key's third from the tonic or the third.
+KEY_FIFTH_VALUE, KEY_THIRD_VALUE = 0.1, 0.15
+#: Rule 7: (after the tonic or the fifth, after any other note).
+HOLD_VALUES, REST_VALUES = (0.3, 0.075), (0.15, 0.05)
+
+
+def common_length(lengths: Tokens) -> int | None:
+    """The length all rows share, or None."""
+    first = lengths.item(0)
+    return first if (lengths == first).all() else None
+
+
+def last_tokens(tokens: Tokens, lengths: Tokens) -> Tokens:
+    """The judged token of every prefix, shape [N]."""
+    if len(lengths) == 0 or (length := common_length(lengths)) is None:
+        return tokens[np.arange(len(tokens)), lengths - 1]
+    return tokens[:, length - 1]
+
+
+@dataclass(frozen=True)
+class MelodyRule:
+    """A rule that judges prefixes of one length at a time; see the module's docstring."""
+
+    def __call__(self, tokens: Tokens, lengths: Tokens) -> Values:
+        """Value [N] of each prefix's last token."""
+        n, horizon = tokens.shape
+        if n == 0:
+            return np.zeros(0)
+        length = common_length(lengths)
+        if length is not None:
+            return self.judge(tokens[:, :length], horizon)
+        values = np.empty(n)
+        for length in np.unique(lengths).tolist():
+            rows = np.flatnonzero(lengths == length)
+            values[rows] = self.judge(tokens[rows, :length], horizon)
+        return values
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """Values [N] of the last tokens of ``prefixes`` [N, t + 1]; a fresh array."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class KeyRule(MelodyRule):
+    """Rule 1: ``penalty`` if ``a`` is a note outside the key's scale."""
+
+    key: Key
+    penalty: float = -1.0
+
+    @cached_property
+    def _values(self) -> Values:
+        outside = [t >= FIRST_NOTE and pitch_class(t) not in self.key.scale for t in range(SIZE)]
+        return np.where(outside, self.penalty, 0.0)
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """See the class."""
+        return self._values.take(prefixes[:, -1])
+
+
+@dataclass(frozen=True)
+class TonicRule(MelodyRule):
+    """Rule 2: the tonic first, and again as the last ``closing`` tokens begin, then no new note.
+
+    Pays ``bonus`` for the tonic token (octave from middle C) at t = 0 and t = T - closing, for a
+    no event at the token after that, and for any special from then on.
+    """
+
+    key: Key
+    closing: int = DEFAULT_BAR_LENGTH // 4
+    bonus: float = 3.0
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """See the class."""
+        t = prefixes.shape[1] - 1
+        close = horizon - self.closing
+        action = prefixes[:, -1]
+        pays = np.zeros(len(prefixes), dtype=bool)
+        if t in (0, close):
+            pays |= action == self.key.tonic_token
+        if t == close + 1:
+            pays |= action == HOLD
+        elif t > close + 1:
+            pays |= action <= HOLD
+        return self.bonus * pays
+
+
+@dataclass(frozen=True)
+class RepetitionRule(MelodyRule):
+    """Rule 3: ``penalty`` if ``a`` is excessively repeated.
+
+    Walking back through ``h`` as long as tokens are specials or equal to ``a``, the tokens equal
+    to ``a`` are counted. Too many are: more than ``limit``; more than ``interrupted_limit`` where
+    the walk met specials other than ``a``; more than ``rest_limit`` where ``a`` is a note off.
+    """
+
+    limit: int = 4
+    interrupted_limit: int = 6
+    rest_limit: int = 1
+    penalty: float = -100.0
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """See the class."""
+        values = np.zeros(len(prefixes))
+        if prefixes.shape[1] == 1:
+            return values
+        before, action = prefixes[:, -2], prefixes[:, -1]
+        rows = np.flatnonzero((before <= HOLD) | (before == action))  # elsewhere the count is 0
+        if rows.size:
+            backwards = prefixes[rows, -2::-1]
+            values[rows] = self.penalty * self._excessive(backwards, action[rows])
+        return values
+
+    def _excessive(self, backwards: Tokens, action: Tokens) -> NDArray[np.bool_]:
+        equal = backwards == action[:, None]
+        walked = np.logical_and.accumulate(equal | (backwards <= HOLD), axis=1)
+        count = np.count_nonzero(equal & walked, axis=1)
+        interrupted = np.count_nonzero(walked, axis=1) > count
+        limit = np.where(interrupted, self.interrupted_limit, self.limit)
+        return count > np.where(action == NOTE_OFF, self.rest_limit, limit)
+
+
+def autocorrelation(sequences: Tokens, lags: tuple[int, ...] = LAGS) -> Values:
+    """Autocorrelation coefficients [lags, N] of int [N, n]; nan where the variance is 0.
+
+    Sums are over integers (deviations from the mean times n), so exact: the same whatever the
+    batch and the machine.
+    """
+    n = sequences.shape[1]
+    centred = n * sequences - sequences.sum(axis=1, keepdims=True)
+    power = np.einsum("ij,ij->i", centred, centred)
+    products = np.zeros((len(lags), len(sequences)))
+    for row, lag in enumerate(lags):
+        if lag < n:
+            products[row] = np.einsum("ij,ij->i", centred[:, lag:], centred[:, :-lag])
+    return products / np.where(power == 0, np.nan, power)
+
+
+def _float_autocorrelation(sequences: Tokens, lags: tuple[int, ...]) -> Values:
+    """The same with the reference implementation's rounding: float sums from left to right."""
+    n = sequences.shape[1]
+    centred = sequences - (sequences.sum(axis=1, keepdims=True) / n)
+    variance = (centred * centred).cumsum(axis=1)[:, -1] / n
+    coefficients = np.zeros((len(lags), len(sequences)))
+    for row, lag in enumerate(lags):
+        if lag < n:
+            products = (centred[:, lag:] * centred[:, :-lag]).cumsum(axis=1)
+            coefficients[row] = products[:, -1] / n / variance
+    return coefficients
+
+
+@dataclass(frozen=True)
+class AutocorrelationRule(MelodyRule):
+    """Rule 4: each lag whose |coefficient| exceeds ``threshold`` costs ``scale * |coefficient|``.
+
+    Where a coefficient is exactly the threshold, the reference implementation's rounding decides.
+    """
+
+    threshold: float = 0.15
+    scale: float = 3.0
+    lags: tuple[int, ...] = LAGS
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """See the class."""
+        sizes = np.abs(autocorrelation(prefixes, self.lags))
+        ties = sizes == self.threshold
+        if ties.any():
+            rows = np.flatnonzero(ties.any(axis=0))
+            sizes[:, rows] = np.abs(_float_autocorrelation(prefixes[rows], self.lags))
+        sizes[~(sizes > self.threshold)] = 0.0  # nan (no variance) included
+        return -self.scale * sizes.sum(axis=0)
+
+
+_NOTE_BITS = np.array([0] * FIRST_NOTE + [1 << i for i in range(SIZE - FIRST_NOTE)])
+_HALF = (SIZE - FIRST_NOTE) // 2
+_ONES = np.array([i.bit_count() for i in range(1 << _HALF)], dtype=np.int8)
+
+
+def distinct_notes(windows: Tokens) -> Tokens:
+    """How many different notes (specials left out) each row of [N, w] holds, shape [N]."""
+    notes = np.bitwise_or.reduce(_NOTE_BITS.take(windows), axis=1)
+    return _ONES.take(notes & ((1 << _HALF) - 1)) + _ONES.take(notes >> _HALF)
+
+
+@dataclass(frozen=True)
+class MotifRule(MelodyRule):
+    """Rule 5: the last ``window`` tokens hold u >= ``least`` different notes.
+
+    Pays ``bonus + extra * (u - least)``.
+    """
+
+    window: int = DEFAULT_BAR_LENGTH // 2
+    least: int = 3
+    bonus: float = 3.0
+    extra: float = 0.3
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """See the class."""
+        if prefixes.shape[1] < self.window:
+            return np.zeros(len(prefixes))
+        distinct = distinct_notes(prefixes[:, -self.window :])
+        return self._values.take(distinct)
+
+    @cached_property
+    def _values(self) -> Values:
+        """By the number of different notes."""
+        distinct = np.arange(self.window + 1)
+        return np.where(
+            distinct >= self.least, self.bonus + self.extra * (distinct - self.least), 0.0
+        )
+
+
+@dataclass(frozen=True)
+class RepeatedMotifRule(MotifRule):
+    """Rule 6: a motif (rule 5) that stands, token for token, wholly before its window as well.
+
+    Pays ``bonus + extra * (u - least)``.
+    """
+
+    bonus: float = 4.0
+    extra: float = 1.0
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """See the class."""
+        n, length = prefixes.shape
+        starts = length - 2 * self.window + 1
+        if starts < 1:
+            return np.zeros(n)
+        window = prefixes[:, -self.window :]
+        matches = np.ones((n, starts), dtype=bool)  # of the window with the one at each start
+        for i in range(self.window):
+            matches &= prefixes[:, i : i + starts] == window[:, i, None]
+            if not matches.any():
+                return np.zeros(n)
+        return self._values.take(distinct_notes(window)) * matches.any(axis=1)
+
+
+@dataclass(frozen=True)
+class PreferredIntervalRule(MelodyRule):
+    """Rule 7: the interval from the latest note of ``h``, ``scale`` times the module's values.
+
+    Nothing where ``h`` has no note. The bonus for the key's third is for 3 semitones in minor (4
+    in major), 4 in minor being worth what any major third is; all else is the same in minor.
+    """
+
+    key: Key
+    scale: float = 5.0
+
+    @cached_property
+    def _values(self) -> Values:
+        """Flat [V * V], by the latest note (specials: none) and ``a``."""
+        table = [[self._value(b, a) for a in range(SIZE)] for b in range(SIZE)]
+        return self.scale * np.array(table).ravel()
+
+    def _value(self, previous: int, action: int) -> float:
+        if previous < FIRST_NOTE:
+            return 0.0
+        degree = pitch_class(previous)
+        stable = degree in (self.key.tonic, self.key.fifth)
+        if action < FIRST_NOTE:
+            return (HOLD_VALUES if action == HOLD else REST_VALUES)[0 if stable else 1]
+        interval = abs(action - previous)
+        if interval == 7 and stable:
+            return KEY_FIFTH_VALUE
+        if interval == self.key.third_interval and degree in (self.key.tonic, self.key.third):
+            return KEY_THIRD_VALUE
+        return LARGE_INTERVAL_VALUE if interval > 12 else INTERVAL_VALUES.get(interval, 0.0)
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """See the class."""
+        n, length = prefixes.shape
+        if length == 1:
+            return np.zeros(n)
+        back = (prefixes[:, -2::-1] >= FIRST_NOTE).argmax(axis=1)  # 0 where there is no note
+        previous = prefixes[np.arange(n), length - 2 - back]
+        return self._values.take(previous * SIZE + prefixes[:, -1])
+
+
+@dataclass(frozen=True)
+class LeapResolutionRule(ScanRule):
+    """Rule 8: a leap (``least`` semitones or more) is to be resolved, not doubled.
+
+    A leap with none pending is remembered: its direction, and the note it left. A pending leap is
+    *resolved* by a note without leap that comes back to the note left or passes it, and by a leap
+    the other way (paid only more than ``patience`` steps after the last leap); it is *doubled* by
+    a leap the same way.
+
+    State [4]: direction of the pending leap (1, -1; 0: none), the note it left, steps since the
+    last leap (of no meaning before the first), the latest note (0: none).
+    """
+
+    least: int = 7
+    patience: int = 6
+    resolved: float = 5.0
+    doubled: float = -5.0
+    width = 4
+
+    def initial_state(self) -> Values:
+        """Nothing pending, no note."""
+        return np.zeros(self.width)
+
+    def update(self, state: Values, tokens: Tokens, lengths: Tokens) -> tuple[Values, Values]:
+        """See the class and :class:`~seqgen_envs.rules.ScanRule`."""
+        direction, left, steps, latest = state.T
+        action = last_tokens(tokens, lengths)
+        note = action >= FIRST_NOTE
+        interval = (action - latest) * (note & (latest >= FIRST_NOTE))
+        leap = np.abs(interval) >= self.least
+        turn = direction * np.sign(interval) * leap  # 1: doubled, -1: a leap back, 0: otherwise
+        returns = note & ~leap & (direction != 0) & (direction * (action - left) <= 0)
+        starts = leap & (direction == 0)
+        resolves = returns | ((turn < 0) & (steps > self.patience))
+        after = np.empty_like(state)
+        after[:, 0] = np.where(starts, np.sign(interval), direction * ~(returns | (turn < 0)))
+        after[:, 1] = np.where(starts, latest, left)
+        after[:, 2] = (steps + 1) * ~leap
+        after[:, 3] = np.where(note, action, latest)
+        return self.resolved * resolves + self.doubled * (turn > 0), after
+
+
+def unique_highest(sequences: Tokens) -> NDArray[np.bool_]:
+    """Whether the largest token of each row of [N, n] (specials included) occurs once, [N]."""
+    highest = sequences.max(axis=1, keepdims=True)
+    return np.count_nonzero(sequences == highest, axis=1) == 1
+
+
+def unique_lowest(sequences: Tokens) -> NDArray[np.bool_]:
+    """Whether each row of [N, n] has notes, and its lowest note occurs once, [N]."""
+    notes = np.where(sequences >= FIRST_NOTE, sequences, SIZE)
+    lowest = notes.min(axis=1, keepdims=True)
+    return (np.count_nonzero(notes == lowest, axis=1) == 1) & (lowest[:, 0] < SIZE)
+
+
+@dataclass(frozen=True)
+class UniqueExtremesRule(MelodyRule):
+    """Rule 9: at the last step, ``bonus`` each for a unique highest token and lowest note."""
+
+    bonus: float = 3.0
+
+    def judge(self, prefixes: Tokens, horizon: int) -> Values:
+        """See the class."""
+        if prefixes.shape[1] < horizon:
+            return np.zeros(len(prefixes))
+        return self.bonus * unique_highest(prefixes) + self.bonus * unique_lowest(prefixes)
+
+
+def rl_tuner_task(
+    key: str = DEFAULT_KEY,
+    bar_length: int = DEFAULT_BAR_LENGTH,
+    weights: Mapping[str, float] | None = None,
+) -> Task:
+    """The task ``rl-tuner``: the nine rules, each a term of weight 1.
+
+    Args:
+        key: a major or minor key, such as ``"C major"``, ``"D minor"``, ``"F# major"``.
+        bar_length: tokens in a bar: a motif is half a bar, the closing of rule 2 a quarter.
+        weights: other weights than 1, by the terms' names.
+
+    Raises:
+        ValueError: an unknown key or term, or a bar length that is not a multiple of 4 from 8 up.
+    """
+    scale = Key.parse(key)
+    if not isinstance(bar_length, int) or bar_length % 4 or bar_length < 8:
+        raise ValueError(f"bar_length must be a multiple of 4, at least 8, got {bar_length!r}")
+    rules: dict[str, Rule] = {
+        "key": KeyRule(scale),
+        "tonic": TonicRule(scale, closing=bar_length // 4),
+        "repetition": RepetitionRule(),
+        "autocorrelation": AutocorrelationRule(),
+        "motif": MotifRule(window=bar_length // 2),
+        "repeated_motif": RepeatedMotifRule(window=bar_length // 2),
+        "preferred_interval": PreferredIntervalRule(scale),
+        "leap_resolution": LeapResolutionRule(),
+        "unique_extremes": UniqueExtremesRule(),
+    }
+    task = Task("rl-tuner", [Term(name, rule) for name, rule in rules.items()])
+    return task.with_weights(weights) if weights else task

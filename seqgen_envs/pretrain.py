@@ -1,0 +1,365 @@
+"""Maximum-likelihood training of priors; never imported by the environments.
+
+Sequences are read whole from the start token, so the model knows how they begin; ``window`` cuts
+them into pieces that each start anew. Every epoch's order is a function of the seed and the epoch
+alone and checkpoints hold the generators' states, so a killed run resumes exactly.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from seqgen_envs._version import __version__
+from seqgen_envs.datasets.corpus import Corpus
+from seqgen_envs.ngram import NGram
+from seqgen_envs.prior import RecurrentPrior
+from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.vocabulary import Vocabulary
+
+IntArray = NDArray[np.integer]
+CHECKPOINT_FILE = "checkpoint.pt"
+IGNORE = -100  # torch's own mark for positions without a target
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Hyper-parameters of maximum-likelihood training.
+
+    Args:
+        epochs: passes over the training split at most.
+        batch_tokens: tokens in a batch, padding included.
+        learning_rate: peak of a linear warm-up and cosine decay to a hundredth.
+        warmup_steps: steps of the warm-up.
+        weight_decay: AdamW's.
+        clip_norm: gradients are scaled down to this norm.
+        patience: stop after this many epochs without a better validation loss.
+        window: cut sequences into pieces of this many tokens; None: whole sequences.
+        seed: of initial weights, order and drop-out.
+        checkpoint_seconds: time between checkpoints.
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    epochs: int = 30
+    batch_tokens: int = 8192
+    learning_rate: float = 3e-3
+    warmup_steps: int = 100
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    patience: int = 4
+    window: int | None = None
+    seed: int = 0
+    checkpoint_seconds: float = 60.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_tokens", "learning_rate", "clip_norm", "patience"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
+        if self.window is not None and self.window < 2:
+            raise ValueError(f"window must be at least 2 tokens, got {self.window}")
+
+
+@dataclass
+class Progress:
+    """Where a run stands; everything needed to go on, besides weights and optimiser."""
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    tokens_seen: int = 0
+    best_loss: float = math.inf
+    best_epoch: int = -1
+    epoch_loss: float = 0.0
+    epoch_tokens: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+class PriorTrainer:
+    """Trains one recurrent prior on a corpus.
+
+    Args:
+        corpus: sequences with their splits.
+        vocabulary: their tokens.
+        architecture: sizes of the network.
+        config: hyper-parameters.
+        run_dir: where checkpoint, TensorBoard log and finished prior go.
+        device: ``"cpu"`` or ``"cuda"``.
+
+    Raises:
+        ValueError: a split of the corpus is empty, or it was encoded with another vocabulary.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        vocabulary: Vocabulary,
+        architecture: RecurrentConfig,
+        config: TrainingConfig,
+        run_dir: str | Path,
+        device: str = "cpu",
+    ) -> None:
+        if corpus.vocabulary_fingerprint != vocabulary.fingerprint:
+            raise ValueError("the corpus was encoded with another vocabulary; build it again")
+        self.splits = {name: corpus.split(name) for name in ("train", "validation", "test")}
+        empty = [name for name, sequences in self.splits.items() if not sequences]
+        if empty:
+            raise ValueError(
+                f"the corpus has no {' and no '.join(empty)} sequences ({len(corpus)} in all): "
+                "give it more files"
+            )
+        self.corpus, self.vocabulary, self.config = corpus, vocabulary, config
+        self.run_dir = Path(run_dir)
+        self.device = torch.device(device)
+        torch.manual_seed(config.seed)
+        self.network = RecurrentNetwork(architecture).to(self.device)
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        self.best_weights: dict[str, Tensor] = {}
+        self.progress = Progress()
+        self.train_pieces = cut(self.splits["train"], config.window)
+
+    def train(
+        self, resume: bool = False, on_epoch: Callable[[dict[str, float]], None] | None = None
+    ) -> RecurrentPrior:
+        """Train to the end (early stopping included) and write the prior into ``run_dir``.
+
+        Args:
+            resume: go on from the checkpoint in ``run_dir``, if there is one.
+            on_epoch: called with each epoch's figures.
+        """
+        from torch.utils.tensorboard import SummaryWriter
+
+        self.run_dir.mkdir(parents=True, exist_ok=True)
+        if resume and (self.run_dir / CHECKPOINT_FILE).exists():
+            self.load_checkpoint()
+        with SummaryWriter(str(self.run_dir)) as writer:
+            for figures in self.epochs():
+                for name, value in figures.items():
+                    writer.add_scalar(f"pretrain/{name}", value, self.progress.step)
+                if on_epoch:
+                    on_epoch(figures)
+        self.network.load_state_dict(self.best_weights)
+        prior = RecurrentPrior(self.network, self.vocabulary)
+        prior.metadata = self.summary()
+        prior.save(self.run_dir / "prior")
+        return prior
+
+    def epochs(self) -> Iterator[dict[str, float]]:
+        """Run the remaining epochs, yielding the figures of each."""
+        while self.progress.epoch < self.config.epochs and not self._out_of_patience():
+            started = time.perf_counter()
+            tokens_before = self.progress.tokens_seen
+            self._train_epoch()
+            seconds = time.perf_counter() - started
+            figures = self._close_epoch()
+            figures["tokens_per_second"] = (self.progress.tokens_seen - tokens_before) / seconds
+            self.save_checkpoint()
+            yield figures
+
+    def _out_of_patience(self) -> bool:
+        since_best = self.progress.epoch - 1 - self.progress.best_epoch
+        return self.progress.best_epoch >= 0 and since_best >= self.config.patience
+
+    def _train_epoch(self) -> None:
+        from tqdm import tqdm
+
+        self.network.train()
+        batches = self._batches(self.progress.epoch)
+        bar = tqdm(batches[self.progress.batch :], desc=f"epoch {self.progress.epoch}", leave=False)
+        last_save = time.monotonic()
+        for batch in bar:
+            self._train_batch([self.train_pieces[i] for i in batch], len(batches))
+            self.progress.batch += 1
+            bar.set_postfix(nats=f"{self.progress.epoch_loss / self.progress.epoch_tokens:.4f}")
+            if time.monotonic() - last_save > self.config.checkpoint_seconds:
+                self.save_checkpoint()
+                last_save = time.monotonic()
+
+    def _train_batch(self, sequences: Sequence[IntArray], batches_an_epoch: int) -> None:
+        progress = self.progress
+        for group in self.optimizer.param_groups:
+            group["lr"] = self._learning_rate(progress.step, batches_an_epoch)
+        inputs, targets = pad(sequences, self.vocabulary, self.device)
+        logits, _ = self.network(inputs)
+        loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+        self.optimizer.step()
+        count = sum(len(s) for s in sequences)
+        progress.step += 1
+        progress.tokens_seen += count
+        progress.epoch_loss += loss.item() * count
+        progress.epoch_tokens += count
+
+    def _close_epoch(self) -> dict[str, float]:
+        progress = self.progress
+        nats, accuracy = evaluate(self.network, self.splits["validation"], self.vocabulary)
+        figures = {
+            "epoch": float(progress.epoch),
+            "train_nats": progress.epoch_loss / max(progress.epoch_tokens, 1),
+            "validation_nats": nats,
+            "validation_accuracy": accuracy,
+        }
+        progress.history.append(figures.copy())
+        if nats < progress.best_loss:
+            progress.best_loss, progress.best_epoch = nats, progress.epoch
+            self.best_weights = {
+                k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()
+            }
+        progress.epoch += 1
+        progress.batch = 0
+        progress.epoch_loss, progress.epoch_tokens = 0.0, 0
+        return figures
+
+    def _learning_rate(self, step: int, batches_an_epoch: int) -> float:
+        peak, warmup = self.config.learning_rate, self.config.warmup_steps
+        if step < warmup:
+            return peak * (step + 1) / warmup
+        total = max(self.config.epochs * batches_an_epoch - warmup, 1)
+        part = min((step - warmup) / total, 1.0)
+        return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
+
+    def _batches(self, epoch: int) -> list[list[int]]:
+        """Indices of the pieces, in batches of like length, in an order new in each epoch."""
+        rng = np.random.default_rng([self.config.seed, epoch])
+        order = rng.permutation(len(self.train_pieces))
+        lengths = np.array([len(p) for p in self.train_pieces])
+        pool = max(len(order) // 8, 1)
+        batches: list[list[int]] = []
+        for start in range(0, len(order), pool):
+            part = order[start : start + pool]
+            by_length = part[np.argsort(lengths[part], kind="stable")].tolist()
+            batches.extend(_fill(by_length, lengths, self.config.batch_tokens))
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+    def summary(self) -> dict[str, Any]:
+        """What ``config.json`` says of the training, the n-gram baseline included."""
+        ngram = NGram(self.vocabulary, 5).fit(self.splits["train"])
+        summary: dict[str, Any] = {
+            "corpus": self.corpus.source,
+            "sequences": {name: len(s) for name, s in self.splits.items()},
+            "tokens": {name: int(sum(map(len, s))) for name, s in self.splits.items()},
+            "tokens_seen": self.progress.tokens_seen,
+            "epochs": self.progress.epoch,
+            "best_epoch": self.progress.best_epoch,
+            "config": asdict(self.config),
+            "code_version": __version__,
+        }
+        for name in ("validation", "test"):
+            nats, accuracy = evaluate(self.network, self.splits[name], self.vocabulary)
+            summary[f"{name}_nats_per_token"] = round(nats, 5)
+            summary[f"{name}_accuracy"] = round(accuracy, 5)
+            baseline = -float(ngram.log_probs(self.splits[name]).mean())
+            summary[f"{name}_nats_per_token_5gram"] = round(baseline, 5)
+        return summary
+
+    def save_checkpoint(self) -> None:
+        """Write weights, optimiser, progress and generator states, whole or not at all."""
+        path = self.run_dir / CHECKPOINT_FILE
+        state = {
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "best_weights": self.best_weights,
+            "progress": asdict(self.progress),
+            "torch_rng": torch.get_rng_state(),
+            "settings": self._settings(),
+        }
+        temporary = path.with_suffix(".tmp")
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+
+    def load_checkpoint(self) -> None:
+        """Go on from the checkpoint in ``run_dir``.
+
+        Raises:
+            ValueError: it belongs to a run with other settings; the message names them.
+        """
+        path = self.run_dir / CHECKPOINT_FILE
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        theirs, mine = json.loads(state["settings"]), json.loads(self._settings())
+        if theirs != mine:
+            changed = sorted(k for k in mine if mine[k] != theirs.get(k))
+            raise ValueError(
+                f"{path} was made with other settings ({', '.join(changed)}); "
+                "give the same ones, or train into another folder"
+            )
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.best_weights = state["best_weights"]
+        self.progress = Progress(**state["progress"])
+        torch.set_rng_state(state["torch_rng"].cpu())
+
+    def _settings(self) -> str:
+        """All that must be equal for a resumed run to be the same run, as JSON."""
+        config = asdict(self.config)
+        del config["checkpoint_seconds"]
+        pieces = [len(self.train_pieces), int(sum(map(len, self.train_pieces)))]
+        return json.dumps({**config, **self.network.config.to_dict(), "training data": pieces})
+
+
+def cut(sequences: Sequence[IntArray], window: int | None) -> list[IntArray]:
+    """The sequences in pieces of at most ``window`` tokens; None leaves them whole."""
+    if window is None:
+        return list(sequences)
+    return [s[i : i + window] for s in sequences for i in range(0, len(s), window)]
+
+
+def pad(
+    sequences: Sequence[IntArray], vocabulary: Vocabulary, device: torch.device
+) -> tuple[Tensor, Tensor]:
+    """Inputs (start token first) and targets, int64 [N, T]; targets past the end are -100."""
+    longest = max(len(s) for s in sequences)
+    inputs = np.full((len(sequences), longest), vocabulary.pad_id, dtype=np.int64)
+    targets = np.full((len(sequences), longest), IGNORE, dtype=np.int64)
+    for row, sequence in enumerate(sequences):
+        inputs[row, 1 : len(sequence)] = sequence[:-1]
+        targets[row, : len(sequence)] = sequence
+    return torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
+
+
+@torch.inference_mode()
+def evaluate(
+    network: RecurrentNetwork,
+    sequences: Sequence[IntArray],
+    vocabulary: Vocabulary,
+    batch_tokens: int = 32768,
+) -> tuple[float, float]:
+    """Mean nats per token and share of tokens that were the likeliest, over whole sequences."""
+    network.eval()
+    device = network.head.weight.device
+    lengths = np.array([len(s) for s in sequences])
+    nats = hits = 0.0
+    for batch in _fill(np.argsort(lengths, kind="stable").tolist(), lengths, batch_tokens):
+        inputs, targets = pad([sequences[i] for i in batch], vocabulary, device)
+        logits, _ = network(inputs)
+        nats += nn.functional.cross_entropy(
+            logits.flatten(0, 1), targets.flatten(), reduction="sum"
+        ).item()
+        hits += (logits.argmax(-1) == targets).sum().item()
+    total = int(lengths.sum())
+    return nats / total, hits / total
+
+
+def _fill(order: Sequence[int], lengths: NDArray[np.int64], batch_tokens: int) -> list[list[int]]:
+    """``order``, ascending in length, in batches of at most ``batch_tokens`` with padding."""
+    batches: list[list[int]] = [[]]
+    for index in order:
+        if batches[-1] and (len(batches[-1]) + 1) * lengths[index] > batch_tokens:
+            batches.append([])
+        batches[-1].append(index)
+    return batches
