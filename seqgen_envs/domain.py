@@ -42,7 +42,7 @@ class Domain:
         render_text: ids of a prefix to what ``render_mode="ansi"`` shows.
         render_image: (ids of a prefix, T) to uint8 [H, W, 3].
         sequence_metrics: ids [N, T] to arrays [N] by name, or None.
-        summarize_metrics: what ``sequence_metrics`` returned to one number by name, or None.
+        summarize: ids [N, T] to the numbers that describe a batch, by name, or None.
         write_sequence: (ids, folder, stem, prior) writes a sequence's files, returns their paths.
         read_sequence: a user's file to ids.
         read_corpus: keyword arguments of ``seqgen prior train`` to a Corpus.
@@ -65,7 +65,7 @@ class Domain:
     render_text: Callable[[Tokens], str] | None = None
     render_image: Callable[[Tokens, int], NDArray[np.uint8]] | None = None
     sequence_metrics: Callable[[Tokens], dict[str, NDArray[np.float64]]] | None = None
-    summarize_metrics: Callable[[dict[str, NDArray[np.float64]]], dict[str, float]] | None = None
+    summarize: Callable[[Tokens], dict[str, float]] | None = None
     write_sequence: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
     read_sequence: Callable[[Path], Tokens] | None = None
     read_corpus: Callable[..., Any] | None = None

@@ -195,10 +195,7 @@ class Lanes:
         """
         rows = self.lane_ids if restart is None or not restart.any() else np.flatnonzero(~restart)
         self._check(actions, rows)
-        if len(rows):
-            step = self._score(actions, rows)
-        else:
-            step = Step(*np.zeros((3, self.n)), np.zeros((self.n, len(self.task.terms))), restart)
+        step = self._score(actions, rows) if len(rows) else self._nothing()
         if self.finished[rows].all():
             self.log_prior = np.zeros_like(self.log_prior)
         else:
@@ -246,13 +243,20 @@ class Lanes:
         self.finished[rows] = finished
         task_reward = terms.sum(axis=1)
         reward = self.prior_weight * log_prior + task_reward / self.c
-        parts = (reward, log_prior, task_reward, terms, finished)
-        return Step(*(part if whole else self._spread(part, rows) for part in parts))
+        step = Step(reward, log_prior, task_reward, terms, finished)
+        return step if whole else self._spread(step, rows)
 
-    def _spread(self, part: NDArray[Any], rows: Tokens) -> NDArray[Any]:
-        """``part`` of some rows as an array of all lanes, zero elsewhere."""
-        full = np.zeros((self.n, *part.shape[1:]), dtype=part.dtype)
-        full[rows] = part
+    def _nothing(self) -> Step:
+        """The step of lanes that all restart."""
+        n, terms = self.n, len(self.task.terms)
+        zeros = (np.zeros(n), np.zeros(n), np.zeros(n))
+        return Step(*zeros, np.zeros((n, terms)), np.zeros(n, dtype=bool))
+
+    def _spread(self, part: Step, rows: Tokens) -> Step:
+        """The step of some rows as one of all lanes, zero elsewhere."""
+        full = self._nothing()
+        for name, values in vars(part).items():
+            getattr(full, name)[rows] = values
         return full
 
     def _advance(self, actions: Tokens) -> None:

@@ -217,12 +217,7 @@ class Task:
         self, term: Term, tokens: Tokens, lengths: Tokens, failed: NDArray[np.bool_]
     ) -> Values:
         rows = [slice(i, i + 1) for i in range(len(tokens))]
-        return np.concatenate(
-            [
-                self._call(term, tokens[i : i + 1], lengths[i : i + 1], failed[i : i + 1])
-                for i in rows
-            ]
-        )
+        return np.concatenate([self._call(term, tokens[r], lengths[r], failed[r]) for r in rows])
 
     def _scan(
         self,

@@ -1,1 +1,96 @@
-"""Melodies of sixteenth notes and the nine rules of Sequence Tutor."""
+"""Melodies of sixteenth notes, and the nine rules of Sequence Tutor.
+
+Nothing heavy (music21, matplotlib, PyTorch) is imported here; the functions below bring in what
+they need when they are called.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen_envs.domain import Domain
+from seqgen_envs.domains.melody.metrics import melody_stats, summarize
+from seqgen_envs.domains.melody.notation import write_musicxml, write_svg
+from seqgen_envs.domains.melody.render import (
+    render_image,
+    render_text,
+    write_piano_roll,
+    write_probability_heatmap,
+)
+from seqgen_envs.domains.melody.rules import rl_tuner_task
+from seqgen_envs.domains.melody.sound import write_midi, write_wav
+from seqgen_envs.domains.melody.vocabulary import VOCABULARY
+
+if TYPE_CHECKING:
+    from seqgen_envs.datasets.corpus import Corpus
+    from seqgen_envs.prior import Prior
+
+PRIORS = Path(__file__).parents[2] / "priors" / "melody"
+HORIZON = 32
+MIN_HORIZON = 8
+
+
+def _bundled(name: str) -> Prior:
+    from seqgen_envs.prior import load_prior_folder
+
+    return load_prior_folder(PRIORS / name)
+
+
+def _write_sequence(tokens: NDArray[np.int64], folder: Path, stem: str, prior: Prior) -> list[Path]:
+    """A melody as MIDI, WAV, MusicXML, SVG, and PNGs of its piano roll and the prior's view."""
+    import torch
+
+    ids = tokens[tokens < VOCABULARY.size]
+    inputs = np.append(ids, 0)  # one more, for what the prior expects after the last token
+    log_probs = prior.sequence_log_probs(torch.from_numpy(inputs[None]))[0, : len(ids)].numpy()
+    writers: dict[str, Callable[[NDArray[np.int64], Path], object]] = {
+        f"{stem}.mid": write_midi,
+        f"{stem}.wav": write_wav,
+        f"{stem}.musicxml": write_musicxml,
+        f"{stem}.svg": write_svg,
+        f"{stem}.png": write_piano_roll,
+        f"{stem}.prior.png": lambda melody, path: write_probability_heatmap(
+            melody, log_probs, path
+        ),
+    }
+    for name, write in writers.items():
+        write(ids, folder / name)
+    return [folder / name for name in writers]
+
+
+def _read_sequence(path: Path) -> NDArray[np.int64]:
+    from seqgen_envs.domains.melody.dataset import read_melody
+
+    return read_melody(path)
+
+
+def _read_corpus(data: str, **options: Any) -> Corpus:
+    """``"corpus"``: music21's folk tunes; otherwise a folder of MIDI, MusicXML and ABC files."""
+    from seqgen_envs.domains.melody.dataset import builtin_corpus, folder_corpus
+
+    return builtin_corpus(**options) if data == "corpus" else folder_corpus(data, **options)
+
+
+DOMAIN = Domain(
+    name="melody",
+    vocabulary=VOCABULARY,
+    priors={name: partial(_bundled, name) for name in ("default", "paper")},
+    tasks={"rl-tuner": rl_tuner_task},
+    default_prior="default",
+    default_task="rl-tuner",
+    horizon=HORIZON,
+    min_horizon=MIN_HORIZON,
+    render_text=render_text,
+    render_image=render_image,
+    sequence_metrics=melody_stats,
+    summarize=summarize,
+    write_sequence=_write_sequence,
+    read_sequence=_read_sequence,
+    read_corpus=_read_corpus,
+)
