@@ -1,0 +1,135 @@
+"""Values and targets of Q, Psi and G learning: pure functions of tensors.
+
+Notation as in rlax: ``s_t, a_t, r_t``; p is the prior, pi the policy, ``r_t`` the task reward, c its
+temperature, gamma the discount. All quantities are natural logarithms ("nats"). Arrays over an
+episode have the shape [B, T]: entry t belongs to state s_t and the action taken there; ``values``
+over states are [B, T] too and the value after the last action of an episode is 0, because an
+episode ends there (``lengths`` [B]; what lies beyond is padding and comes out as 0).
+
+====== ========================================== ========================================
+learner value of a state                          target for the action taken
+====== ========================================== ========================================
+Q      max_a Q(s, a)                              log p(a|s) + r/c + gamma V(s')
+Psi    log sum_a exp Psi(s, a)                    log p(a|s) + r/c + gamma V(s')
+G      log sum_a p(a|s) exp G(s, a)               r/c + gamma V(s')
+====== ========================================== ========================================
+
+Sources: Jaques et al. 2017 (eqs. 6-10); Rawlik et al. 2012 (Psi); Fox et al. 2016 (G); Nachum et
+al. 2017 (path consistency); Munos et al. 2016 (cut traces).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def q_state_value(q: Tensor) -> Tensor:
+    """max_a Q(s, a): [..., V] to [...]."""
+    return q.max(dim=-1).values
+
+
+def psi_state_value(psi: Tensor) -> Tensor:
+    """log sum_a exp Psi(s, a): [..., V] to [...]."""
+    return torch.logsumexp(psi, dim=-1)
+
+
+def g_state_value(log_prior: Tensor, g: Tensor) -> Tensor:
+    """log sum_a p(a|s) exp G(s, a): two [..., V] to [...]."""
+    return torch.logsumexp(log_prior + g, dim=-1)
+
+
+def chosen(values: Tensor, actions: Tensor) -> Tensor:
+    """Entries of the actions taken: [B, T, V] and int64 [B, T] to [B, T]."""
+    return values.gather(-1, actions.unsqueeze(-1)).squeeze(-1)
+
+
+def step_mask(lengths: Tensor, horizon: int) -> Tensor:
+    """True at the steps of each episode: bool [B, T] from int64 [B]."""
+    return torch.arange(horizon, device=lengths.device)[None] < lengths[:, None]
+
+
+def next_values(values: Tensor, lengths: Tensor) -> Tensor:
+    """V(s_{t+1}) for every t, 0 after the end: [B, T] to [B, T].
+
+    Raises:
+        ValueError: the shapes do not fit.
+    """
+    if values.ndim != 2 or lengths.shape != values.shape[:1]:
+        raise ValueError(
+            f"values must be [B, T] and lengths [B], got {tuple(values.shape)} "
+            f"and {tuple(lengths.shape)}"
+        )
+    shifted = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
+    return shifted * step_mask(lengths - 1, values.shape[1])
+
+
+def one_step_targets(rewards: Tensor, values: Tensor, lengths: Tensor, discount: float) -> Tensor:
+    """r_t + gamma V(s_{t+1}): the paper's target for all three learners, [B, T].
+
+    ``rewards`` is what the learner is paid: log p + r/c for Q and Psi, r/c for G.
+    """
+    mask = step_mask(lengths, rewards.shape[1])
+    return (rewards + discount * next_values(values, lengths)) * mask
+
+
+def n_step_targets(
+    rewards: Tensor, values: Tensor, lengths: Tensor, discount: float, n: int
+) -> Tensor:
+    """Sum of n discounted rewards and the discounted value after them, for Q, [B, T].
+
+    Q's max has no identity that makes several steps of another policy exact: with n > 1 the target
+    is biased towards what the behaviour did next. n = 1 is :func:`one_step_targets`.
+
+    Raises:
+        ValueError: n is below 1.
+    """
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    mask = step_mask(lengths, rewards.shape[1])
+    targets = one_step_targets(rewards, values, lengths, discount)
+    for _ in range(n - 1):
+        targets = one_step_targets(rewards, targets, lengths, discount)
+    return targets * mask
+
+
+def soft_lambda_targets(
+    rewards: Tensor,
+    values: Tensor,
+    log_ratio: Tensor,
+    lengths: Tensor,
+    discount: float,
+    traces: Tensor,
+) -> Tensor:
+    """Lambda-returns by path consistency, for Psi and G, [B, T].
+
+    Under KL-control V(s_t) = r_t/c + log p(a_t|s_t) - log pi(a_t|s_t) + gamma V(s_{t+1}) holds at
+    the optimum for *every* action, whoever chose it, so longer returns need no importance weights:
+
+        U_t = (1 - l_t) V(s_t) + l_t (r_t/c + log p_t - log pi_t + gamma U_{t+1})
+
+    and the target of step t is ``rewards_t + gamma U_{t+1}``. Traces of 0 are the one-step target.
+
+    Args:
+        rewards: what the learner is paid, [B, T]; see :func:`one_step_targets`.
+        values: V(s_t) of the target network, [B, T].
+        log_ratio: r_t/c + log p(a_t|s_t) - log pi(a_t|s_t), pi of the target network, [B, T].
+        lengths: [B].
+        discount: gamma.
+        traces: l_t in [0, 1], [B, T]; see :func:`cut_traces`.
+    """
+    horizon = rewards.shape[1]
+    mask = step_mask(lengths, horizon)
+    targets = torch.zeros_like(rewards)
+    carried = torch.zeros_like(rewards[:, 0])  # U_{t+1}; 0 after the end
+    for t in range(horizon - 1, -1, -1):
+        targets[:, t] = rewards[:, t] + discount * carried
+        longer = log_ratio[:, t] + discount * carried
+        blended = torch.lerp(values[:, t], longer, traces[:, t])
+        carried = torch.where(mask[:, t], blended, torch.zeros_like(carried))
+    return targets * mask
+
+
+def cut_traces(lambda_: float, log_pi: Tensor, log_behaviour: Tensor) -> Tensor:
+    """lambda * min(1, pi(a|s) / behaviour(a|s)): Retrace's cut, [B, T]."""
+    return lambda_ * torch.exp(torch.clamp(log_pi - log_behaviour, max=0.0))

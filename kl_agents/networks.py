@@ -1,0 +1,108 @@
+"""Value networks that start at the prior.
+
+A :class:`ValueNetwork` gives g(s, a) in *reward units*; the learners read it as
+
+    Psi = log p + g / c        G = g / c        Q = log p + g / c
+
+so one network serves any temperature c, and the policy follows c at once, also after training. Its
+trunk is a copy of the prior's (``init="prior"``) and its head starts at zero: at step 0 Psi is
+exactly log p, G exactly 0, and the policy exactly the prior.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from seqgen_envs.prior import Prior, RecurrentPrior
+from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+
+INITS = ("prior", "random")
+
+
+class ValueNetwork(nn.Module):
+    """g(s, a) for every state of an episode, in reward units.
+
+    Args:
+        trunk: recurrent network; its head is zeroed here.
+        scale: what the head's output is multiplied by: about the size of a typical return, so
+            that weights of ordinary size reach it.
+    """
+
+    def __init__(self, trunk: RecurrentNetwork, scale: float = 10.0) -> None:
+        super().__init__()
+        if not scale > 0:
+            raise ValueError(f"scale must be > 0, got {scale}")
+        self.trunk = trunk
+        self.scale = float(scale)
+        nn.init.zeros_(trunk.head.weight)
+        nn.init.zeros_(trunk.head.bias)
+
+    def forward(self, tokens: Tensor, primer: Tensor) -> Tensor:
+        """g [B, T, V] in the states before each of ``tokens`` (int64 [B, T], padded with V).
+
+        ``primer`` int64 [P] is what every episode starts with.
+        """
+        whole = torch.cat([primer.expand(len(tokens), -1), tokens], dim=1)
+        return self.trunk.shifted_logits(whole)[:, len(primer) :] * self.scale
+
+
+def make_network(
+    prior: Prior,
+    *,
+    init: str = "prior",
+    scale: float = 10.0,
+    architecture: dict[str, Any] | None = None,
+) -> ValueNetwork:
+    """A value network for the vocabulary of ``prior``.
+
+    Args:
+        prior: the environment's frozen prior.
+        init: ``"prior"`` copies its trunk; ``"random"`` starts from scratch.
+        scale: see :class:`ValueNetwork`.
+        architecture: sizes (:class:`~seqgen_envs.recurrent.RecurrentConfig` without the
+            vocabulary) of a network from scratch; default: the prior's, or one GRU of 64.
+
+    Raises:
+        ValueError: an unknown ``init``, an ``architecture`` beside ``init="prior"``, or a prior
+            that is not recurrent and so has no trunk to copy.
+    """
+    if init not in INITS:
+        raise ValueError(f"init must be one of {list(INITS)}, got {init!r}")
+    recurrent = isinstance(prior, RecurrentPrior)
+    if init == "prior":
+        if not recurrent:
+            raise ValueError(
+                f"a {type(prior).__name__} has no recurrent trunk to copy: give "
+                "policy_kwargs={'init': 'random'}"
+            )
+        if architecture is not None:
+            raise ValueError(
+                "architecture goes with init='random'; init='prior' copies the prior's"
+            )
+        return ValueNetwork(_without_dropout(prior.network), scale)
+    if architecture is None and recurrent:
+        config = RecurrentConfig(**{**prior.network.config.to_dict(), "dropout": 0.0})
+    else:
+        default = {"cell": "gru", "embedding_size": 32, "hidden_size": 64}
+        sizes = {**default, **(architecture or {})}
+        config = RecurrentConfig(vocabulary_size=prior.vocabulary.size, **sizes)
+    return ValueNetwork(RecurrentNetwork(config), scale)
+
+
+def _without_dropout(network: RecurrentNetwork) -> RecurrentNetwork:
+    """A trainable copy; values must be functions of the state, so nothing is dropped."""
+    config = RecurrentConfig(**{**network.config.to_dict(), "dropout": 0.0})
+    fresh = RecurrentNetwork(config)
+    fresh.load_state_dict(copy.deepcopy(network.state_dict()))
+    return fresh.requires_grad_(True)
+
+
+@torch.no_grad()
+def polyak(online: nn.Module, target: nn.Module, tau: float) -> None:
+    """target <- (1 - tau) target + tau online."""
+    for mine, theirs in zip(target.parameters(), online.parameters(), strict=True):
+        mine.lerp_(theirs, tau)

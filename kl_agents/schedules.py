@@ -1,0 +1,78 @@
+"""Numbers that change over training: exploration, temperature, learning rate.
+
+A schedule is JSON-able, so it survives ``save`` without pickling: a number (constant), or a mapping
+``{"start": 50.0, "end": 0.5, "fraction": 0.6, "shape": "exponential"}``. As in Stable-Baselines3 it
+is a function of the remaining progress, 1 at the start of training and 0 at its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SHAPES = ("linear", "exponential")
+ScheduleSpec = float | int | Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """From ``start`` to ``end`` over the first ``fraction`` of training, then constant.
+
+    Args:
+        start, end: the values.
+        fraction: share of training the change takes, in (0, 1].
+        shape: ``"linear"``, or ``"exponential"`` (a straight line in the logarithm).
+
+    Raises:
+        ValueError: a value is out of its range.
+    """
+
+    start: float
+    end: float
+    fraction: float = 1.0
+    shape: str = "linear"
+
+    def __post_init__(self) -> None:
+        if self.shape not in SHAPES:
+            raise ValueError(f"shape must be one of {list(SHAPES)}, got {self.shape!r}")
+        if not 0 < self.fraction <= 1:
+            raise ValueError(f"fraction must be in (0, 1], got {self.fraction}")
+        if self.shape == "exponential" and min(self.start, self.end) <= 0:
+            raise ValueError("an exponential schedule needs start > 0 and end > 0")
+
+    def __call__(self, progress_remaining: float) -> float:
+        """The value when this share of training (1 to 0) is still to come."""
+        done = min((1.0 - progress_remaining) / self.fraction, 1.0)
+        if self.shape == "exponential":
+            return float(self.start * (self.end / self.start) ** done)
+        return float(self.start + (self.end - self.start) * done)
+
+
+def make_schedule(spec: ScheduleSpec | Schedule, name: str, minimum: float = 0.0) -> Schedule:
+    """A schedule from a number or a mapping.
+
+    Args:
+        spec: see the module's docstring.
+        name: of the argument, for messages.
+        minimum: the values must be at least this; above it where it is 0 and the name is ``c``.
+
+    Raises:
+        ValueError: not a number nor such a mapping, or out of range.
+    """
+    if isinstance(spec, Schedule):
+        schedule = spec
+    elif isinstance(spec, Mapping):
+        try:
+            schedule = Schedule(**spec)
+        except TypeError as error:
+            raise ValueError(
+                f"{name}: a schedule has start, end, fraction and shape; got {dict(spec)}"
+            ) from error
+    elif isinstance(spec, (int, float)):
+        schedule = Schedule(float(spec), float(spec))
+    else:
+        raise ValueError(f"{name} must be a number or a schedule, got {spec!r}")
+    if min(schedule.start, schedule.end) < minimum:
+        raise ValueError(f"{name} must be at least {minimum}, got {spec!r}")
+    return schedule
