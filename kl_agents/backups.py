@@ -1,7 +1,7 @@
 """Values and targets of Q, Psi and G learning: pure functions of tensors.
 
-Notation as in rlax: ``s_t, a_t, r_t``; p is the prior, pi the policy, ``r_t`` the task reward, c its
-temperature, gamma the discount. All quantities are natural logarithms ("nats"). Arrays over an
+Notation as in rlax: ``s_t, a_t, r_t``; p is the prior, pi the policy, ``r_t`` the task reward, c
+its temperature, gamma the discount. All quantities are natural logarithms ("nats"). Arrays over an
 episode have the shape [B, T]: entry t belongs to state s_t and the action taken there; ``values``
 over states are [B, T] too and the value after the last action of an episode is 0, because an
 episode ends there (``lengths`` [B]; what lies beyond is padding and comes out as 0).
@@ -20,8 +20,15 @@ al. 2017 (path consistency); Munos et al. 2016 (cut traces).
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
+
+from seqgen_envs.lanes import MIN_LOG_PROB
+
+#: log-probability of what cannot happen: finite, so that 0 * IMPOSSIBLE is 0 and not NaN.
+IMPOSSIBLE = -1e9
 
 
 def q_state_value(q: Tensor) -> Tensor:
@@ -133,3 +140,41 @@ def soft_lambda_targets(
 def cut_traces(lambda_: float, log_pi: Tensor, log_behaviour: Tensor) -> Tensor:
     """lambda * min(1, pi(a|s) / behaviour(a|s)): Retrace's cut, [B, T]."""
     return lambda_ * torch.exp(torch.clamp(log_pi - log_behaviour, max=0.0))
+
+
+class Backup(Protocol):
+    """What tells Q, Psi and G learning apart; everything else is shared.
+
+    ``g`` [..., V] is the value network's output in reward units, ``log_prior`` [..., V] is
+    log p(.|s) with impossible tokens at or below the environment's floor, ``c`` the temperature.
+    """
+
+    def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
+        """Q, Psi or G of every action, in nats, [..., V]."""
+        ...
+
+    def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """V(s), [...]."""
+        ...
+
+    def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """log pi(.|s), [..., V]."""
+        ...
+
+    def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
+        """What the learner is paid for the actions taken, [...]; ``log_prior`` is theirs."""
+        ...
+
+
+def greedy_log_policy(values: Tensor) -> Tensor:
+    """log of a policy that takes the largest value: 0 there, :data:`IMPOSSIBLE` elsewhere."""
+    best = values.argmax(dim=-1, keepdim=True)
+    return torch.full_like(values, IMPOSSIBLE).scatter(-1, best, 0.0)
+
+
+def without_impossible(log_prior: Tensor) -> Tensor:
+    """``log_prior`` with tokens at the environment's floor (masked ones) moved out of reach.
+
+    A learner adds up to hundreds of nats to log p; what must never be chosen has to lie lower.
+    """
+    return log_prior.masked_fill(log_prior <= MIN_LOG_PROB, IMPOSSIBLE)

@@ -72,9 +72,8 @@ def make_network(
     """
     if init not in INITS:
         raise ValueError(f"init must be one of {list(INITS)}, got {init!r}")
-    recurrent = isinstance(prior, RecurrentPrior)
     if init == "prior":
-        if not recurrent:
+        if not isinstance(prior, RecurrentPrior):
             raise ValueError(
                 f"a {type(prior).__name__} has no recurrent trunk to copy: give "
                 "policy_kwargs={'init': 'random'}"
@@ -84,7 +83,7 @@ def make_network(
                 "architecture goes with init='random'; init='prior' copies the prior's"
             )
         return ValueNetwork(_without_dropout(prior.network), scale)
-    if architecture is None and recurrent:
+    if architecture is None and isinstance(prior, RecurrentPrior):
         config = RecurrentConfig(**{**prior.network.config.to_dict(), "dropout": 0.0})
     else:
         default = {"cell": "gru", "embedding_size": 32, "hidden_size": 64}

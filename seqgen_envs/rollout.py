@@ -107,6 +107,48 @@ class Episodes:
         return {name: totals[:, k] for k, name in enumerate(self.term_names)}
 
 
+class Ledger:
+    """Which episode every lane is in, when exactly ``episodes`` are wanted.
+
+    Lanes that finish start the next episode at once; every episode *started* is counted, so short
+    sequences are not over-represented, as they would be among the first to finish.
+
+    Args:
+        lanes: number of lanes.
+        episodes: how many are wanted, at least 1.
+
+    Attributes:
+        running: int64 [lanes], the episode's number, or -1 for a surplus one.
+
+    Raises:
+        ValueError: ``episodes`` is below 1.
+    """
+
+    def __init__(self, lanes: int, episodes: int) -> None:
+        if episodes < 1:
+            raise ValueError(f"episodes must be at least 1, got {episodes}")
+        self.episodes = episodes
+        self.running = np.arange(lanes)
+        self.running[self.running >= episodes] = -1
+        self._started = lanes
+
+    @property
+    def open(self) -> bool:
+        """True while a wanted episode is still running."""
+        return bool((self.running >= 0).any())
+
+    @property
+    def live(self) -> NDArray[np.intp]:
+        """The lanes that are in wanted episodes."""
+        return np.flatnonzero(self.running >= 0)
+
+    def close(self, finished: NDArray[np.bool_]) -> None:
+        """The lanes marked in ``finished`` begin the next episode."""
+        fresh = self._started + np.arange(int(finished.sum()))
+        self._started += len(fresh)
+        self.running[finished] = np.where(fresh < self.episodes, fresh, -1)
+
+
 def rollout(
     lanes: Lanes,
     policy: Policy,
@@ -115,10 +157,7 @@ def rollout(
     observation: str = "dict",
     deterministic: bool = False,
 ) -> Episodes:
-    """Run exactly ``episodes`` episodes.
-
-    Lanes that finish start the next episode at once. Every episode *started* is counted, so short
-    sequences are not over-represented, as they would be among the first to finish.
+    """Run exactly ``episodes`` episodes (see :class:`Ledger`).
 
     Args:
         lanes: the engine of an environment (``env.unwrapped.lanes``); reset here.
@@ -130,8 +169,7 @@ def rollout(
     Raises:
         ValueError: ``episodes`` is below 1.
     """
-    if episodes < 1:
-        raise ValueError(f"episodes must be at least 1, got {episodes}")
+    ledger = Ledger(lanes.n, episodes)
     shape = (episodes, lanes.horizon)
     result = Episodes(
         tokens=np.full(shape, lanes.domain.vocabulary.pad_id, dtype=np.int64),
@@ -140,28 +178,25 @@ def rollout(
         terms=np.zeros((*shape, len(lanes.task.terms))),
         term_names=lanes.task.names,
     )
-    for running, step in _steps(lanes, policy, episodes, observation, deterministic):
-        live = np.flatnonzero(running >= 0)
-        rows, at = running[live], lanes.lengths[live] - 1
+    for step in _steps(lanes, policy, ledger, observation, deterministic):
+        live = ledger.live
+        rows, at = ledger.running[live], lanes.lengths[live] - 1
         result.log_prior[rows, at] = step.log_prior[live]
         result.terms[rows, at] = step.terms[live]
         done = live[step.finished[live]]
-        result.tokens[running[done]] = lanes.tokens[done]
-        result.lengths[running[done]] = lanes.lengths[done]
+        result.tokens[ledger.running[done]] = lanes.tokens[done]
+        result.lengths[ledger.running[done]] = lanes.lengths[done]
     return result
 
 
 def _steps(
-    lanes: Lanes, policy: Policy, episodes: int, observation: str, deterministic: bool
-) -> Iterator[tuple[NDArray[np.int64], Step]]:
-    """Steps of all lanes, with the episode each lane is in (-1: surplus, not counted)."""
+    lanes: Lanes, policy: Policy, ledger: Ledger, observation: str, deterministic: bool
+) -> Iterator[Step]:
+    """Steps of all lanes until every wanted episode has ended."""
     masked = "action_masks" in inspect.signature(policy.predict).parameters
-    running = np.arange(lanes.n)
-    running[running >= episodes] = -1
-    started = lanes.n
     state, first = None, np.ones(lanes.n, dtype=bool)
     lanes.reset()
-    while (running >= 0).any():
+    while ledger.open:
         extra = {"action_masks": lanes.action_mask.astype(bool)} if masked else {}
         actions, state = policy.predict(
             observe(observation, lanes),
@@ -171,10 +206,8 @@ def _steps(
             **extra,
         )
         step = lanes.step(np.asarray(actions, dtype=np.int64))
-        yield running, step
+        yield step
         first = step.finished
         if first.any():
-            fresh = started + np.arange(int(first.sum()))
-            started += len(fresh)
-            running[first] = np.where(fresh < episodes, fresh, -1)
+            ledger.close(first)
             lanes.reset(first)

@@ -1,0 +1,237 @@
+"""The policy: a value network read through a backup, in Stable-Baselines3's ``predict`` form."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from numpy.typing import NDArray
+from stable_baselines3.common.policies import BasePolicy
+from torch import Tensor
+
+from kl_agents.backups import Backup, without_impossible
+from kl_agents.networks import ValueNetwork, make_network
+from seqgen_envs.lanes import MIN_LOG_PROB
+from seqgen_envs.prior import Prior
+from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
+from seqgen_envs.rollout import sample_rows
+
+StateArrays = tuple[NDArray[np.float32], ...]
+
+
+class SequencePolicy(BasePolicy):
+    """Acts on Q, Psi or G of a recurrent value network.
+
+    Args:
+        observation_space: ``Dict(tokens, log_prior)`` of a sequence environment.
+        action_space: ``Discrete(V)``.
+        lr_schedule: learning rate of the remaining progress.
+        backup: how values become a policy.
+        prior: the frozen prior the network starts from; None rebuilds ``network_config``.
+        init, scale, architecture: see :func:`kl_agents.networks.make_network`.
+        network_config: sizes of a saved network.
+        prime_tokens: how many first tokens of an episode are drawn from the prior when not
+            deterministic.
+        adam: further arguments of ``torch.optim.Adam``.
+
+    Raises:
+        ValueError: the observation space lacks ``tokens`` or ``log_prior``.
+    """
+
+    def __init__(
+        self,
+        observation_space: spaces.Space[Any],
+        action_space: spaces.Space[Any],
+        lr_schedule: Any,
+        *,
+        backup: Backup,
+        prior: Prior | None = None,
+        init: str = "prior",
+        scale: float = 10.0,
+        architecture: Mapping[str, Any] | None = None,
+        network_config: Mapping[str, Any] | None = None,
+        prime_tokens: int = 0,
+        adam: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(observation_space, action_space)
+        check_spaces(observation_space, action_space)
+        if prior is not None:
+            sizes = None if architecture is None else dict(architecture)
+            network = make_network(prior, init=init, scale=scale, architecture=sizes)
+        elif network_config is not None:
+            config = RecurrentConfig(**network_config)
+            network = ValueNetwork(RecurrentNetwork(config), scale)
+        else:
+            raise ValueError("SequencePolicy needs a prior, or the sizes of a saved network")
+        self.network = network
+        self.target = copy.deepcopy(network).requires_grad_(False)
+        self.backup = backup
+        self.prime_tokens = prime_tokens
+        self.c = 1.0
+        self.rng = np.random.default_rng()
+        self.optimizer = torch.optim.Adam(
+            self.network.parameters(), lr=lr_schedule(1), **dict(adam or {})
+        )
+        self._stepper: Stepper | None = None
+
+    @property
+    def vocabulary_size(self) -> int:
+        """V."""
+        return int(self.action_space.n)  # type: ignore[attr-defined]
+
+    def weights_changed(self) -> None:
+        """Call after the network's weights change: the next step folds them anew."""
+        self._stepper = None
+
+    def log_policy(self, log_prior: NDArray[Any], g: Tensor) -> NDArray[np.float32]:
+        """log pi(.|s) [N, V] from log p and g in reward units."""
+        prior = torch.from_numpy(np.asarray(log_prior, dtype=np.float32))
+        values = self.backup.values(prior, g.cpu(), self.c)
+        return self.backup.log_policy(prior, values).numpy()
+
+    @torch.inference_mode()
+    def step(self, tokens: NDArray[np.int64], state: State | None) -> tuple[Tensor, State]:
+        """g [N, V] after ``tokens`` (int64 [N]; V at the start), and the next recurrent state."""
+        if self._stepper is None:
+            self._stepper = Stepper(self.network.trunk)
+        if state is None:
+            state = self._stepper.initial_state(len(tokens))
+        inputs = torch.from_numpy(tokens).to(self.device)
+        output, state = self._stepper.step(inputs, state)
+        return output * self.network.scale, state
+
+    @torch.inference_mode()
+    def read_prefixes(self, tokens: NDArray[np.int64]) -> tuple[Tensor, State]:
+        """g [N, V] and state after whole prefixes (int64 [N, T], padded with V)."""
+        lengths = (tokens < self.vocabulary_size).sum(axis=1)
+        start = np.full(len(tokens), self.vocabulary_size)
+        g, state = self.step(start, None)
+        for t in range(int(lengths.max(initial=0))):
+            alive = torch.from_numpy(lengths > t).to(self.device)[:, None]
+            next_g, next_state = self.step(tokens[:, t], state)
+            g = torch.where(alive, next_g, g)
+            state = tuple(torch.where(alive, n, s) for n, s in zip(next_state, state, strict=True))
+        return g, state
+
+    def predict(
+        self,
+        observation: Any,
+        state: StateArrays | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        deterministic: bool = False,
+        action_masks: NDArray[Any] | None = None,
+    ) -> tuple[NDArray[np.int64], StateArrays]:
+        """Actions for one observation or a batch, and the recurrent state to pass next time.
+
+        Without ``state`` the whole prefix in ``tokens`` is read, so stateless use is right too,
+        and slower.
+
+        Args:
+            observation: ``{"tokens": [T] or [N, T], "log_prior": [V] or [N, V]}``.
+            state: what the last call returned.
+            episode_start: bool [N]: lanes whose state must be begun anew.
+            deterministic: the likeliest action instead of a sample.
+            action_masks: 1 or True for the tokens that may follow, [V] or [N, V]; masked ones are
+                already at the floor of ``log_prior`` in this package's environments.
+
+        Raises:
+            ValueError: the observation is not such a mapping, or a mask forbids every token.
+        """
+        tokens, log_prior, single = self._arrays(observation)
+        if action_masks is not None:
+            log_prior = masked_log_prior(log_prior, action_masks)
+        g, after = self._advance(tokens, state, episode_start)
+        log_policy = self.log_policy(log_prior, g)
+        if deterministic:
+            actions = log_policy.argmax(axis=1)
+        else:
+            actions = self._sample(log_policy, log_prior, tokens)
+        arrays = tuple(tensor.cpu().numpy() for tensor in after)
+        return (actions[0] if single else actions), arrays
+
+    def _sample(
+        self, log_policy: NDArray[Any], log_prior: NDArray[Any], tokens: NDArray[np.int64]
+    ) -> NDArray[np.int64]:
+        if self.prime_tokens:
+            priming = (tokens < self.vocabulary_size).sum(axis=1) < self.prime_tokens
+            reachable = without_impossible(torch.from_numpy(log_prior)).numpy()
+            log_policy = np.where(priming[:, None], reachable, log_policy)
+        return sample_rows(log_policy, self.rng)
+
+    def _advance(
+        self,
+        tokens: NDArray[np.int64],
+        state: StateArrays | None,
+        episode_start: NDArray[np.bool_] | None,
+    ) -> tuple[Tensor, State]:
+        if state is None:
+            return self.read_prefixes(tokens)
+        lengths = (tokens < self.vocabulary_size).sum(axis=1)
+        last = np.where(
+            lengths > 0, tokens[np.arange(len(tokens)), lengths - 1], self.vocabulary_size
+        )
+        tensors = tuple(torch.as_tensor(s, device=self.device) for s in state)
+        g, after = self.step(last, tensors)
+        first = np.atleast_1d(np.asarray(episode_start if episode_start is not None else False))
+        if first.any():
+            rows = np.flatnonzero(np.broadcast_to(first, len(tokens)))
+            fresh_g, fresh = self.read_prefixes(tokens[rows])
+            with torch.inference_mode():
+                index = torch.from_numpy(rows).to(self.device)
+                g = g.index_copy(0, index, fresh_g)
+                after = tuple(a.index_copy(0, index, f) for a, f in zip(after, fresh, strict=True))
+        return g, after
+
+    def _arrays(self, observation: Any) -> tuple[NDArray[np.int64], NDArray[np.float32], bool]:
+        if not isinstance(observation, Mapping) or not {"tokens", "log_prior"} <= set(observation):
+            raise ValueError(
+                "predict needs the observation of observation='dict': a mapping with tokens and "
+                f"log_prior, got {type(observation).__name__}"
+            )
+        tokens = np.asarray(observation["tokens"], dtype=np.int64)
+        log_prior = np.asarray(observation["log_prior"], dtype=np.float32)
+        return np.atleast_2d(tokens), np.atleast_2d(log_prior), tokens.ndim == 1
+
+    def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
+        """Stable-Baselines3's inner form of :meth:`predict`, on tensors."""
+        arrays = {key: value.cpu().numpy() for key, value in observation.items()}
+        return torch.as_tensor(self.predict(arrays, deterministic=deterministic)[0])
+
+    def forward(self, observation: Any, deterministic: bool = False) -> Tensor:
+        """See :meth:`_predict`."""
+        return self._predict(observation, deterministic)
+
+
+def masked_log_prior(log_prior: NDArray[Any], action_masks: NDArray[Any]) -> NDArray[np.float32]:
+    """log p renormalised over the allowed tokens [N, V], others at the floor.
+
+    Raises:
+        ValueError: the masks have another shape, or forbid every token of a row.
+    """
+    allowed = np.atleast_2d(np.asarray(action_masks)).astype(bool)
+    if allowed.shape != log_prior.shape or not allowed.any(axis=1).all():
+        raise ValueError(
+            f"action_masks must have shape {log_prior.shape} and allow at least one token a row, "
+            f"got shape {allowed.shape}"
+        )
+    masked = np.where(allowed, log_prior, -np.inf).astype(np.float64)
+    masked -= np.logaddexp.reduce(masked, axis=1, keepdims=True)
+    return np.maximum(masked, MIN_LOG_PROB).astype(np.float32)
+
+
+def check_spaces(observation_space: Any, action_space: Any) -> None:
+    """Raise a ValueError unless the spaces are those of ``observation="dict"``."""
+    fits = (
+        isinstance(observation_space, spaces.Dict)
+        and {"tokens", "log_prior"} <= set(observation_space.spaces)
+        and isinstance(action_space, spaces.Discrete)
+    )
+    if not fits:
+        raise ValueError(
+            "these agents need Dict(tokens, log_prior) observations and Discrete actions: make "
+            f"the environment with observation='dict' (got {observation_space}, {action_space})"
+        )
