@@ -68,7 +68,7 @@ def next_values(values: Tensor, lengths: Tensor) -> Tensor:
             f"and {tuple(lengths.shape)}"
         )
     shifted = torch.cat([values[:, 1:], torch.zeros_like(values[:, :1])], dim=1)
-    return shifted * step_mask(lengths - 1, values.shape[1])
+    return shifted.masked_fill(~step_mask(lengths - 1, values.shape[1]), 0.0)
 
 
 def one_step_targets(rewards: Tensor, values: Tensor, lengths: Tensor, discount: float) -> Tensor:
@@ -76,8 +76,8 @@ def one_step_targets(rewards: Tensor, values: Tensor, lengths: Tensor, discount:
 
     ``rewards`` is what the learner is paid: log p + r/c for Q and Psi, r/c for G.
     """
-    mask = step_mask(lengths, rewards.shape[1])
-    return (rewards + discount * next_values(values, lengths)) * mask
+    targets = rewards + discount * next_values(values, lengths)
+    return targets.masked_fill(~step_mask(lengths, rewards.shape[1]), 0.0)
 
 
 def n_step_targets(
@@ -93,11 +93,10 @@ def n_step_targets(
     """
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
-    mask = step_mask(lengths, rewards.shape[1])
     targets = one_step_targets(rewards, values, lengths, discount)
     for _ in range(n - 1):
         targets = one_step_targets(rewards, targets, lengths, discount)
-    return targets * mask
+    return targets
 
 
 def soft_lambda_targets(
@@ -133,8 +132,8 @@ def soft_lambda_targets(
         targets[:, t] = rewards[:, t] + discount * carried
         longer = log_ratio[:, t] + discount * carried
         blended = torch.lerp(values[:, t], longer, traces[:, t])
-        carried = torch.where(mask[:, t], blended, torch.zeros_like(carried))
-    return targets * mask
+        carried = blended.masked_fill(~mask[:, t], 0.0)
+    return targets.masked_fill(~mask, 0.0)
 
 
 def cut_traces(lambda_: float, log_pi: Tensor, log_behaviour: Tensor) -> Tensor:

@@ -110,7 +110,7 @@ class EpisodeReplay:
             return self._slots[key]
         slot = self._next
         old = self._keys[slot]
-        if self.unique and old is not None:
+        if self.unique and old is not None and self._slots.get(old) == slot:
             del self._slots[old]
         self._keys[slot] = key
         if self.unique:
@@ -156,16 +156,18 @@ class EpisodeReplay:
         Raises:
             ValueError: they do not fit this replay's capacity or shapes.
         """
-        size = len(state["tokens"])
+        size, following = len(state["tokens"]), int(state["next"])
+        fits = size == self.capacity or (size < self.capacity and following == size)
         for f in fields(EpisodeBatch):
             mine, theirs = getattr(self._store, f.name), state[f.name]
-            if size > self.capacity or theirs.shape[1:] != mine.shape[1:]:
+            if not fits or theirs.shape[1:] != mine.shape[1:]:
                 raise ValueError(
                     f"the saved replay ({theirs.shape} of {f.name}) does not fit this one "
                     f"({mine.shape}); use the same capacity and environment"
                 )
-            mine[:size] = theirs
-        self._size, self._next = size, int(state["next"])
+        for f in fields(EpisodeBatch):
+            getattr(self._store, f.name)[:size] = state[f.name]
+        self._size, self._next = size, following
         keys = [row.tobytes() for row in self._store.tokens[:size]]
         self._keys = [*keys, *[None] * (self.capacity - size)]
         self._slots = {key: i for i, key in enumerate(keys)} if self.unique else {}

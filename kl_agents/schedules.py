@@ -7,6 +7,7 @@ is a function of the remaining progress, 1 at the start of training and 0 at its
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -36,6 +37,9 @@ class Schedule:
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
             raise ValueError(f"shape must be one of {list(SHAPES)}, got {self.shape!r}")
+        numbers = (self.start, self.end, self.fraction)
+        if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
+            raise ValueError(f"start, end and fraction must be finite numbers, got {numbers}")
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction must be in (0, 1], got {self.fraction}")
         if self.shape == "exponential" and min(self.start, self.end) <= 0:
@@ -55,7 +59,7 @@ def make_schedule(spec: ScheduleSpec | Schedule, name: str, minimum: float = 0.0
     Args:
         spec: see the module's docstring.
         name: of the argument, for messages.
-        minimum: the values must be at least this; above it where it is 0 and the name is ``c``.
+        minimum: the values must be at least this; those of ``c`` above 0 besides.
 
     Raises:
         ValueError: not a number nor such a mapping, or out of range.
@@ -73,6 +77,9 @@ def make_schedule(spec: ScheduleSpec | Schedule, name: str, minimum: float = 0.0
         schedule = Schedule(float(spec), float(spec))
     else:
         raise ValueError(f"{name} must be a number or a schedule, got {spec!r}")
-    if min(schedule.start, schedule.end) < minimum:
+    lowest = min(schedule.start, schedule.end)
+    if name == "c" and lowest <= 0:
+        raise ValueError(f"c must be above 0, got {spec!r}")
+    if lowest < minimum:
         raise ValueError(f"{name} must be at least {minimum}, got {spec!r}")
     return schedule
