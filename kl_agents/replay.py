@@ -167,7 +167,7 @@ class EpisodeReplay:
                 )
         for f in fields(EpisodeBatch):
             getattr(self._store, f.name)[:size] = state[f.name]
-        self._size, self._next = size, following
+        self._size, self._next = size, following % self.capacity
         keys = [row.tobytes() for row in self._store.tokens[:size]]
         self._keys = [*keys, *[None] * (self.capacity - size)]
         self._slots = {key: i for i, key in enumerate(keys)} if self.unique else {}

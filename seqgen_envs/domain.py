@@ -40,13 +40,16 @@ class Domain:
         decode: ids [n] (padded or not) to the text of a finished sequence.
         encode: text of a sequence to its tokens' ids, the inverse of ``decode``.
         render_text: ids of a prefix to what ``render_mode="ansi"`` shows.
-        render_image: (ids of a prefix, T) to uint8 [H, W, 3].
+        render_image: (ids of a prefix, T) to uint8 [H, W, 3]; None draws a grid of tokens.
         sequence_metrics: ids [N, T] to arrays [N] by name, or None.
         summarize: ids [N, T] to the numbers that describe a batch, by name, or None.
         write_sequence: (ids, folder, stem, prior) writes a sequence's files, returns their paths.
         read_sequence: a user's file to ids.
         read_corpus: keyword arguments of ``seqgen prior train`` to a Corpus.
         action_mask: (tokens [N, T], lengths [N]) to int8 [N, V], or None where all may follow.
+        plural: what several sequences are called; default the name and an s.
+        published: published columns by model, of the rows of ``summarize``, or None.
+        presets: a YAML file of named hyper-parameters for ``seqgen prior train``, or None.
 
     Raises:
         ValueError: a default is not among what it defaults to, or a horizon is out of range.
@@ -70,8 +73,12 @@ class Domain:
     read_sequence: Callable[[Path], Tokens] | None = None
     read_corpus: Callable[..., Any] | None = None
     action_mask: ActionMask | None = None
+    plural: str = ""
+    published: Mapping[str, Mapping[str, float]] | None = None
+    presets: Path | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "plural", self.plural or f"{self.name}s")
         for what, default, known in (
             ("prior", self.default_prior, self.priors),
             ("task", self.default_task, self.tasks),
@@ -86,6 +93,15 @@ class Domain:
                 f"domain {self.name!r}: need 1 <= min_horizon <= horizon, "
                 f"got {self.min_horizon} and {self.horizon}"
             )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Domain:
+        return self  # frozen: every copy of an environment may share it
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        home = _HOMES.get(self.name)
+        if home is not None and _REGISTRY[self.name] is self:
+            return _import, (home,)
+        return super().__reduce_ex__(protocol)
 
     def to_text(self, ids: Any) -> str:
         """A sequence as text: ``decode`` where the domain has one, otherwise joined tokens."""
@@ -158,6 +174,14 @@ class Domain:
 
 
 _REGISTRY: dict[str, Domain | str] = {}
+_HOMES: dict[str, str] = {}  # "module:attribute" of those registered that way
+
+
+def _import(home: str) -> Domain:
+    module, attribute = home.split(":")
+    domain = getattr(importlib.import_module(module), attribute)
+    assert isinstance(domain, Domain)
+    return domain
 
 
 def register_domain(name: str, domain: Domain | str) -> None:
@@ -170,9 +194,11 @@ def register_domain(name: str, domain: Domain | str) -> None:
     Raises:
         ValueError: the name is taken by another domain.
     """
-    if _REGISTRY.get(name, domain) != domain:
+    if name in _REGISTRY and domain not in (_REGISTRY[name], _HOMES.get(name)):
         raise ValueError(f"a domain named {name!r} is already registered")
     _REGISTRY[name] = domain
+    if isinstance(domain, str):
+        _HOMES[name] = domain
 
 
 def get_domain(name: str | Domain) -> Domain:
@@ -187,10 +213,7 @@ def get_domain(name: str | Domain) -> Domain:
         raise ValueError(f"unknown domain {name!r}; registered: {sorted(_REGISTRY)}")
     entry = _REGISTRY[name]
     if isinstance(entry, str):
-        module, attribute = entry.split(":")
-        entry = getattr(importlib.import_module(module), attribute)
-        assert isinstance(entry, Domain)
-        _REGISTRY[name] = entry
+        entry = _REGISTRY[name] = _import(entry)
     return entry
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ class SequenceEnv(gym.Env[Any, Any]):
         settings = LaneSettings(domain, prior, task, c, prior_weight, length, primer)
         self.lanes = Lanes(1, settings)
         self.kind = check_kind(observation)
-        self.render_mode = check_render_mode(render_mode, self.lanes.domain)
+        self.render_mode = check_render_mode(render_mode)
         size = self.lanes.domain.vocabulary.size
         self.action_space = spaces.Discrete(size)
         self.observation_space = single_space(observation, size, self.lanes.horizon)
@@ -150,28 +151,33 @@ class SequenceEnv(gym.Env[Any, Any]):
         return info
 
 
-def check_render_mode(render_mode: str | None, domain: Domain) -> str | None:
-    """``render_mode``, if the domain can draw that way.
+def check_render_mode(render_mode: str | None) -> str | None:
+    """``render_mode``, if it is one.
 
     Raises:
-        ValueError: it cannot.
+        ValueError: it is not.
     """
     known = [None, *RENDER_MODES]
     if render_mode not in known:
         raise ValueError(f"render_mode must be one of {known}, got {render_mode!r}")
-    if render_mode == "rgb_array" and domain.render_image is None:
-        raise ValueError(f"domain {domain.name!r} draws no pictures: use render_mode='ansi'")
     return render_mode
 
 
 def render_lane(lanes: Lanes, lane: int, render_mode: str) -> Any:
-    """One lane as text or as uint8 [H, W, 3]."""
+    """One lane as text or as uint8 [H, W, 3]; a grid of tokens where the domain has no picture."""
     domain = lanes.domain
     prefix = lanes.tokens[lane, : lanes.lengths[lane]]
     if render_mode == "ansi":
         return domain.render_text(prefix) if domain.render_text else domain.to_text(prefix)
-    assert domain.render_image is not None
-    return domain.render_image(prefix, lanes.horizon)
+    draw = domain.render_image or partial(_token_grid, size=domain.vocabulary.size)
+    return draw(prefix, lanes.horizon)
+
+
+def _token_grid(ids: NDArray[np.int64], horizon: int, size: int) -> NDArray[np.uint8]:
+    """Black cells on white, a row a token and a column a step, uint8 [8 size, 8 horizon, 3]."""
+    cells = np.full((size, horizon), 255, dtype=np.uint8)
+    cells[ids, np.arange(len(ids))] = 0
+    return np.repeat(np.kron(cells, np.ones((8, 8), dtype=np.uint8))[..., None], 3, axis=2)
 
 
 def check_action(action: Any, lanes: Lanes) -> int:

@@ -125,7 +125,8 @@ class Lanes:
         tokens: int64 [N, T], padded with V.
         lengths: int64 [N], the primer included.
         log_prior: float32 [N, V], log p(.|s) of the next token, zeros where a lane has finished.
-        action_mask: int8 [N, V], 1 where the domain lets a token follow.
+        action_mask: int8 [N, V], 1 where the domain lets a token follow, ones where a lane has
+            finished.
         finished: bool [N].
     """
 
@@ -198,6 +199,7 @@ class Lanes:
         step = self._score(actions, rows) if len(rows) else self._nothing()
         if self.finished[rows].all():
             self.log_prior = np.zeros_like(self.log_prior)
+            self.action_mask = np.ones_like(self.action_mask)
         else:
             self._advance(actions)
         if restart is not None and len(rows) < self.n:
@@ -266,6 +268,7 @@ class Lanes:
         self.log_prior, self.action_mask = self._shown(log_probs, self.tokens, self.lengths)
         if self.finished.any():
             self.log_prior[self.finished] = 0.0
+            self.action_mask[self.finished] = 1
 
     def _shown(
         self, log_probs: torch.Tensor, tokens: Tokens, lengths: Tokens

@@ -114,6 +114,7 @@ class RecurrentPrior:
         }
         weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
         save_file(weights, folder / WEIGHTS_FILE)
+        (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
         (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
         return folder
 
@@ -155,7 +156,7 @@ def _load_cached(folder: Path, modified: int) -> RecurrentPrior:
         vocabulary = Vocabulary(**config["vocabulary"])
         network = RecurrentNetwork(RecurrentConfig(**config["architecture"]))
         network.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except (json.JSONDecodeError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"cannot read the prior in {folder}: {error}") from error
     return RecurrentPrior(network, vocabulary, config.get("training"), source=folder)
 

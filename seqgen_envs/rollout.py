@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.lanes import Lanes, Step
+from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, Step
 from seqgen_envs.observations import observe
 
 
@@ -39,7 +39,8 @@ class PriorPolicy:
 
     Args:
         seed: of its random numbers.
-        temperature: log-probabilities are divided by it (1: the prior itself).
+        temperature: log-probabilities are divided by it (1: the prior itself); masked tokens stay
+            masked.
     """
 
     def __init__(self, seed: int | None = None, temperature: float = 1.0) -> None:
@@ -56,7 +57,8 @@ class PriorPolicy:
         deterministic: bool = False,
     ) -> tuple[NDArray[np.int64], None]:
         """See :class:`Policy`."""
-        log_prior = np.atleast_2d(observation["log_prior"]) / self.temperature
+        log_prior = np.atleast_2d(observation["log_prior"])
+        log_prior = np.where(log_prior > MIN_LOG_PROB, log_prior / self.temperature, -np.inf)
         if deterministic:
             return log_prior.argmax(-1), None
         return sample_rows(log_prior, self.rng), None

@@ -210,8 +210,7 @@ class Task:
             self.failures.add(term.name, tokens[0, : lengths[0]], traceback.format_exc())
             failed[0] = True
             return np.zeros(1)
-        self._mark_non_finite(term, values, tokens, lengths, failed)
-        return values
+        return self._without_non_finite(term, values, tokens, lengths, failed)
 
     def _call_rows(
         self, term: Term, tokens: Tokens, lengths: Tokens, failed: NDArray[np.bool_]
@@ -235,8 +234,12 @@ class Task:
                 raise
             return self._scan_rows(term, state, tokens, lengths, failed)
         values = self._checked(term, raw, len(tokens))
-        self._mark_non_finite(term, values, tokens, lengths, failed)
-        return values, after
+        if np.shape(after) != state.shape:
+            raise RuleShapeError(
+                f"rule {term.name!r} of task {self.name!r} returned a state of shape "
+                f"{np.shape(after)}; expected {state.shape}"
+            )
+        return self._without_non_finite(term, values, tokens, lengths, failed), after
 
     def _scan_rows(
         self,
@@ -263,17 +266,18 @@ class Task:
             )
         return values
 
-    def _mark_non_finite(
+    def _without_non_finite(
         self,
         term: Term,
         values: Values,
         tokens: Tokens,
         lengths: Tokens,
         failed: NDArray[np.bool_],
-    ) -> None:
+    ) -> Values:
+        """``values`` with 0 where they are NaN or infinite; marks those rows in ``failed``."""
         finite = np.isfinite(values)
         if finite.all():
-            return
+            return values
         for row in np.flatnonzero(~finite):
             what = f"returned {values[row]}, expected a finite number"
             sequence = tokens[row, : lengths[row]]
@@ -284,7 +288,7 @@ class Task:
                 )
             self.failures.add(term.name, sequence, what)
             failed[row] = True
-        values[~finite] = 0.0
+        return np.where(finite, values, 0.0)
 
 
 class RuleShapeError(ValueError):

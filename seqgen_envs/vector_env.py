@@ -58,7 +58,7 @@ class SequenceVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         settings = LaneSettings(domain, prior, task, c, prior_weight, length, primer)
         self.lanes = Lanes(num_envs, settings)
         self.kind = check_kind(observation)
-        self.render_mode = check_render_mode(render_mode, self.lanes.domain)
+        self.render_mode = check_render_mode(render_mode)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
@@ -104,7 +104,7 @@ class SequenceVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         mask = (options or {}).get("reset_mask")
         rows = np.ones(self.num_envs, dtype=bool) if mask is None else self._checked_mask(mask)
         self.lanes.reset(rows)
-        info = self._masked({"action_mask": self.lanes.action_mask.copy()}, rows)
+        info = self._masked({"action_mask": self.lanes.action_mask * rows[:, None]}, rows)
         return observe(self.kind, self.lanes), info
 
     def step(

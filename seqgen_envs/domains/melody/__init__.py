@@ -6,8 +6,9 @@ they need when they are called.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.domains.melody.metrics import melody_stats, summarize
+from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
 from seqgen_envs.domains.melody.notation import write_musicxml, write_svg
 from seqgen_envs.domains.melody.render import (
     render_image,
@@ -26,10 +27,13 @@ from seqgen_envs.domains.melody.render import (
 from seqgen_envs.domains.melody.rules import rl_tuner_task
 from seqgen_envs.domains.melody.sound import write_midi, write_wav
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
+from seqgen_envs.extras import require
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.prior import Prior
+
+logger = logging.getLogger(__name__)
 
 PRIORS = Path(__file__).parents[2] / "priors" / "melody"
 HORIZON = 32
@@ -43,7 +47,10 @@ def _bundled(name: str) -> Prior:
 
 
 def _write_sequence(tokens: NDArray[np.int64], folder: Path, stem: str, prior: Prior) -> list[Path]:
-    """A melody as MIDI, WAV, MusicXML, SVG, and PNGs of its piano roll and the prior's view."""
+    """A melody as MIDI, WAV, MusicXML, SVG, and PNGs of its piano roll and the prior's view.
+
+    Without verovio (the ``notation`` extra) there is no SVG.
+    """
     import torch
 
     ids = tokens[tokens < VOCABULARY.size]
@@ -59,9 +66,22 @@ def _write_sequence(tokens: NDArray[np.int64], folder: Path, stem: str, prior: P
             melody, log_probs, path
         ),
     }
+    if not _can_engrave():
+        del writers[f"{stem}.svg"]
     for name, write in writers.items():
         write(ids, folder / name)
     return [folder / name for name in writers]
+
+
+@cache
+def _can_engrave() -> bool:
+    """Whether verovio is there; if not, that is said once a process."""
+    try:
+        require("verovio", "notation")
+    except ImportError as error:
+        logger.warning("melodies are written without SVG scores: %s", error)
+        return False
+    return True
 
 
 def _read_sequence(path: Path) -> NDArray[np.int64]:
@@ -93,4 +113,7 @@ DOMAIN = Domain(
     write_sequence=_write_sequence,
     read_sequence=_read_sequence,
     read_corpus=_read_corpus,
+    plural="melodies",
+    published=PAPER_TABLE,
+    presets=PRIORS / "presets.yaml",
 )

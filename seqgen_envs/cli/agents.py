@@ -1,0 +1,63 @@
+"""Agents for ``seqgen sample --agent``, brought by other packages.
+
+A package that trains agents names a loader under the entry point group ``seqgen.agents``; a loader
+is a module or an object with the two functions of :class:`AgentLoader`.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any, Protocol
+
+from seqgen_envs.rollout import Policy
+from seqgen_envs.vector_env import SequenceVectorEnv
+
+AGENTS_GROUP = "seqgen.agents"
+
+
+class AgentLoader(Protocol):
+    """Recognises and loads the files of one kind of agent."""
+
+    def can_load(self, path: Path) -> bool:
+        """Whether ``path`` (a file or a folder that exists) is of this kind; cheap."""
+        ...
+
+    def load(self, path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
+        """The agent, ready to act in ``env``, its random numbers seeded.
+
+        An agent made for another observation than ``"dict"`` names the kind in an attribute
+        ``observation``.
+
+        Raises:
+            ValueError: the agent cannot be read or does not fit ``env``.
+        """
+        ...
+
+
+def load_agent(path: Path, env: SequenceVectorEnv, seed: int) -> tuple[Policy, str]:
+    """The agent stored at ``path``, by the first loader that recognises it, and its observation.
+
+    Raises:
+        FileNotFoundError: there is no such file or folder.
+        ValueError: no loader is installed, or none recognises it.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"there is no agent at {path}: no such file or folder")
+    broken = []
+    entries = sorted(entry_points(group=AGENTS_GROUP), key=lambda entry: entry.name)
+    for entry in entries:
+        try:
+            loader: Any = entry.load()
+        except ImportError as error:
+            broken.append(f"{entry.name} ({error})")
+            continue
+        if loader.can_load(path):
+            agent: Policy = loader.load(path, env, seed)
+            return agent, getattr(agent, "observation", "dict")
+    if not entries:
+        raise ValueError(f"no installed package loads agents (entry point group {AGENTS_GROUP!r})")
+    message = f"{path} is no agent that {', '.join(entry.name for entry in entries)} can load"
+    raise ValueError(
+        f"{message}; could not be imported: {'; '.join(broken)}" if broken else message
+    )

@@ -1,0 +1,123 @@
+"""Sampling and scoring in rows: one dict a sequence, of all that is known of it."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen_envs.cli.common import progress_bar
+from seqgen_envs.domain import Domain
+from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.prior import Prior
+from seqgen_envs.rollout import Episodes, Policy, rollout
+from seqgen_envs.rules import Task
+
+CHUNK = 2048
+
+
+def sample_chunks(
+    lanes: Lanes, policy: Policy, n: int, observation: str = "dict"
+) -> Iterator[Episodes]:
+    """``n`` episodes, at most ``CHUNK`` at a time, with a progress bar."""
+    lanes.reset()  # loads the prior: what is wrong with it is said before the bar appears
+    with progress_bar(n, "sampling", lanes.domain.name) as bar:
+        for start in range(0, n, CHUNK):
+            episodes = rollout(lanes, policy, min(CHUNK, n - start), observation=observation)
+            bar.update(len(episodes))
+            yield episodes
+
+
+def join(chunks: Sequence[Episodes]) -> Episodes:
+    """Several batches of episodes as one."""
+    arrays = {
+        name: np.concatenate([getattr(chunk, name) for chunk in chunks])
+        for name in ("tokens", "lengths", "log_prior", "terms")
+    }
+    return Episodes(**arrays, term_names=chunks[0].term_names)
+
+
+class _Recital:
+    """A policy that gives the tokens of one sequence, one after the other."""
+
+    def __init__(self, ids: NDArray[np.int64]) -> None:
+        self.ids = ids
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[NDArray[np.int64], int]:
+        at = state or 0
+        return self.ids[at : at + 1], at + 1
+
+
+def replay(domain: Domain, ids: NDArray[np.int64], prior: Prior, task: Task, c: float) -> Episodes:
+    """A finished sequence as the episode that would have made it, its own length the horizon.
+
+    Raises:
+        ValueError: the sequence is shorter than the domain's shortest.
+    """
+    end = domain.vocabulary.end_id
+    if end is not None and end not in ids:
+        ids = np.append(ids, end)
+    if len(ids) < domain.min_horizon:
+        raise ValueError(
+            f"it has {len(ids)} tokens; {domain.plural} have at least {domain.min_horizon}"
+        )
+    lanes = Lanes(1, LaneSettings(domain, prior, task, c, length=len(ids)))
+    return rollout(lanes, _Recital(ids), 1)
+
+
+def score_rows(
+    domain: Domain, episodes: Episodes, names: Sequence[str], c: float, primer_length: int = 0
+) -> list[dict[str, Any]]:
+    """One row a sequence: name, tokens, text, log-prior, returns, terms and metrics.
+
+    ``log_prior`` and the terms leave out the primer, which nobody chose; ``task_return`` is the
+    sum of the ``term_*``, and ``return`` is ``log_prior + task_return / c``.
+    """
+    judged = episodes.lengths - primer_length
+    numbers: dict[str, NDArray[np.float64]] = {
+        "log_prior": episodes.log_prior_total,
+        "log_prior_per_token": episodes.log_prior_total / judged,
+        "task_return": episodes.task_return,
+        "return": episodes.log_prior_total + episodes.task_return / c,
+    }
+    numbers |= {f"term_{name}": total for name, total in episodes.term_totals().items()}
+    if domain.sequence_metrics is not None:
+        metrics = domain.sequence_metrics(episodes.tokens)
+        numbers |= {f"metric_{name}": values for name, values in metrics.items()}
+    rows = []
+    for i, name in enumerate(names):
+        ids = episodes.tokens[i, : episodes.lengths[i]]
+        row = {"name": name, "length": len(ids), "text": domain.to_text(ids)}
+        row["tokens"] = " ".join(map(str, ids.tolist()))
+        rows.append(row | {column: float(values[i]) for column, values in numbers.items()})
+    return rows
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """``rows``, which have the same columns, as CSV; missing folders are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Mean of every column of log-priors, returns and terms."""
+    wanted = [
+        name
+        for name in rows[0]
+        if name in ("log_prior", "log_prior_per_token", "task_return", "return")
+        or name.startswith("term_")
+    ]
+    return {f"mean {name}": float(np.mean([row[name] for row in rows])) for name in wanted}

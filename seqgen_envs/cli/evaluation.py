@@ -1,0 +1,187 @@
+"""``seqgen prior evaluate``: the metrics of many samples, beside published ones."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen_envs.cli.common import (
+    COMMAND_KEY,
+    DomainArgument,
+    PriorOption,
+    SeedOption,
+    TaskOption,
+    ThreadsOption,
+    figure,
+    figures_table,
+    load_corpus,
+    machine,
+    parse_task,
+    progress,
+    say,
+    set_threads,
+    show,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from seqgen_envs.datasets.corpus import Corpus
+    from seqgen_envs.domain import Domain
+    from seqgen_envs.lanes import Lanes
+    from seqgen_envs.prior import Prior
+
+LANES = 1024
+BATCH = 64
+OURS = "this prior"
+
+
+def evaluate(
+    ctx: typer.Context,
+    domain: DomainArgument,
+    prior: PriorOption = None,
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="Samples.")] = 100_000,
+    data: Annotated[
+        str | None,
+        typer.Option(help="Also nats per token on the test split: 'corpus', a folder or a .npz."),
+    ] = None,
+    task: TaskOption = None,
+    length: Annotated[int | None, typer.Option(help="Tokens in a sequence.")] = None,
+    seed: SeedOption = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the report to this file, as .json and as .md.")
+    ] = None,
+    threads: ThreadsOption = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that read files (default: one a core).")
+    ] = None,
+) -> None:
+    """Measure a prior by its samples, beside the domain's published figures if it has any."""
+    from seqgen_envs.domain import get_domain
+    from seqgen_envs.lanes import Lanes, LaneSettings
+
+    kind = get_domain(domain)
+    if out is not None and out.suffix not in ("", ".json", ".md"):
+        raise ValueError(f"--out {out} must end in .json or .md (both are written)")
+    set_threads(threads)
+    lanes = Lanes(min(n, LANES), LaneSettings(kind, prior, parse_task(task), length=length))
+    corpus = None if data is None else load_corpus(kind, data, jobs)
+    report: dict[str, Any] = {
+        "command": ctx.meta[COMMAND_KEY],
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "machine": machine(),
+        "seed": seed,
+        "samples": n,
+        "length": lanes.horizon,
+        "prior": prior or kind.default_prior,
+        "fingerprint": lanes.prior.fingerprint,
+        "metrics": sample_metrics(lanes, n, seed),
+        "published": {name: dict(column) for name, column in (kind.published or {}).items()},
+        "test_split": {} if corpus is None else held_out_nats(kind, lanes.prior, corpus),
+    }
+    for title, columns in _tables(report).items():
+        show(figures_table(title, columns))
+    if out is not None:
+        _write(report, out)
+
+
+def sample_metrics(lanes: Lanes, n: int, seed: int) -> dict[str, float]:
+    """Mean log-prior and task return of ``n`` samples, and the domain's summary of them."""
+    import numpy as np
+
+    from seqgen_envs.cli.episodes import sample_chunks
+    from seqgen_envs.rollout import PriorPolicy
+
+    log_priors, returns, tokens = [], [], []
+    for episodes in sample_chunks(lanes, PriorPolicy(seed), n):
+        log_priors.append(episodes.log_prior_total)
+        returns.append(episodes.task_return)
+        tokens.append(episodes.tokens)
+    metrics = {
+        "mean_log_prior": float(np.concatenate(log_priors).mean()),
+        "mean_task_return": float(np.concatenate(returns).mean()),
+    }
+    summarize = lanes.domain.summarize
+    return metrics | (summarize(np.concatenate(tokens)) if summarize else {})
+
+
+def held_out_nats(domain: Domain, prior: Prior, corpus: Corpus) -> dict[str, float]:
+    """Nats per token of the test split, and a 5-gram's fitted on the training split.
+
+    Raises:
+        ValueError: the corpus has no test or no training sequences.
+    """
+    from seqgen_envs.ngram import NGram
+
+    train, test = corpus.split("train"), corpus.split("test")
+    if not train or not test:
+        raise ValueError(
+            f"the corpus has {len(train)} training and {len(test)} test sequences; both are needed"
+        )
+    baseline = NGram(domain.vocabulary, 5).fit(train)
+    return {
+        "tokens": float(sum(map(len, test))),
+        "nats_per_token": _nats(prior, test),
+        "nats_per_token_5gram": -float(baseline.log_probs(test).mean()),
+    }
+
+
+def _nats(prior: Prior, sequences: Sequence[NDArray[np.integer]]) -> float:
+    import numpy as np
+    import torch
+
+    ordered = sorted(sequences, key=len)
+    total = 0.0
+    for start in progress(range(0, len(ordered), BATCH), "test split", "batch"):
+        batch = ordered[start : start + BATCH]
+        ids = np.full((len(batch), len(batch[-1])), prior.vocabulary.pad_id, dtype=np.int64)
+        for row, sequence in enumerate(batch):
+            ids[row, : len(sequence)] = sequence
+        tokens = torch.from_numpy(ids)
+        inside = tokens != prior.vocabulary.pad_id
+        log_probs = prior.sequence_log_probs(tokens)
+        chosen = log_probs.gather(-1, torch.where(inside, tokens, 0)[..., None])[..., 0]
+        total -= float(chosen.double()[inside].sum())
+    return total / sum(map(len, sequences))
+
+
+def _tables(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    """The report's figures by title, then by column, then by row."""
+    samples = f"{report['samples']:,} samples of prior {report['prior']}"
+    tables = {samples: {OURS: report["metrics"], **report["published"]}}
+    split = report["test_split"]
+    if split:
+        tables[f"Test split ({split['tokens']:,.0f} tokens)"] = {
+            OURS: {"nats per token": split["nats_per_token"]},
+            "5-gram": {"nats per token": split["nats_per_token_5gram"]},
+        }
+    return tables
+
+
+def _write(report: Mapping[str, Any], out: Path) -> None:
+    out.parent.mkdir(parents=True, exist_ok=True)
+    as_json, as_markdown = out.with_suffix(".json"), out.with_suffix(".md")
+    as_json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    as_markdown.write_text(_markdown(report), encoding="utf-8")
+    say(f"The report is {as_json} and {as_markdown}")
+
+
+def _markdown(report: Mapping[str, Any]) -> str:
+    lines = [f"# Prior {report['prior']} ({report['fingerprint']})", ""]
+    for title, columns in _tables(report).items():
+        lines += [f"## {title}", "", f"| | {' | '.join(columns)} |"]
+        lines.append("| --- |" + " ---: |" * len(columns))
+        for name in dict.fromkeys(name for column in columns.values() for name in column):
+            cells = " | ".join(figure(column.get(name)) for column in columns.values())
+            lines.append(f"| {name} | {cells} |")
+        lines.append("")
+    facts = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
+    lines += [f"Made on {report['date']} with seed {report['seed']} by", ""]
+    lines += [f"    {report['command']}", "", f"on {facts}.", ""]
+    return "\n".join(lines)

@@ -1,0 +1,169 @@
+"""``seqgen prior``: train priors, and measure what they sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen_envs.cli.common import (
+    DomainArgument,
+    ThreadsOption,
+    figures_table,
+    load_corpus,
+    say,
+    set_threads,
+    show,
+)
+from seqgen_envs.cli.evaluation import evaluate
+
+if TYPE_CHECKING:
+    from seqgen_envs.domain import Domain
+    from seqgen_envs.pretrain import TrainingConfig
+    from seqgen_envs.recurrent import RecurrentConfig
+
+app = typer.Typer(help="Train priors, and measure what they sample.", no_args_is_help=True)
+app.command("evaluate")(evaluate)
+
+DEFAULT_PRESET = "default"
+
+
+@app.command("train")
+def train(
+    domain: DomainArgument,
+    out: Annotated[Path, typer.Option(help="Folder of the run; the prior goes into OUT/prior.")],
+    data: Annotated[
+        str,
+        typer.Option(help="'corpus' (the domain's own), a folder of files, or a corpus (.npz)."),
+    ] = "corpus",
+    preset: Annotated[
+        str | None,
+        typer.Option(help="The domain's hyper-parameters of that name; options override them."),
+    ] = None,
+    cell: Annotated[str | None, typer.Option(help="gru or lstm.")] = None,
+    hidden: Annotated[int | None, typer.Option(help="Width of a recurrent layer.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Recurrent layers, 1 to 3.")] = None,
+    embedding: Annotated[int | None, typer.Option(help="Width of the token embedding.")] = None,
+    dropout: Annotated[float | None, typer.Option(help="Drop-out probability.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the data, at most.")] = None,
+    batch_tokens: Annotated[int | None, typer.Option(help="Tokens in a batch.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help="Peak learning rate.")] = None,
+    patience: Annotated[
+        int | None, typer.Option(help="Stop after so many epochs without a better validation loss.")
+    ] = None,
+    window: Annotated[
+        int | None, typer.Option(help="Cut sequences into pieces of so many tokens.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of weights, order and drop-out.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
+    threads: ThreadsOption = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from OUT's checkpoint, if there is one.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that read files (default: one a core).")
+    ] = None,
+) -> None:
+    """Train a prior by maximum likelihood.
+
+    A run that was stopped goes on with the same command and --resume. TensorBoard logs are in OUT.
+    """
+    from seqgen_envs.domain import get_domain
+    from seqgen_envs.pretrain import PriorTrainer
+
+    kind = get_domain(domain)
+    explicit = {
+        "cell": cell,
+        "hidden_size": hidden,
+        "layers": layers,
+        "embedding_size": embedding,
+        "dropout": dropout,
+        "epochs": epochs,
+        "batch_tokens": batch_tokens,
+        "learning_rate": learning_rate,
+        "patience": patience,
+        "window": window,
+        "seed": seed,
+    }
+    given = {name: value for name, value in explicit.items() if value is not None}
+    architecture, config = _configs(kind, preset_values(kind, preset) | given)
+    _check_run(out, resume, device)
+    set_threads(threads)
+    corpus = load_corpus(kind, data, jobs)
+    show(corpus.report.table(f"Corpus: {corpus.source}"))
+    trainer = PriorTrainer(corpus, kind.vocabulary, architecture, config, out, device)
+    prior = trainer.train(resume, on_epoch=_say_epoch)
+    show(figures_table("Trained prior", summary_columns(prior.metadata)))
+    say(f"The prior is {out / 'prior'}. To use it:")
+    say(f"  seqgen sample {kind.name} --prior {out / 'prior'} --out {kind.plural}")
+    say(f"  SequenceEnv({kind.name!r}, prior={str(out / 'prior')!r})")
+
+
+def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
+    """The named hyper-parameters; with no name, the domain's default ones if it has any.
+
+    Raises:
+        ValueError: the domain has no preset of that name.
+    """
+    import yaml
+
+    known = yaml.safe_load(domain.presets.read_text()) if domain.presets else {}
+    if preset is None:
+        return dict(known.get(DEFAULT_PRESET, {}))
+    if preset not in known:
+        raise ValueError(
+            f"domain {domain.name!r} has no preset {preset!r}; it has {sorted(known) or 'none'}"
+        )
+    return dict(known[preset])
+
+
+def _configs(domain: Domain, values: Mapping[str, Any]) -> tuple[RecurrentConfig, TrainingConfig]:
+    from seqgen_envs.pretrain import TrainingConfig
+    from seqgen_envs.recurrent import RecurrentConfig
+
+    sizes = {field.name for field in fields(RecurrentConfig)}
+    unknown = sorted(set(values) - sizes - {field.name for field in fields(TrainingConfig)})
+    if unknown:
+        raise ValueError(f"a preset of domain {domain.name!r} has unknown settings {unknown}")
+    architecture = {name: value for name, value in values.items() if name in sizes}
+    training = {name: value for name, value in values.items() if name not in sizes}
+    return RecurrentConfig(domain.vocabulary.size, **architecture), TrainingConfig(**training)
+
+
+def _check_run(out: Path, resume: bool, device: str) -> None:
+    import torch
+
+    from seqgen_envs.pretrain import CHECKPOINT_FILE
+
+    if not resume and (out / CHECKPOINT_FILE).exists():
+        raise ValueError(
+            f"{out} already holds a run: add --resume to go on with it, or give another folder"
+        )
+    if device.partition(":")[0] not in ("cpu", "cuda"):
+        raise ValueError(f"device must be cpu or cuda, got {device!r}")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ValueError("device cuda is not available to PyTorch here; use --device cpu")
+
+
+def _say_epoch(figures: Mapping[str, float]) -> None:
+    say(
+        f"epoch {figures['epoch']:.0f}: train {figures['train_nats']:.4f} nats per token, "
+        f"validation {figures['validation_nats']:.4f} "
+        f"(accuracy {figures['validation_accuracy']:.3f}), "
+        f"{figures['tokens_per_second']:,.0f} tokens/s"
+    )
+
+
+def summary_columns(training: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """The trained prior beside the 5-gram: nats per token (lower is better) and accuracy."""
+    ours, baseline = {}, {}
+    for split in ("validation", "test"):
+        ours[f"{split} nats per token"] = training[f"{split}_nats_per_token"]
+        ours[f"{split} accuracy"] = training[f"{split}_accuracy"]
+        baseline[f"{split} nats per token"] = training[f"{split}_nats_per_token_5gram"]
+    return {"prior": ours, "5-gram": baseline}

@@ -1,0 +1,164 @@
+"""``seqgen sample``: sequences from a prior or an agent, as files and as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen_envs.cli.common import (
+    DomainArgument,
+    PriorOption,
+    SeedOption,
+    TaskOption,
+    figure,
+    figures_table,
+    parse_task,
+    progress,
+    say,
+    show,
+)
+
+if TYPE_CHECKING:
+    from seqgen_envs.cli.episodes import Episodes
+    from seqgen_envs.domain import Domain
+    from seqgen_envs.rollout import Policy
+    from seqgen_envs.vector_env import SequenceVectorEnv
+
+SHOWN = 20
+
+
+def sample(
+    domain: DomainArgument,
+    out: Annotated[Path, typer.Option(help="Folder for the files and the CSV.")],
+    n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many sequences.")] = 16,
+    prior: PriorOption = None,
+    agent: Annotated[
+        Path | None, typer.Option(help="A trained agent's file or folder; without it, the prior.")
+    ] = None,
+    task: TaskOption = None,
+    primer: Annotated[
+        str | None, typer.Option(help="What every sequence starts with: a file, or text.")
+    ] = None,
+    primer_length: Annotated[
+        int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
+    ] = None,
+    length: Annotated[
+        int | None, typer.Option(help="Tokens in a sequence, primer included.")
+    ] = None,
+    temperature: Annotated[
+        float, typer.Option(help="Below 1: likelier sequences; above 1: wilder. Priors only.")
+    ] = 1.0,
+    c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
+    seed: SeedOption = 0,
+    num_envs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Sequences at a time; default -n, at most 256."),
+    ] = None,
+    max_files: Annotated[
+        int, typer.Option(min=0, help="Write files of the first so many; the CSV has all.")
+    ] = 64,
+) -> None:
+    """Sample sequences and write each one's files, and one CSV of all of them.
+
+    The same command with the same seed writes the same files. Log-prior and rules leave out the
+    primer, which nobody chose; the metrics are of whole sequences.
+    """
+    from seqgen_envs.cli.episodes import join, sample_chunks, score_rows, write_csv
+    from seqgen_envs.domain import get_domain
+    from seqgen_envs.vector_env import SequenceVectorEnv
+
+    kind = get_domain(domain)
+    env = SequenceVectorEnv(
+        kind,
+        num_envs or min(n, 256),
+        prior=prior,
+        task=parse_task(task),
+        c=c,
+        length=length,
+        primer=_primer(kind, primer, primer_length),
+    )
+    policy, observation = _policy(env, agent, temperature, seed)
+    episodes = join(list(sample_chunks(env.lanes, policy, n, observation)))
+    width = max(4, len(str(n)))
+    names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
+    given = env.lanes.settings.primer or ()
+    rows = score_rows(kind, episodes, names, c, primer_length=len(given))
+    write_csv(out / f"{kind.plural}.csv", rows)
+    written = _write_files(kind, episodes, names[:max_files], out, env)
+    _show(kind, episodes, rows)
+    say(_where(kind, out, n, written))
+
+
+def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
+    """Ids of the primer: read from a file if there is one of that name, otherwise from the text.
+
+    Raises:
+        ValueError: neither a readable file nor a text of known tokens.
+    """
+    if primer is None:
+        return None
+    if Path(primer).is_file():
+        if domain.read_sequence is None:
+            raise ValueError(f"domain {domain.name!r} reads no files: give the primer as text")
+        return domain.read_sequence(Path(primer))[:keep]
+    try:
+        return domain.to_ids(primer.strip())[:keep]
+    except ValueError as error:
+        raise ValueError(
+            f"the primer {primer!r} is neither a file nor a text of tokens: {error}"
+        ) from error
+
+
+def _policy(
+    env: SequenceVectorEnv, agent: Path | None, temperature: float, seed: int
+) -> tuple[Policy, str]:
+    from seqgen_envs.rollout import PriorPolicy
+
+    if agent is None:
+        return PriorPolicy(seed, temperature), "dict"
+    if temperature != 1.0:
+        raise ValueError("--temperature is the prior's; an agent has its own")
+    from seqgen_envs.cli.agents import load_agent
+
+    return load_agent(agent, env, seed)
+
+
+def _write_files(
+    domain: Domain, episodes: Episodes, names: Sequence[str], out: Path, env: SequenceVectorEnv
+) -> int:
+    """Write the files of the first ``len(names)`` sequences; returns how many files."""
+    if domain.write_sequence is None:
+        return 0
+    written = 0
+    for i in progress(range(len(names)), "writing", domain.name):
+        ids = episodes.tokens[i, : episodes.lengths[i]]
+        written += len(domain.write_sequence(ids, out, names[i], env.prior))
+    return written
+
+
+def _show(domain: Domain, episodes: Episodes, rows: Sequence[Mapping[str, Any]]) -> None:
+    from rich.table import Table
+
+    from seqgen_envs.cli.episodes import means
+
+    table = Table(title=domain.plural.capitalize(), title_justify="left")
+    columns = ("log_prior", "task_return", "return")
+    table.add_column("name", no_wrap=True)
+    table.add_column("text", overflow="fold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for row in rows[:SHOWN]:
+        table.add_row(row["name"], row["text"], *(figure(row[column]) for column in columns))
+    show(table)
+    if len(rows) > SHOWN:
+        say(f"... and {len(rows) - SHOWN} more")
+    summary = domain.summarize(episodes.tokens) if domain.summarize else {}
+    show(figures_table("Summary", {f"{len(rows)} {domain.plural}": means(rows) | summary}))
+
+
+def _where(domain: Domain, out: Path, n: int, written: int) -> str:
+    table = f"{out / f'{domain.plural}.csv'} has all {n} {domain.plural}"
+    return f"{table}; {written} files are in {out}" if written else table
