@@ -21,7 +21,7 @@ from torch import Tensor
 
 from kl_agents.backups import Backup
 from kl_agents.collection import Collected, Collector, as_vec_env, make_source
-from kl_agents.policy import SequencePolicy, StateArrays
+from kl_agents.policy import SequencePolicy, StateArrays, check_spaces
 from kl_agents.replay import EpisodeBatch, EpisodeReplay
 from kl_agents.saving import SavingMixin
 from kl_agents.schedules import ScheduleSpec, make_schedule
@@ -110,6 +110,8 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             supported_action_spaces=(spaces.Discrete,),
         )
         self.policy_name = policy if isinstance(policy, str) else policy.__qualname__
+        if env is not None:
+            check_spaces(self.observation_space, self.action_space)
         self.c = self._environment_c() if c is None and env is not None else c
         self.discount = _in_range("discount", discount, 0.0, 1.0)
         self.batch_episodes = int(_in_range("batch_episodes", batch_episodes, 1))
@@ -141,12 +143,13 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         if min(self.c_schedule.start, self.c_schedule.end) <= 0:
             raise ValueError(f"c must be > 0, got {self.c!r}")
         saved = self.saved_config
+        prior = None if saved else self._prior()
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space,
             self.action_space,
             self.lr_schedule,
             backup=self.backup,
-            prior=None if saved else self._prior(),
+            prior=prior,
             network_config=saved["network"] if saved else None,
             prime_tokens=self.prime_tokens,
             **self.policy_kwargs,
@@ -190,6 +193,23 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             self._primer_tokens = torch.from_numpy(primer).to(self.device)
         return self._primer_tokens
 
+    def set_env(self, env: Any, force_reset: bool = True) -> None:
+        """Train on ``env`` from now on; it may have another number of lanes.
+
+        Raises:
+            ValueError: its spaces or its prior are not those the agent was made with.
+        """
+        wrapped = self._wrap_env(as_vec_env(env, self.n_envs), self.verbose)
+        check_spaces(wrapped.observation_space, wrapped.action_space)
+        self._check_prior(self._config()["prior"], wrapped.get_attr("prior")[0])
+        before = None if self.env is None else len(self._primer())
+        self.n_envs = wrapped.num_envs
+        super().set_env(wrapped, force_reset)
+        self._primer_tokens = None
+        if before != len(self._primer()):  # episodes of another length
+            self.replay = self._make_replay()
+        self.collector = self._make_collector()
+
     # ------------------------------------------------------------------ learning
 
     def learn(
@@ -209,6 +229,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             tb_log_name or type(self).__name__,
             progress_bar,
         )
+        self._update_current_progress_remaining(self.num_timesteps, max(total_timesteps, 1))
         callback.on_training_start(locals(), globals())
         while self.num_timesteps < total_timesteps:
             collected = self.collect(callback)
@@ -233,9 +254,9 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         remaining = self._current_progress_remaining
         self.policy.c = self.c_schedule(remaining)
 
-        def on_step(steps: int) -> bool:
-            self.num_timesteps += steps
-            callback.update_locals({"self": self, "dones": None, "infos": []})
+        def on_step(finished: np.ndarray) -> bool:
+            self.num_timesteps += len(finished)
+            callback.update_locals({"self": self, "dones": finished, "infos": []})
             return bool(callback.on_step())
 
         collected = self.collector.collect(

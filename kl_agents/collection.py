@@ -169,9 +169,9 @@ class Collector:
         episodes: int,
         epsilon: float,
         rng: np.random.Generator,
-        on_step: Callable[[int], bool],
+        on_step: Callable[[NDArray[np.bool_]], bool],
     ) -> Collected | None:
-        """One round; None where ``on_step`` (called with the lanes stepped) asked to stop.
+        """One round; None where ``on_step`` (told which lanes finished, [N]) asked to stop.
 
         Every lane starts anew, so nothing but the generators carries over between rounds.
         """
@@ -192,7 +192,7 @@ class Collector:
             task_reward, finished = source.step(actions)
             record.after(ledger.running[live], task_reward[live])
             steps += source.n
-            if not on_step(source.n):
+            if not on_step(finished):
                 return None
             ledger.close(finished)
             if ledger.open:

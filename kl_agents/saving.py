@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from stable_baselines3.common.utils import get_device
 
+from kl_agents.schedules import Schedule
 from kl_agents.storage import (
     PathOrFile,
     SavedAgent,
@@ -63,7 +65,7 @@ class SavingMixin:
             "algorithm": type(self).__name__,
             "package_version": __version__,
             "policy": me.policy_name,
-            "arguments": {name: getattr(self, name) for name in self.saved_arguments},
+            "arguments": {name: _plain(getattr(self, name)) for name in self.saved_arguments},
             "policy_kwargs": me.policy_kwargs,
             "seed": me.seed,
             "network": self.policy.network.trunk.config.to_dict(),
@@ -135,7 +137,7 @@ class SavingMixin:
             me.action_space = _action_space(size)
             me.n_envs = 1
         else:
-            self._check_prior(config["prior"])
+            self._check_prior(config["prior"], me._prior())
         me._setup_model()
         self.policy.load_state_dict(saved.policy)
         load_optimizer_tensors(self.policy.optimizer, saved.optimizer)
@@ -148,9 +150,9 @@ class SavingMixin:
         if saved.replay is not None and self.replay is not None:
             self.replay.load_state_dict(saved.replay)
 
-    def _check_prior(self, recorded: dict[str, Any] | None) -> None:
-        me: Any = self
-        actual = me._prior().fingerprint
+    @staticmethod
+    def _check_prior(recorded: dict[str, Any] | None, prior: Any) -> None:
+        actual = prior.fingerprint
         if recorded is not None and recorded["fingerprint"] != actual:
             raise ValueError(
                 f"the agent was trained against prior {recorded['name']!r} "
@@ -191,6 +193,11 @@ class SavingMixin:
         self.policy.to(get_device(device))
         self.policy.weights_changed()
 
+    @property
+    def replay_buffer(self) -> Any:
+        """The replay, under the name Stable-Baselines3's callbacks look for."""
+        return self.replay
+
     def save_replay_buffer(self, path: Any) -> None:
         """Write the replay to a ``.npz`` file."""
         with open(_npz(path), "wb") as file:
@@ -204,6 +211,10 @@ class SavingMixin:
         """
         with np.load(_npz(path), allow_pickle=False) as arrays:
             self.replay.load_state_dict({name: arrays[name] for name in arrays.files})
+
+
+def _plain(argument: Any) -> Any:
+    return asdict(argument) if isinstance(argument, Schedule) else argument
 
 
 def _npz(path: Any) -> str:

@@ -18,6 +18,7 @@ from typing import IO, Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
@@ -91,7 +92,7 @@ def read_agent(path: PathOrFile) -> SavedAgent:
             policy = load_tensors(archive.read(POLICY))
             optimizer = load_tensors(archive.read(OPTIMIZER))
             replay = _read_replay(archive)
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
+    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, SafetensorError) as error:
         raise ValueError(
             f"{path} is not an agent saved by kl_agents ({error}); Stable-Baselines3's own zips "
             "hold pickles and are refused"

@@ -7,6 +7,7 @@ alone and checkpoints hold the generators' states, so a killed run resumes exact
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -308,8 +309,8 @@ class PriorTrainer:
         """All that must be equal for a resumed run to be the same run, as JSON."""
         config = asdict(self.config)
         del config["checkpoint_seconds"]
-        pieces = [len(self.train_pieces), int(sum(map(len, self.train_pieces)))]
-        return json.dumps({**config, **self.network.config.to_dict(), "training data": pieces})
+        content = hashlib.sha256(b"".join(p.tobytes() for p in self.train_pieces)).hexdigest()
+        return json.dumps({**config, **self.network.config.to_dict(), "training data": content})
 
 
 def cut(sequences: Sequence[IntArray], window: int | None) -> list[IntArray]:

@@ -102,14 +102,13 @@ class Vocabulary:
         Raises:
             ValueError: an id lies outside 0..V.
         """
-        tokens = []
-        for position, raw in enumerate(ids):
-            token_id = int(raw)
-            if token_id == self.pad_id or token_id == self.end_id:
+        tokens, size, stops = [], self.size, (self.pad_id, self.end_id)
+        for position, token_id in enumerate(map(int, ids)):
+            if token_id in stops:
                 break
-            if not 0 <= token_id < self.size:
+            if not 0 <= token_id < size:
                 raise ValueError(
-                    f"token id {token_id} at position {position} is outside 0..{self.size - 1}"
+                    f"token id {token_id} at position {position} is outside 0..{size - 1}"
                 )
             tokens.append(self.tokens[token_id])
         return tokens

@@ -115,13 +115,13 @@ def check_order(package, order):
 # -- rooms ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("package", "order"), zip(PACKAGES, ORDERS, strict=True))
+@pytest.mark.parametrize(("package", "order"), list(zip(PACKAGES, ORDERS, strict=True)))
 def test_every_room_has_its_place(package, order):
     rooms = {room_of(m) for m in MODULES if m.startswith(f"{package}.")}
     assert not rooms - set(levels(order)), "give the new room a place in the orders above"
 
 
-@pytest.mark.parametrize(("package", "order"), zip(PACKAGES, ORDERS, strict=True))
+@pytest.mark.parametrize(("package", "order"), list(zip(PACKAGES, ORDERS, strict=True)))
 def test_imports_go_one_way(package, order):
     assert check_order(package, order) == []
 
