@@ -1,18 +1,25 @@
-"""KL-control agents in Stable-Baselines3's manner, for the environments of ``seqgen_envs``."""
+"""KL-control agents in Stable-Baselines3's manner, for the environments of ``seqgen_envs``.
+
+Importing the package imports neither PyTorch nor Stable-Baselines3; the first name used does.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from typing import TYPE_CHECKING, Any
 
-from kl_agents.algorithm import SequenceAlgorithm
-from kl_agents.baselines import PriorAgent, Reinvent, RLOnly
-from kl_agents.g_learning import GLearning
-from kl_agents.psi_learning import PsiLearning
-from kl_agents.q_learning import QLearning
-from kl_agents.storage import PathOrFile, read_agent
+if TYPE_CHECKING:
+    from kl_agents.algorithm import SequenceAlgorithm
+    from kl_agents.baselines import PriorAgent, Reinvent, RLOnly
+    from kl_agents.evaluation import Evaluation, evaluate
+    from kl_agents.g_learning import GLearning
+    from kl_agents.psi_learning import PsiLearning
+    from kl_agents.q_learning import QLearning
+    from kl_agents.registry import ALGORITHMS, load
 
 __all__ = [
     "ALGORITHMS",
+    "Evaluation",
     "GLearning",
     "PriorAgent",
     "PsiLearning",
@@ -20,30 +27,23 @@ __all__ = [
     "RLOnly",
     "Reinvent",
     "SequenceAlgorithm",
+    "evaluate",
     "load",
 ]
 
-#: The algorithms by the names the command line knows them by.
-ALGORITHMS: dict[str, type[SequenceAlgorithm]] = {
-    "q": QLearning,
-    "psi": PsiLearning,
-    "g": GLearning,
-    "rl-only": RLOnly,
-    "reinvent": Reinvent,
-    "prior": PriorAgent,
+_HOMES = {
+    "algorithm": ("SequenceAlgorithm",),
+    "baselines": ("PriorAgent", "RLOnly", "Reinvent"),
+    "evaluation": ("Evaluation", "evaluate"),
+    "g_learning": ("GLearning",),
+    "psi_learning": ("PsiLearning",),
+    "q_learning": ("QLearning",),
+    "registry": ("ALGORITHMS", "load"),
 }
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
-def load(path: PathOrFile, env: Any = None, **kwargs: Any) -> SequenceAlgorithm:
-    """An agent of any of these classes, from a file written by ``save``.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is not such a file, or of an algorithm this package does not have.
-    """
-    name = read_agent(path).config["algorithm"]
-    for algorithm in ALGORITHMS.values():
-        if algorithm.__name__ == name:
-            return algorithm.load(path, env=env, **kwargs)
-    known = sorted(a.__name__ for a in ALGORITHMS.values())
-    raise ValueError(f"{path} holds a {name}; this version has {known}")
+def __getattr__(name: str) -> Any:
+    if name in _HOME_OF:
+        return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

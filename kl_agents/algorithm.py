@@ -62,6 +62,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
     policy: SequencePolicy
     backup: Backup
     prime_tokens = 0
+    _primer_tokens: Tensor | None = None
     #: constructor arguments that ``save`` keeps, besides policy, seed and policy_kwargs.
     saved_arguments: ClassVar[tuple[str, ...]] = (
         "learning_rate", "c", "discount", "batch_episodes", "replay_ratio", "episodes_per_round",
@@ -186,7 +187,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
 
     def _primer(self) -> Tensor:
         """What every episode starts with, int64 [P]."""
-        if getattr(self, "_primer_tokens", None) is None:
+        if self._primer_tokens is None:
             assert self.env is not None
             first = np.asarray(self.env.reset()["tokens"][0], dtype=np.int64)
             primer = first[first < self.policy.vocabulary_size]

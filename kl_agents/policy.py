@@ -141,26 +141,47 @@ class SequencePolicy(BasePolicy):
         Raises:
             ValueError: the observation is not such a mapping, or a mask forbids every token.
         """
-        tokens, log_prior, single = self._arrays(observation)
+        log_policy, after = self.distribution(
+            observation, state, episode_start, action_masks, primed=not deterministic
+        )
+        actions = log_policy.argmax(axis=1) if deterministic else sample_rows(log_policy, self.rng)
+        single = np.ndim(observation["tokens"]) == 1
+        return (actions[0] if single else actions), after
+
+    def distribution(
+        self,
+        observation: Any,
+        state: StateArrays | None = None,
+        episode_start: NDArray[np.bool_] | None = None,
+        action_masks: NDArray[Any] | None = None,
+        *,
+        primed: bool = True,
+    ) -> tuple[NDArray[np.float32], StateArrays]:
+        """log of what :meth:`predict` draws from [N, V], and the state to pass next time.
+
+        ``primed``: the first ``prime_tokens`` of an episode come from the prior. The other
+        arguments and errors are those of :meth:`predict`.
+        """
+        tokens, log_prior = self._arrays(observation)
         if action_masks is not None:
             log_prior = masked_log_prior(log_prior, action_masks)
         g, after = self._advance(tokens, state, episode_start)
         log_policy = self.log_policy(log_prior, g)
-        if deterministic:
-            actions = log_policy.argmax(axis=1)
-        else:
-            actions = self._sample(log_policy, log_prior, tokens)
-        arrays = tuple(tensor.cpu().numpy() for tensor in after)
-        return (actions[0] if single else actions), arrays
-
-    def _sample(
-        self, log_policy: NDArray[Any], log_prior: NDArray[Any], tokens: NDArray[np.int64]
-    ) -> NDArray[np.int64]:
-        if self.prime_tokens:
+        if primed and self.prime_tokens:
             priming = (tokens < self.vocabulary_size).sum(axis=1) < self.prime_tokens
             reachable = without_impossible(torch.from_numpy(log_prior)).numpy()
             log_policy = np.where(priming[:, None], reachable, log_policy)
-        return sample_rows(log_policy, self.rng)
+        return log_policy, tuple(tensor.cpu().numpy() for tensor in after)
+
+    def start_value(self, log_prior: NDArray[Any], primer: NDArray[np.int64]) -> float:
+        """V(s_0) at temperature ``c``, in nats: of the state after ``primer`` (int64 [P]).
+
+        ``log_prior`` [V] is what the prior expects there.
+        """
+        g, _ = self.read_prefixes(primer[None])
+        prior = torch.from_numpy(np.asarray(log_prior, dtype=np.float32))[None]
+        values = self.backup.values(prior, g.cpu(), self.c)
+        return float(self.backup.state_value(prior, values)[0])
 
     def _advance(
         self,
@@ -186,7 +207,7 @@ class SequencePolicy(BasePolicy):
                 after = tuple(a.index_copy(0, index, f) for a, f in zip(after, fresh, strict=True))
         return g, after
 
-    def _arrays(self, observation: Any) -> tuple[NDArray[np.int64], NDArray[np.float32], bool]:
+    def _arrays(self, observation: Any) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         if not isinstance(observation, Mapping) or not {"tokens", "log_prior"} <= set(observation):
             raise ValueError(
                 "predict needs the observation of observation='dict': a mapping with tokens and "
@@ -194,7 +215,7 @@ class SequencePolicy(BasePolicy):
             )
         tokens = np.asarray(observation["tokens"], dtype=np.int64)
         log_prior = np.asarray(observation["log_prior"], dtype=np.float32)
-        return np.atleast_2d(tokens), np.atleast_2d(log_prior), tokens.ndim == 1
+        return np.atleast_2d(tokens), np.atleast_2d(log_prior)
 
     def _predict(self, observation: Any, deterministic: bool = False) -> Tensor:
         """Stable-Baselines3's inner form of :meth:`predict`, on tensors."""

@@ -150,6 +150,16 @@ class SavingMixin:
         if saved.replay is not None and self.replay is not None:
             self.replay.load_state_dict(saved.replay)
 
+    def check_fits(self, env: Any) -> None:
+        """Raise a ValueError unless the agent is of ``env``'s vocabulary and prior."""
+        size = env.domain.vocabulary.size
+        if size != self.policy.vocabulary_size:
+            raise ValueError(
+                f"the agent knows {self.policy.vocabulary_size} tokens, domain "
+                f"{env.domain.name!r} has {size}: it was trained on another domain"
+            )
+        self._check_prior(self._config()["prior"], env.prior)
+
     @staticmethod
     def _check_prior(recorded: dict[str, Any] | None, prior: Any) -> None:
         actual = prior.fingerprint

@@ -43,6 +43,8 @@ class Domain:
         render_image: (ids of a prefix, T) to uint8 [H, W, 3]; None draws a grid of tokens.
         sequence_metrics: ids [N, T] to arrays [N] by name, or None.
         summarize: ids [N, T] to the numbers that describe a batch, by name, or None.
+        waveform: ids of a sequence to float32 samples [n] in -1..1, or None: it makes no sound.
+        sample_rate: samples a second of ``waveform``.
         write_sequence: (ids, folder, stem, prior) writes a sequence's files, returns their paths.
         read_sequence: a user's file to ids.
         read_corpus: keyword arguments of ``seqgen prior train`` to a Corpus.
@@ -69,6 +71,8 @@ class Domain:
     render_image: Callable[[Tokens, int], NDArray[np.uint8]] | None = None
     sequence_metrics: Callable[[Tokens], dict[str, NDArray[np.float64]]] | None = None
     summarize: Callable[[Tokens], dict[str, float]] | None = None
+    waveform: Callable[[Tokens], NDArray[np.float32]] | None = None
+    sample_rate: int = 22050
     write_sequence: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
     read_sequence: Callable[[Path], Tokens] | None = None
     read_corpus: Callable[..., Any] | None = None

@@ -37,6 +37,11 @@ AGENTS_ORDER = (
     (("value_learning",), 5),
     (("q_learning", "psi_learning", "g_learning"), 6),
     (("baselines",), 7),
+    (("registry", "evaluation"), 8),
+    (("hyperparams", "callbacks"), 9),
+    (("runs",), 10),
+    (("reproduction",), 11),
+    (("cli",), 12),
 )
 ORDERS = (SEQGEN_ORDER, AGENTS_ORDER)
 #: Third-party packages that only these places may import.

@@ -54,7 +54,7 @@ def start_value(agent):
     """V(s_0) as the agent has it."""
     inputs = agent._inputs(agent.replay.all())
     values = agent.backup.values(inputs.log_prior, inputs.g, inputs.c)
-    return float(agent.backup.state_value(inputs.log_prior, values)[0, 0])
+    return agent.backup.state_value(inputs.log_prior, values)[0, 0].item()
 
 
 def fill(agent, behaviour, episodes=3000, seed=1):
@@ -167,8 +167,8 @@ def test_learning_after_a_primer():
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_learning_from_the_priors_weights(cell):
-    env = native(64, prior=recurrent_prior(cell))
-    agent = taught(PsiLearning, "prior", env=env, policy_kwargs={"scale": 5.0}, updates=800)
+    env = native(64, prior=recurrent_prior(cell, hidden=48))
+    agent = taught(PsiLearning, "uniform", env=env, policy_kwargs={"scale": 5.0}, updates=800)
     assert kl_of(make(PriorAgent, env)) > 20 * BAR
     assert kl_of(agent) < BAR
 
@@ -208,14 +208,13 @@ def test_q_learning_off_policy(tree):
 
 
 def test_rl_only_reaches_the_best_task_return(tree):
-    agent = make(RLOnly, explore="uniform", epsilon={"start": 1.0, "end": 0.1})
-    kl_control = greedy_return(make(PriorAgent), tree, prior_weight=0.0)
-    assert kl_control[0] < kl_control[1] - 1.0
+    agent = make(RLOnly, c=1.0, explore="uniform", epsilon={"start": 1.0, "end": 0.1})
+    before, best = greedy_return(make(PriorAgent, c=1.0), tree, prior_weight=0.0)
+    assert before < best - 1.0
     agent.learn(12_000)
-    found, best = greedy_return(agent, tree, prior_weight=0.0)
-    assert found == pytest.approx(best, abs=1e-3)
+    assert greedy_return(agent, tree, 0.0)[0] == pytest.approx(best, abs=1e-3)
     with_prior, best_with_prior = greedy_return(agent, tree)
-    assert with_prior < best_with_prior  # it forgot the prior
+    assert with_prior < best_with_prior - 0.5  # it forgot the prior
 
 
 def test_reinvent_comes_closer():
@@ -241,7 +240,9 @@ def test_the_bar_with_room_to_spare(algorithm, behaviour, lambda_, c, seed):
         agent = make(algorithm, **settings, replay_ratio=32).learn(40_000)
     else:
         agent = taught(algorithm, behaviour, updates=2000, **settings)
-    print(f"{algorithm.__name__} {behaviour} lambda {lambda_} c {c} seed {seed}: {kl_of(agent):.5f}")
+    print(
+        f"{algorithm.__name__} {behaviour} lambda {lambda_} c {c} seed {seed}: {kl_of(agent):.5f}"
+    )
     assert kl_of(agent) < BAR / 2
 
 

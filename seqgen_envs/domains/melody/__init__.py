@@ -25,7 +25,7 @@ from seqgen_envs.domains.melody.render import (
     write_probability_heatmap,
 )
 from seqgen_envs.domains.melody.rules import rl_tuner_task
-from seqgen_envs.domains.melody.sound import write_midi, write_wav
+from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.extras import require
 
@@ -110,6 +110,7 @@ DOMAIN = Domain(
     render_image=render_image,
     sequence_metrics=melody_stats,
     summarize=summarize,
+    waveform=waveform,
     write_sequence=_write_sequence,
     read_sequence=_read_sequence,
     read_corpus=_read_corpus,

@@ -1,0 +1,33 @@
+"""Agents for ``seqgen sample --agent``: a run's folder, or a file written by ``save``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from seqgen_envs.rollout import Policy
+from seqgen_envs.vector_env import SequenceVectorEnv
+
+
+def can_load(path: Path) -> bool:
+    """Whether ``path`` is a folder with an agent, or a .zip file."""
+    if path.is_dir():
+        return any((path / name).is_file() for name in ("agent.zip", "checkpoint.zip"))
+    return path.suffix == ".zip"
+
+
+def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
+    """The agent, to act in ``env``, its random numbers seeded.
+
+    Raises:
+        ValueError: the file cannot be read, or the agent is of another prior or vocabulary.
+    """
+    from kl_agents.registry import load as load_agent
+    from kl_agents.runs import agent_file
+
+    agent = load_agent(agent_file(path) if path.is_dir() else path, device="cpu")
+    agent.check_fits(env)
+    agent.policy.rng = np.random.default_rng(seed)
+    policy: Policy = agent.policy
+    return policy

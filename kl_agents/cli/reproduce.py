@@ -1,0 +1,95 @@
+"""``seqgen reproduce``: the paper's experiment and its report."""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from seqgen_envs.cli.common import COMMAND_KEY, fail, machine, say
+
+if TYPE_CHECKING:
+    from kl_agents.reproduction.plan import Job
+
+ALL = "all"
+
+
+def reproduce(
+    ctx: typer.Context,
+    domain: Annotated[str, typer.Argument(help="melody.")],
+    out: Annotated[Path, typer.Option(help="Folder for the runs and the report.")] = Path(
+        "reproduction"
+    ),
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Environment steps of a training.")
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Seeds of each agent.")] = 3,
+    n: Annotated[
+        int, typer.Option("-n", "--number", min=1, help="Sequences of an evaluation.")
+    ] = 100_000,
+    blocks: Annotated[str, typer.Option(help="Some of the plan's blocks, with commas.")] = ALL,
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at a time, one thread each.")] = 2,
+    plan: Annotated[
+        Path | None, typer.Option(help="A YAML plan of your own in place of the bundled one.")
+    ] = None,
+    report_only: Annotated[
+        bool, typer.Option("--report-only", help="Train nothing: a report of what there is.")
+    ] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="At a size that shows only that it works.")
+    ] = False,
+) -> None:
+    """Train and measure the paper's agents, and report them beside its published figures.
+
+    Every run has its folder under OUT/runs; those finished are not run again and those stopped go
+    on, so the same command continues an interrupted reproduction.
+    """
+    from kl_agents.reproduction.plan import Scale, choose_blocks, load_plan, make_jobs
+    from kl_agents.reproduction.report import write_report
+    from kl_agents.reproduction.work import check_jobs, run_jobs
+
+    chosen = load_plan(domain, plan)
+    names = list(chosen.blocks) if blocks == ALL else blocks.split(",")
+    parts = choose_blocks(chosen, names)
+    wanted = make_jobs(chosen, parts, Scale(steps, seeds, n, quick))
+    command = ctx.meta.get(COMMAND_KEY, "")
+    check_jobs(out, wanted)
+    out.mkdir(parents=True, exist_ok=True)
+    say(f"{len(wanted)} runs in {out / 'runs'}")
+    failed: list[tuple[Job, str]] = []
+    if not report_only:
+        failed = run_jobs(out, wanted, jobs, command, _Teller())
+    facts: dict[str, Any] = {
+        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": command,
+        "machine": machine() | {"torch_threads": 1},
+    }
+    say(f"The report is {write_report(out, chosen, parts, wanted, facts)}")
+    for job, why in failed:
+        fail(f"{job.name}: {why}")
+    if failed:
+        raise typer.Exit(1)
+
+
+class _Teller:
+    """Says what has finished."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+
+    def __call__(self, job: Job, result: dict[str, Any]) -> None:
+        minutes = (time.monotonic() - self.began) / 60
+        objective = result["objective"]
+        say(
+            f"[{minutes:6.1f} min] {job.name}: task return {result['task_return']:.2f}, "
+            f"log p {result['log_prior']:.3f}, KL {result['kl_to_prior']:.2f}, "
+            f"J {objective:.2f} (V {_or_dash(result['value_start'])}), "
+            f"distinct {result['distinct']:.3f}"
+        )
+
+
+def _or_dash(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"

@@ -1,0 +1,251 @@
+"""What a policy is worth: KL-control's objective, its parts, and the domain's own table.
+
+The objective J = E[R]/c - KL(q || p) is in nats and compares any two policies on one environment,
+whoever trained them. A policy that shows its distribution (``distribution``, as
+:class:`~kl_agents.policy.SequencePolicy` does) gets its KL to the prior exactly, state by state;
+one that only has ``predict`` gets none.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kl_agents.policy import SequencePolicy
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.rollout import Ledger, Policy, rollout, sample_rows
+
+CHUNK = 8192
+#: Distinct sequences are counted among so many: their share falls with the number drawn.
+DISTINCT_OF = 10_000
+
+
+@runtime_checkable
+class Distribution(Protocol):
+    """A policy that shows what it draws from."""
+
+    def distribution(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        action_masks: Any = None,
+    ) -> tuple[NDArray[Any], Any]:
+        """log pi(.|s) [N, V], and the state to pass next time."""
+        ...
+
+
+@dataclass
+class Evaluation:
+    """Figures of ``episodes`` episodes; means over episodes unless said. Nats are natural logs.
+
+    Attributes:
+        episodes: how many.
+        seed: of the draws.
+        c: temperature of ``objective`` and ``value_start``.
+        task_return: sum of the task's rewards, R.
+        task_return_std: its standard deviation over episodes.
+        log_prior: log p(a|s), mean over *steps*.
+        log_prior_total: log p of a sequence.
+        kl_to_prior: sum over an episode of the exact KL(pi(.|s) || p(.|s)); None if not shown.
+        entropy: sum over an episode of the policy's entropy; None if not shown.
+        objective: J = task_return / c - kl_to_prior; None if the KL is.
+        objective_error: its standard error.
+        value_start: V(s_0) as the policy's network has it, an estimate of J; None if it has none.
+        distinct: share of different sequences among the first ``distinct_of``.
+        distinct_of: 10,000, or fewer where fewer were drawn.
+        terms: sum of each rule.
+        summary: what the domain says of the sequences.
+        seconds: how long it took.
+    """
+
+    episodes: int
+    seed: int
+    c: float
+    task_return: float
+    task_return_std: float
+    log_prior: float
+    log_prior_total: float
+    kl_to_prior: float | None
+    entropy: float | None
+    objective: float | None
+    objective_error: float | None
+    distinct: float
+    distinct_of: int
+    terms: dict[str, float]
+    summary: dict[str, float]
+    seconds: float
+    value_start: float | None = None
+    examples: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the examples, JSON-able; what is not a number is None."""
+        return {name: _plain(value) for name, value in asdict(self).items() if name != "examples"}
+
+    def figures(self) -> dict[str, float]:
+        """The numbers one would plot, by name; those that are None left out."""
+        names = ("task_return", "log_prior", "kl_to_prior", "entropy", "objective",
+                 "value_start", "distinct")  # fmt: skip
+        chosen = {name: getattr(self, name) for name in names}
+        return {name: v for name, v in (chosen | self.summary).items() if v is not None}
+
+
+def evaluate(
+    policy: Policy | Distribution,
+    lanes: Lanes,
+    episodes: int,
+    seed: int = 0,
+    *,
+    c: float | None = None,
+    observation: str = "dict",
+    progress: Callable[[int], object] | None = None,
+) -> Evaluation:
+    """Run ``episodes`` episodes of ``policy``, not deterministic.
+
+    Args:
+        policy: anything with ``predict``; with ``distribution`` too, draws are of ``seed`` alone
+            and leave the policy's own random numbers as they were.
+        lanes: where; reset here.
+        episodes: how many, at least 1.
+        seed: of the draws.
+        c: temperature of the objective; None is that of ``lanes``.
+        observation: the kind the policy was made for.
+        progress: called with the number of episodes of each part that is done.
+
+    Raises:
+        ValueError: ``episodes`` is below 1.
+    """
+    began = time.perf_counter()
+    temperature = lanes.c if c is None else float(c)
+    rng = np.random.default_rng(seed)
+    parts, tokens = [], []
+    for start in range(0, max(episodes, 1), CHUNK):
+        size = min(CHUNK, episodes - start)
+        drawn, witness = _run(policy, lanes, size, rng, observation)
+        tokens.append(drawn.tokens)
+        parts.append(
+            {
+                "task_return": drawn.task_return,
+                "log_prior": drawn.log_prior_total,
+                "kl": np.full(size, np.nan) if witness is None else witness.kl,
+                "entropy": np.full(size, np.nan) if witness is None else witness.entropy,
+                **{f"term_{name}": total for name, total in drawn.term_totals().items()},
+            }
+        )
+        if progress is not None:
+            progress(size)
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    columns["steps"] = _steps(lanes, np.concatenate(tokens))
+    return _evaluation(lanes, columns, np.concatenate(tokens), seed, temperature, began)
+
+
+def evaluate_policy_network(
+    policy: SequencePolicy, lanes: Lanes, episodes: int, seed: int = 0, **others: Any
+) -> Evaluation:
+    """:func:`evaluate` at the policy's own temperature, with V(s_0)."""
+    result = evaluate(policy, lanes, episodes, seed, c=policy.c, **others)
+    primer = np.asarray(lanes.settings.primer, dtype=np.int64)
+    result.value_start = policy.start_value(lanes.start_log_prior, primer)
+    return result
+
+
+class _Witness:
+    """A policy that draws from another's distribution and notes KL and entropy of every episode.
+
+    It keeps the same ledger as the rollout that asks it, so it knows whose state it sees.
+    """
+
+    def __init__(
+        self, policy: Distribution, lanes: int, episodes: int, rng: np.random.Generator
+    ) -> None:
+        self.policy, self.rng = policy, rng
+        self.ledger = Ledger(lanes, episodes)
+        self.kl, self.entropy = np.zeros(episodes), np.zeros(episodes)
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+        action_masks: Any = None,
+    ) -> tuple[NDArray[np.int64], Any]:
+        if state is not None and episode_start.any():
+            self.ledger.close(episode_start)
+        log_policy, after = self.policy.distribution(
+            observation, state, episode_start, action_masks
+        )
+        live = self.ledger.live
+        rows = self.ledger.running[live]
+        chosen = log_policy[live].astype(np.float64)
+        probability = np.exp(chosen)
+        entropy = -(probability * chosen).sum(axis=1)
+        cross = (probability * observation["log_prior"][live]).sum(axis=1)
+        self.entropy[rows] += entropy
+        self.kl[rows] += np.maximum(-entropy - cross, 0.0)  # rounding can leave it below 0
+        return sample_rows(log_policy, self.rng), after
+
+
+def _run(
+    policy: Any, lanes: Lanes, episodes: int, rng: np.random.Generator, observation: str
+) -> tuple[Any, _Witness | None]:
+    if not isinstance(policy, Distribution):
+        return rollout(lanes, policy, episodes, observation=observation), None
+    witness = _Witness(policy, lanes.n, episodes, rng)
+    return rollout(lanes, witness, episodes, observation=observation), witness
+
+
+def _steps(lanes: Lanes, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Actions of each episode, [N]."""
+    inside = (tokens < lanes.domain.vocabulary.size).sum(axis=1)
+    return (inside - len(lanes.settings.primer or ())).astype(np.float64)
+
+
+def _evaluation(
+    lanes: Lanes,
+    columns: dict[str, NDArray[np.float64]],
+    tokens: NDArray[np.int64],
+    seed: int,
+    c: float,
+    began: float,
+) -> Evaluation:
+    task_return, log_prior, kl = (columns[k] for k in ("task_return", "log_prior", "kl"))
+    objective = task_return / c - kl
+    n = len(tokens)
+    first = tokens[:DISTINCT_OF]
+    summarize = lanes.domain.summarize
+    return Evaluation(
+        episodes=n,
+        seed=seed,
+        c=c,
+        task_return=float(task_return.mean()),
+        task_return_std=float(task_return.std()),
+        log_prior=float(log_prior.sum() / columns["steps"].sum()),
+        log_prior_total=float(log_prior.mean()),
+        kl_to_prior=_number(kl.mean()),
+        entropy=_number(columns["entropy"].mean()),
+        objective=_number(objective.mean()),
+        objective_error=_number(objective.std() / math.sqrt(n)),
+        distinct=len({row.tobytes() for row in first}) / len(first),
+        distinct_of=len(first),
+        terms={k[5:]: float(v.mean()) for k, v in columns.items() if k.startswith("term_")},
+        summary=summarize(tokens) if summarize else {},
+        seconds=time.perf_counter() - began,
+        examples=tokens[:16],
+    )
+
+
+def _number(value: Any) -> float | None:
+    return None if math.isnan(value) else float(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(v) for name, v in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value

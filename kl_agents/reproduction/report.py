@@ -1,0 +1,255 @@
+"""The report of a reproduction, made from nothing but the run folders."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kl_agents.reproduction import figures
+from kl_agents.reproduction.plan import FRONTIER, Block, Job, Plan
+from kl_agents.reproduction.work import folder_of, stored_evaluation
+from seqgen_envs.cli.common import figure
+from seqgen_envs.lanes import Lanes
+
+REPORT = "report.md"
+#: Rows above the domain's own: name in an evaluation, name in the report.
+ROWS = {
+    "task_return": "mean task return",
+    "log_prior": "mean log p(a|s)",
+    "kl_to_prior": "KL to the prior, nats a sequence",
+    "objective": "J = E[R]/c - KL, nats",
+    "gap": "V(s0) - J, nats",
+    "distinct": "distinct of the first 10,000",
+}
+#: What the training is plotted by: column of progress.csv, label, file name.
+CURVES = (
+    ("eval/log_prior", "mean log p(a|s) under the prior, nats", "log-prior"),
+    ("eval/task_return", "mean task return", "task-return"),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run: what it was and the figures of its evaluation."""
+
+    job: Job
+    figures: Mapping[str, float]
+
+
+def write_report(
+    out: Path, plan: Plan, blocks: Sequence[Block], jobs: Sequence[Job], facts: Mapping[str, Any]
+) -> Path:
+    """Write ``report.md``, its tables as CSV and its figures as PNG; returns the first.
+
+    Args:
+        out: the reproduction's folder.
+        plan: where names come from.
+        blocks: in the report's order.
+        jobs: all runs asked for; those not finished are named.
+        facts: of the making: date, command, machine.
+    """
+    results = load_results(out, jobs)
+    write_csv(out / "runs.csv", [_run_row(result) for result in results])
+    lines = [f"# Reproduction on {plan.env_id}", "", *_facts(jobs, results, facts)]
+    for block in blocks:
+        mine = [result for result in results if result.job.block == block.name]
+        lines += [f"## {block.title}", "", block.about, ""]
+        if not mine:
+            lines += ["No run of this block has finished.", ""]
+        elif block.kind == FRONTIER:
+            lines += _frontier(out, plan, block, mine)
+        else:
+            lines += _table_block(out, plan, block, mine)
+    path = out / REPORT
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def load_results(out: Path, jobs: Sequence[Job]) -> list[Result]:
+    """The runs that have an evaluation."""
+    stored = ((job, stored_evaluation(out, job)) for job in jobs)
+    return [Result(job, _figures(content)) for job, content in stored if content is not None]
+
+
+def _figures(stored: Mapping[str, Any]) -> dict[str, float]:
+    """All numbers of an evaluation under one roof; those missing are nan."""
+    flat = {k: v for k, v in stored.items() if not isinstance(v, (dict, str))}
+    flat |= stored["summary"] | {f"term_{name}": v for name, v in stored["terms"].items()}
+    numbers = {name: math.nan if v is None else float(v) for name, v in flat.items()}
+    return numbers | {"gap": numbers["value_start"] - numbers["objective"]}
+
+
+def summary_rows(results: Sequence[Result]) -> dict[str, str]:
+    """The rows of a block's table: figures' names and what they are called."""
+    first = results[0].figures
+    known = {*ROWS, "episodes", "seed", "c", "task_return_std", "log_prior_total", "entropy",
+             "objective_error", "value_start", "distinct_of", "seconds", "run_seed"}  # fmt: skip
+    domain = [name for name in first if name not in known and not name.startswith("term_")]
+    return {name: name.replace("_", " ") for name in domain} | ROWS
+
+
+def by_agent(results: Sequence[Result], name: str) -> dict[str, list[float]]:
+    """A figure of every seed, by agent."""
+    values: dict[str, list[float]] = {}
+    for result in results:
+        values.setdefault(result.job.agent, []).append(result.figures[name])
+    return values
+
+
+def _table_block(out: Path, plan: Plan, block: Block, results: Sequence[Result]) -> list[str]:
+    rows = _table(plan, block, results)
+    write_csv(out / f"{block.name}-table.csv", rows)
+    columns = [name for name in rows[0] if not name.endswith(" sd")]
+    lines = [f"| {' | '.join(columns)} |", "| --- |" + " ---: |" * (len(columns) - 1)]
+    for row in rows:
+        cells = [row["metric"].replace("|", "\\|"), *(_cell(row, name) for name in columns[1:])]
+        lines.append(f"| {' | '.join(cells)} |")
+    count = {plan.label(a): len(v) for a, v in by_agent(results, "objective").items()}
+    seeds = ", ".join(f"{agent} {n}" for agent, n in count.items())
+    lines += ["", f"Mean over seeds, ± their standard deviation (seeds: {seeds}).", ""]
+    for column, label, name in CURVES:
+        curves = training_curves(out, plan, results, column)
+        picture = f"{block.name}-{name}.png"
+        write_csv(out / f"{block.name}-{name}.csv", _curve_rows(curves))
+        figures.draw_curves(out / picture, curves, label, block.title)
+        lines += [f"![{label} over training]({picture})", ""]
+    return lines
+
+
+def _table(plan: Plan, block: Block, results: Sequence[Result]) -> list[dict[str, Any]]:
+    """A row a metric: ours of each agent, its standard deviation, and the published value."""
+    published = _published(results[0].job)
+    rows = []
+    for name, title in summary_rows(results).items():
+        row: dict[str, Any] = {"metric": title}
+        for agent, values in by_agent(results, name).items():
+            label = plan.label(agent)
+            row[label] = float(np.mean(values))
+            row[f"{label} sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+            if label in published:
+                row[f"{label} (published)"] = published[label].get(name, math.nan)
+        rows.append(row)
+    return rows
+
+
+def _published(job: Job) -> Mapping[str, Mapping[str, float]]:
+    from kl_agents.runs import lane_settings
+
+    return Lanes(1, lane_settings(job.spec)).domain.published or {}
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    spread = row.get(f"{name} sd", math.nan)
+    return figure(row[name]) + ("" if math.isnan(spread) else f" ± {figure(spread)}")
+
+
+def training_curves(
+    out: Path, plan: Plan, results: Sequence[Result], column: str
+) -> dict[str, figures.Curve]:
+    """A column of ``progress.csv`` over the steps: mean and spread over seeds, by agent."""
+    from kl_agents.callbacks import STEP, read_progress
+    from kl_agents.runs import PROGRESS
+
+    seeds: dict[str, list[dict[float, float]]] = {}
+    for result in results:
+        rows = read_progress(folder_of(out, result.job) / PROGRESS)
+        points = {row[STEP]: row[column] for row in rows if column in row}
+        if points:
+            seeds.setdefault(plan.label(result.job.agent), []).append(points)
+    return {agent: _curve(all_points) for agent, all_points in seeds.items()}
+
+
+def _curve(seeds: Sequence[Mapping[float, float]]) -> figures.Curve:
+    """Where all seeds have a point."""
+    steps = sorted(set.intersection(*(set(points) for points in seeds)))
+    values = np.array([[points[step] for step in steps] for points in seeds])
+    return figures.Curve(np.array(steps), values.mean(0), values.min(0), values.max(0))
+
+
+def _curve_rows(curves: Mapping[str, figures.Curve]) -> list[dict[str, Any]]:
+    return [
+        {"agent": agent, "steps": step, "mean": mean, "lowest": low, "highest": high}
+        for agent, curve in curves.items()
+        for step, mean, low, high in zip(*curve, strict=True)
+    ]
+
+
+def _frontier(out: Path, plan: Plan, block: Block, results: Sequence[Result]) -> list[str]:
+    names = ("task_return", "objective", "distinct", "kl_to_prior", "gap")
+    rows: list[dict[str, Any]] = [
+        {"agent": plan.label(r.job.agent), "c": r.job.c} | {n: r.figures[n] for n in names}
+        for r in results
+    ]
+    order = [plan.label(agent) for agent in block.agents]
+    rows.sort(key=lambda row: (order.index(row["agent"]), row["c"]))
+    write_csv(out / f"{block.name}.csv", rows)
+    picture = f"{block.name}.png"
+    figures.draw_frontier(out / picture, rows)
+    lines = [f"![task return, J and distinct sequences against the KL]({picture})", ""]
+    for name, title in (
+        ("objective", "J by agent and c"),
+        ("gap", "V(s0) - J: how converged"),
+        ("task_return", "Mean task return"),
+        ("kl_to_prior", "KL to the prior, nats a sequence"),
+        ("distinct", "Distinct of the first 10,000"),
+    ):
+        lines += [f"### {title}", "", *_grid(rows, name), ""]
+    return lines
+
+
+def _grid(rows: Sequence[Mapping[str, Any]], name: str) -> list[str]:
+    """Markdown: a row an agent, a column a temperature."""
+    cs = sorted({row["c"] for row in rows})
+    values: dict[str, dict[float, list[float]]] = {}
+    for row in rows:
+        values.setdefault(row["agent"], {}).setdefault(row["c"], []).append(row[name])
+    lines = [f"| | {' | '.join(f'c = {c:g}' for c in cs)} |", "| --- |" + " ---: |" * len(cs)]
+    for agent, by_c in values.items():
+        cells = (figure(float(np.mean(by_c[c]))) if c in by_c else "-" for c in cs)
+        lines.append(f"| {agent} | {' | '.join(cells)} |")
+    return lines
+
+
+def _facts(jobs: Sequence[Job], results: Sequence[Result], facts: Mapping[str, Any]) -> list[str]:
+    done = {result.job.name for result in results}
+    missing = [job.name for job in jobs if job.name not in done]
+    seeds = sorted({job.seed for job in jobs})
+    steps = sorted({job.spec.total_timesteps for job in jobs if job.spec.total_timesteps})
+    numbers = sorted({job.episodes for job in jobs})
+    machine = ", ".join(f"{name} {value}" for name, value in facts["machine"].items())
+    lines = [
+        f"- made on {facts['date']} by `{facts['command']}`",
+        f"- machine: {machine}",
+        f"- environment steps of a training: {_listed(steps)}; seeds: {_listed(seeds)}; sequences "
+        f"of an evaluation: {_listed(numbers)}",
+        f"- {len(done)} of {len(jobs)} runs have finished",
+    ]
+    if missing:
+        lines.append(f"- not finished: {', '.join(missing)}")
+    return [*lines, ""]
+
+
+def _listed(values: Sequence[int]) -> str:
+    return ", ".join(f"{value:,}" for value in values)
+
+
+def _run_row(result: Result) -> dict[str, Any]:
+    job = result.job
+    head = {"block": job.block, "agent": job.agent, "c": job.c, "seed": job.seed}
+    head["steps"] = job.spec.total_timesteps
+    return head | {name: v for name, v in result.figures.items() if name not in head}
+
+
+def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """``rows`` as CSV, a column for each name in any of them."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with open(path, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)

@@ -1,0 +1,130 @@
+"""Carrying out runs in a pool of processes; what is done already is not done again."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from kl_agents.reproduction.plan import Job
+
+RUNS = "runs"
+#: Points of the figures over a training, and the episodes behind each.
+CURVE_POINTS, CURVE_EPISODES = 40, 128
+EVALUATION_LANES = 512
+
+
+def folder_of(out: Path, job: Job) -> Path:
+    """Where a run is."""
+    return out / RUNS / job.name
+
+
+def stored_evaluation(out: Path, job: Job) -> dict[str, Any] | None:
+    """The evaluation of a finished run; None if there is none of that many episodes yet."""
+    from kl_agents.runs import EVALUATION
+
+    path = folder_of(out, job) / EVALUATION
+    try:
+        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, json.JSONDecodeError):
+        return None
+    return stored if stored.get("episodes") == job.episodes else None
+
+
+def check_jobs(out: Path, jobs: Sequence[Job]) -> None:
+    """Raise a ValueError if a folder holds a run of other settings, before anything is begun."""
+    from kl_agents.runs import CONFIG, check_same, read_spec
+
+    for job in jobs:
+        folder = folder_of(out, job)
+        if (folder / CONFIG).exists():
+            check_same(read_spec(folder), job.spec, folder)
+
+
+def run_jobs(
+    out: Path,
+    jobs: Sequence[Job],
+    workers: int,
+    command: str,
+    on_done: Callable[[Job, dict[str, Any]], None],
+) -> list[tuple[Job, str]]:
+    """Run what is missing in ``workers`` processes, one thread each.
+
+    Args:
+        out: the reproduction's folder.
+        jobs: all of them.
+        workers: processes.
+        command: for the runs' ``config.json``.
+        on_done: told of every run as it finishes.
+
+    Returns:
+        the runs that failed, and why.
+    """
+    waiting = [job for job in jobs if stored_evaluation(out, job) is None]
+    if not waiting:
+        return []
+    failed = []
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(
+        min(workers, len(waiting)), mp_context=context, initializer=_prepare_worker
+    ) as pool:
+        futures = {pool.submit(run_job, out, job, command): job for job in waiting}
+        try:
+            for future in as_completed(futures):
+                job = futures[future]
+                error = future.exception()
+                if error is None:
+                    on_done(job, future.result())
+                else:
+                    failed.append((job, f"{type(error).__name__}: {error}"))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return failed
+
+
+def run_job(out: Path, job: Job, command: str) -> dict[str, Any]:
+    """Train, or go on, or neither where that is done; then evaluate. Returns the evaluation."""
+    from kl_agents.runs import EVALUATION, RunOptions, run, write_json
+
+    folder = folder_of(out, job)
+    options = RunOptions(
+        eval_every=max(job.spec.total_timesteps // CURVE_POINTS, 1),
+        eval_episodes=min(CURVE_EPISODES, job.episodes),
+        media=0,
+        checkpoint_seconds=60.0,
+        command=command,
+    )
+    model = run(folder, job.spec, options)
+    result = evaluate_run(model, job)
+    write_json(folder / EVALUATION, result)
+    return result
+
+
+def evaluate_run(model: Any, job: Job) -> dict[str, Any]:
+    """The figures of a run, with which run it is."""
+    from kl_agents.runs import evaluate_agent
+
+    evaluation = evaluate_agent(model, job.spec, job.episodes, job.seed, EVALUATION_LANES)
+    head = {"block": job.block, "agent": job.agent, "run_seed": job.seed}
+    return head | evaluation.to_dict()
+
+
+def _prepare_worker() -> None:
+    """One thread; and no worker outlives a parent that was killed."""
+    import torch
+
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

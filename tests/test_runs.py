@@ -1,0 +1,387 @@
+"""Runs in folders: settings, exact resume after SIGKILL, evaluation."""
+
+import json
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kl_agents import ALGORITHMS, evaluate, load
+from kl_agents.callbacks import STEP, ProgressCsv, read_progress
+from kl_agents.evaluation import evaluate_policy_network
+from kl_agents.exact import PrefixTree
+from kl_agents.hyperparams import (
+    FOLDER,
+    load_hyperparams,
+    parse_settings,
+    valid_keys,
+    with_final_c,
+)
+from kl_agents.runs import (
+    RunOptions,
+    RunSpec,
+    evaluate_agent,
+    load_run,
+    make_lanes,
+    resume_run,
+    run,
+    start_run,
+)
+from seqgen_envs.rollout import PriorPolicy
+
+STEPS = 12_000
+LOGGED = RunOptions(checkpoint_rounds=2, eval_every=STEPS // 4, eval_episodes=32)
+
+
+def toy_spec(algorithm="psi", steps=STEPS, seed=3, **settings):
+    layers = [{"n_envs": 16, "replay_capacity": 60, "replay_sampling": "rank",
+               "c": {"start": 5.0, "end": 0.5, "fraction": 0.7, "shape": "exponential"},
+               "learning_rate": {"start": 3e-3, "end": 1e-3}}, settings]  # fmt: skip
+    merged = load_hyperparams(algorithm, "ToyGen-v0", layers)
+    merged.n_timesteps = steps
+    return RunSpec.of(merged, "ToyGen-v0", seed)
+
+
+def same_parameters(a, b):
+    mine, theirs = a.policy.state_dict(), b.policy.state_dict()
+    return set(mine) == set(theirs) and all(torch.equal(mine[k], theirs[k]) for k in mine)
+
+
+# -- resume ---------------------------------------------------------------------------------------
+
+
+def keep_running(folder, spec):
+    torch.set_num_threads(1)
+    run(folder, spec, LOGGED)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "run"
+    began = time.perf_counter()
+    model = start_run(folder, toy_spec(), LOGGED)
+    return folder, model, time.perf_counter() - began
+
+
+def test_ten_kills_change_nothing(uninterrupted, tmp_path):
+    reference, whole, seconds = uninterrupted
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["kl_agents.runs"])
+    folder, rng = tmp_path / "run", random.Random(time.time_ns())
+    kills, resumed_from = 0, set()
+    while kills < 10:
+        process = context.Process(target=keep_running, args=(folder, toy_spec()))
+        process.start()
+        wait_for(folder / "config.json", process)
+        time.sleep(rng.uniform(0, seconds / 4))
+        if process.exitcode is not None:  # it came to its end: begin another
+            assert process.exitcode == 0
+            assert_same_run(folder, reference, whole)
+            folder = tmp_path / f"run{kills}"
+            continue
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        kills += 1
+        if (folder / "checkpoint.zip").exists():
+            resumed_from.add(load(folder / "checkpoint.zip").num_timesteps)
+    run(folder, toy_spec(), LOGGED)
+    assert_same_run(folder, reference, whole)
+    assert len(resumed_from) >= 2, "the kills came too early to test anything"
+
+
+def wait_for(path, process):
+    while not path.exists() and process.exitcode is None:
+        time.sleep(0.01)
+
+
+def assert_same_run(folder, reference, whole):
+    finished = load(folder / "agent.zip")
+    assert finished.num_timesteps == whole.num_timesteps
+    assert same_parameters(finished, whole)
+    assert not (folder / "checkpoint.zip").exists()
+    rows, expected = (read_progress(f / "progress.csv") for f in (folder, reference))
+    # the window behind ep_rew_mean and the clock begin anew
+    varying = ("time/fps", "time/time_elapsed", "rollout/ep_rew_mean")
+    for row in rows + expected:
+        for name in varying:
+            row.pop(name, None)
+    assert rows == expected
+
+
+@pytest.mark.parametrize("algorithm", ["q", "reinvent"])
+def test_other_algorithms_resume_exactly_too(algorithm, tmp_path):
+    spec = toy_spec(algorithm, steps=2000)
+    whole = start_run(tmp_path / "whole", spec, RunOptions(tensorboard=False))
+    interrupt(tmp_path / "part", spec, after=6)
+    stopped = load(tmp_path / "part" / "checkpoint.zip")
+    assert 0 < stopped.num_timesteps < whole.num_timesteps
+    assert not same_parameters(stopped, whole)
+    assert same_parameters(resume_run(tmp_path / "part", RunOptions(tensorboard=False)), whole)
+
+
+class Interrupt(Exception):
+    pass
+
+
+def interrupt(folder, spec, after):
+    """A run that stops with an error in some round, after checkpoints of the rounds before."""
+    from stable_baselines3.common.callbacks import BaseCallback
+
+    class Stop(BaseCallback):
+        rounds = 0
+
+        def _on_step(self):
+            return True
+
+        def _on_rollout_end(self):
+            self.rounds += 1
+            if self.rounds == after:
+                raise Interrupt
+
+    with pytest.raises(Interrupt):
+        start_run(folder, spec, RunOptions(checkpoint_rounds=1, callbacks=[Stop()]))
+
+
+def test_another_seed_ends_elsewhere(uninterrupted, tmp_path):
+    _, whole, _ = uninterrupted
+    other = start_run(tmp_path / "run", toy_spec(seed=4), RunOptions(tensorboard=False))
+    assert not same_parameters(other, whole)
+
+
+def test_evaluations_do_not_touch_the_training(uninterrupted, tmp_path):
+    _, whole, _ = uninterrupted
+    bare = start_run(tmp_path / "run", toy_spec(), RunOptions(tensorboard=False))
+    assert same_parameters(bare, whole)
+
+
+def test_a_run_that_never_checkpointed_starts_anew(uninterrupted, tmp_path):
+    _, whole, _ = uninterrupted
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "config.json").write_text((uninterrupted[0] / "config.json").read_text())
+    (folder / "config.json.tmp").write_text("{")
+    assert same_parameters(resume_run(folder, RunOptions(tensorboard=False)), whole)
+    assert not (folder / "config.json.tmp").exists()
+
+
+def test_a_finished_run_is_only_loaded(uninterrupted):
+    folder, whole, _ = uninterrupted
+    before = (folder / "agent.zip").stat().st_mtime_ns
+    assert same_parameters(resume_run(folder), whole)
+    assert (folder / "agent.zip").stat().st_mtime_ns == before
+
+
+def test_a_run_is_not_mistaken_for_another(uninterrupted):
+    folder = uninterrupted[0]
+    with pytest.raises(ValueError, match="already holds a run: add --resume"):
+        start_run(folder, toy_spec())
+    with pytest.raises(ValueError, match="seed is 3, asked for 5"):
+        resume_run(folder, spec=toy_spec(seed=5))
+    with pytest.raises(ValueError, match="'tau': 0.5"):
+        run(folder, toy_spec(tau=0.5))
+
+
+def test_damaged_and_missing_runs_are_named(uninterrupted, tmp_path):
+    with pytest.raises(FileNotFoundError, match="holds no run"):
+        load_run(tmp_path)
+    (tmp_path / "config.json").write_text('{"run": {"algorithm"')
+    with pytest.raises(ValueError, match=r"config\.json is not a run's"):
+        load_run(tmp_path)
+    (tmp_path / "config.json").write_text((uninterrupted[0] / "config.json").read_text())
+    with pytest.raises(FileNotFoundError, match="holds no agent yet"):
+        load_run(tmp_path)
+    whole = (uninterrupted[0] / "agent.zip").read_bytes()
+    (tmp_path / "agent.zip").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ValueError, match="not an agent saved by kl_agents"):
+        load_run(tmp_path)
+
+
+# -- progress -------------------------------------------------------------------------------------
+
+
+def test_progress_goes_on_where_the_checkpoint_was(tmp_path):
+    path = tmp_path / "progress.csv"
+    first = ProgressCsv(path)
+    for step in (10, 20, 30):
+        first.write({"a": step / 10, STEP: step}, {}, step)
+    first.write({"eval/b": 7.0}, {}, 30)
+    first.write({"a": 4.0}, {}, 40)
+    with open(path, "a") as file:
+        file.write("50,0.")  # killed while writing
+    second = ProgressCsv(path, done=30)
+    second.write({"a": 9.0}, {}, 40)
+    assert read_progress(path) == [
+        {STEP: 10.0, "a": 1.0}, {STEP: 20.0, "a": 2.0}, {STEP: 30.0, "a": 3.0, "eval/b": 7.0},
+        {STEP: 40.0, "a": 9.0},
+    ]  # fmt: skip
+
+
+def test_tensorboard_has_figures_pictures_and_sounds(tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    layers = [{"n_envs": 8, "replay_ratio": 0.1, "batch_episodes": 4}]
+    merged = load_hyperparams("psi", "MelodyGen-v0", layers)
+    merged.n_timesteps = 512
+    spec = RunSpec.of(merged, "MelodyGen-v0", 0)
+    start_run(tmp_path / "run", spec, RunOptions(eval_every=256, eval_episodes=8, media=2))
+    events = EventAccumulator(str(tmp_path / "run" / "tb"), size_guidance={"images": 0, "audio": 0})
+    events.Reload()
+    tags = events.Tags()
+    wanted = {"rollout/objective", "eval/objective", "eval/notes_in_motif", "train/value_start"}
+    assert wanted <= set(tags["scalars"])
+    assert set(tags["images"]) == set(tags["audio"]) == {"sequences/0", "sequences/1"}
+    assert [event.step for event in events.Images("sequences/0")] == [0, 256, 512]
+    audio = events.Audio("sequences/0")[0]
+    assert audio.sample_rate == 22050
+    assert len(audio.encoded_audio_string) > 2 * 22050  # 4 seconds
+
+
+# -- evaluation -----------------------------------------------------------------------------------
+
+
+def test_the_prior_agents_figures_are_the_priors():
+    from seqgen_envs.lanes import Lanes, LaneSettings
+
+    lanes = Lanes(64, LaneSettings("toy", c=0.25))
+    ours = ALGORITHMS["prior"]("SequencePolicy", "ToyGen-v0", seed=0)
+    result = evaluate(ours.policy, lanes, 500, seed=1)
+    assert result.kl_to_prior == pytest.approx(0, abs=1e-5)
+    assert result.objective == pytest.approx(result.task_return / 0.25, abs=1e-4)
+    plain = evaluate(PriorPolicy(1), lanes, 500)
+    assert plain.kl_to_prior is None
+    assert plain.objective is None
+    assert plain.task_return == result.task_return  # the same draws
+    assert plain.to_dict()["objective"] is None
+
+
+def test_the_objective_is_the_exact_one(uninterrupted):
+    _, whole, _ = uninterrupted
+    lanes = make_lanes(toy_spec(), 256)
+    result = evaluate_policy_network(whole.policy, lanes, 20_000, seed=0)
+    tree = PrefixTree.build(lanes.settings)
+    log_policy = tree.policy_of(lambda observation: whole.policy.distribution(observation)[0])
+    exact = tree.objective(log_policy, whole.policy.c)
+    assert 0 < result.objective_error < 0.05
+    assert result.objective == pytest.approx(exact, abs=4 * result.objective_error)
+    assert result.value_start == pytest.approx(exact, abs=0.5)  # it has learned something
+    assert exact > tree.objective(tree.policy_of(lambda seen: seen["log_prior"]), 0.5) + 1
+
+
+def test_evaluation_is_of_its_seed_alone(uninterrupted):
+    _, whole, _ = uninterrupted
+    state = whole.policy.rng.bit_generator.state
+    first, again, other = (
+        evaluate_agent(whole, toy_spec(), 300, seed).to_dict() for seed in (0, 0, 1)
+    )
+    for result in (first, again, other):
+        result.pop("seconds")
+    assert first == again
+    assert first["task_return"] != other["task_return"]
+    assert whole.policy.rng.bit_generator.state == state
+
+
+def test_number_of_lanes_does_not_bias_the_kl(uninterrupted):
+    """Episodes end early: surplus lanes must not be counted, nor long episodes be left out."""
+    _, whole, _ = uninterrupted
+    few, many = (evaluate_agent(whole, toy_spec(), 4000, 0, num_envs=n) for n in (7, 1000))
+    assert few.kl_to_prior == pytest.approx(many.kl_to_prior, abs=0.05)
+    assert few.objective == pytest.approx(many.objective, abs=6 * few.objective_error)
+
+
+def test_an_agent_acts_at_another_temperature(uninterrupted):
+    _, whole, _ = uninterrupted
+    cold = evaluate_agent(whole, toy_spec(), 500, 0, c=0.1)
+    warm = evaluate_agent(whole, toy_spec(), 500, 0, c=100.0)
+    assert warm.kl_to_prior < 0.01 < cold.kl_to_prior
+    with pytest.raises(ValueError, match="c must be above 0"):
+        evaluate_agent(whole, toy_spec(), 5, 0, c=0.0)
+
+
+# -- hyper-parameters -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*-v*.yml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_bundled_files_make_agents(path, algorithm):
+    merged = load_hyperparams(algorithm, path.stem)
+    merged.n_envs = 2
+    spec = RunSpec.of(merged, path.stem, 0)
+    agent = ALGORITHMS[algorithm]("SequencePolicy", path.stem, n_envs=2, **spec.arguments)
+    for name, value in spec.arguments.items():
+        if name not in ("policy_kwargs", "compile"):
+            assert getattr(agent, name) == value
+
+
+def test_layers_override_each_other(tmp_path):
+    path = tmp_path / "x.yml"
+    path.write_text("default: {tau: 0.1, discount: 0.9, policy_kwargs: {scale: 2, init: prior}}\n"
+                    "psi: {tau: 0.2, policy_kwargs: {scale: 3}}\n")  # fmt: skip
+    merged = load_hyperparams("psi", "Any-v0", [parse_settings(["tau=0.3"])], path)
+    assert merged.arguments == {
+        "tau": 0.3, "discount": 0.9, "policy_kwargs": {"scale": 3, "init": "prior"},
+    }  # fmt: skip
+    assert load_hyperparams("reinvent", "Any-v0", (), path).arguments == {
+        "discount": 0.9, "policy_kwargs": {"scale": 2, "init": "prior"},
+    }  # fmt: skip
+
+
+def test_settings_are_parsed():
+    settings = ["tau=1e-2", "env_kwargs.prior=paper", "c={start: 5, end: 1}", "replay_unique=false",
+                'env_kwargs.task={"name": "rl-tuner"}']  # fmt: skip
+    assert parse_settings(settings) == {
+        "tau": 0.01, "env_kwargs": {"prior": "paper", "task": {"name": "rl-tuner"}},
+        "c": {"start": 5, "end": 1}, "replay_unique": False,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("default: {taux: 1}", "no algorithm has a setting 'taux'"),
+        ("psi: {taux: 1}", "'psi' has no setting 'taux'; there are .*tau"),
+        ("psi: {policy_kwargs: {size: 1}}", "policy_kwargs.size'; there are policy_kwargs.init"),
+        ("psy: {}", "unknown: .*psy"),
+        ("[1, 2]", "must hold blocks"),
+        ("psi: {", "is not YAML"),
+    ],
+)
+def test_bad_files_are_named(tmp_path, text, message):
+    path = tmp_path / "x.yml"
+    path.write_text(text)
+    with pytest.raises(ValueError, match=message):
+        load_hyperparams("psi", "Any-v0", (), path)
+
+
+def test_every_key_is_a_real_argument():
+    for name, algorithm in ALGORITHMS.items():
+        keys = valid_keys(name)
+        agent = algorithm("SequencePolicy", "ToyGen-v0", n_envs=1)
+        special = {"n_timesteps", "n_envs", "env_kwargs"}
+        assert all(hasattr(agent, key) for key in set(keys[""]) - special), name
+        assert {"tau" in keys[""], "lambda_" in keys[""]} <= {True, False}
+    assert "lambda_" in valid_keys("psi")[""]
+    assert "lambda_" not in valid_keys("q")[""]
+
+
+def test_final_temperature_keeps_the_schedules_shape():
+    schedule = {"start": 50.0, "end": 2.0, "fraction": 0.6, "shape": "exponential"}
+    assert with_final_c(schedule, 0.5) == {**schedule, "end": 0.5}
+    assert with_final_c(schedule, 80) == {**schedule, "start": 80.0, "end": 80.0}
+    assert with_final_c(3.0, 0.5) == 0.5
+    with pytest.raises(ValueError, match="above 0"):
+        with_final_c(3.0, 0)
+
+
+def test_a_run_says_how_it_was_made(uninterrupted):
+    config = json.loads((uninterrupted[0] / "config.json").read_text())
+    assert config["run"] == toy_spec().to_dict()
+    assert config["run"]["env_kwargs"]["c"] == 0.5  # where the temperature ends
+    assert config["machine"]["torch"] == torch.__version__
+    assert isinstance(np.datetime64(config["date"][:19]), np.datetime64)
+    assert Path(uninterrupted[0] / "tb").is_dir()

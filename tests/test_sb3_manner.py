@@ -1,0 +1,589 @@
+"""Stable-Baselines3's manner: learn, callbacks, logging, evaluation, saving and what it refuses."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+import zipfile
+
+import gymnasium as gym
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO
+from stable_baselines3.common.callbacks import (
+    BaseCallback,
+    CheckpointCallback,
+    EvalCallback,
+    StopTrainingOnMaxEpisodes,
+    StopTrainingOnRewardThreshold,
+)
+from stable_baselines3.common.env_util import make_vec_env
+from stable_baselines3.common.evaluation import evaluate_policy
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
+from test_agents import (
+    RANDOM,
+    SMALL,
+    log_policy_of,
+    native,
+    observations_of,
+    recurrent_prior,
+    unlike_the_prior,
+)
+
+import kl_agents
+from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
+from kl_agents.exact import PrefixTree
+from kl_agents.policy import SequencePolicy
+from kl_agents.schedules import Schedule
+from seqgen_envs.adapters.sb3 import make_sb3_vec_env
+from seqgen_envs.lanes import LaneSettings
+
+ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
+
+
+class OwnPolicy(SequencePolicy):
+    """A policy class of the user's."""
+
+
+def make(algorithm=PsiLearning, env=None, policy="SequencePolicy", **kwargs):
+    settings = {
+        "policy_kwargs": RANDOM, "seed": 0, "device": "cpu", "batch_episodes": 16,
+        "episodes_per_round": 16, "learning_rate": 1e-2,
+    }  # fmt: skip
+    return algorithm(policy, native(8) if env is None else env, **(settings | kwargs))
+
+
+def assert_equal_states(actual, expected):
+    assert set(actual) == set(expected)
+    for name, tensor in expected.items():
+        assert torch.equal(actual[name], tensor), name
+
+
+def copy_of(state):
+    return {name: tensor.clone() for name, tensor in state.items()}
+
+
+# ---------------------------------------------------------------------- learn and its counters
+
+
+@pytest.mark.parametrize("algorithm", ALL)
+def test_learn_returns_the_agent_and_counts(algorithm):
+    agent = make(algorithm)
+    assert agent.learn(200) is agent
+    assert 200 <= agent.num_timesteps < 200 + 16 * 5 + 8
+    assert agent._episode_num % 16 == 0
+    assert (agent._n_updates > 0) == (algorithm is not PriorAgent)
+    before = agent.num_timesteps
+    agent.learn(200, reset_num_timesteps=False)
+    assert agent.num_timesteps >= before + 200
+    agent.learn(100)
+    assert 100 <= agent.num_timesteps < before
+
+
+@pytest.mark.parametrize("ratio", [0.5, 3.0])
+def test_the_replay_ratio_is_kept(ratio):
+    agent = make(replay_ratio=ratio)
+    counts = {"add": 0, "sample": 0}
+    add, sample = agent.replay.add, agent.replay.sample
+
+    def counted_add(episodes):
+        counts["add"] += int(episodes.lengths.sum())
+        add(episodes)
+
+    def counted_sample(n, rng):
+        batch = sample(n, rng)
+        counts["sample"] += int(batch.lengths.sum())
+        return batch
+
+    agent.replay.add, agent.replay.sample = counted_add, counted_sample
+    agent.learn(2000)
+    assert counts["add"] > 1000
+    assert 0 <= counts["sample"] - ratio * counts["add"] < 16 * 5  # one batch at most
+
+
+def test_equal_seeds_give_equal_parameters():
+    states = [make(seed=seed).learn(300).policy.state_dict() for seed in (5, 5, 6)]
+    assert_equal_states(states[1], states[0])
+    assert any(not torch.equal(states[2][name], states[0][name]) for name in states[0])
+
+
+def test_set_random_seed_repeats_sampling():
+    agent = make().learn(100)
+    assert agent.action_space.seed is not None
+    first, second = (make(seed=3) for _ in range(2))
+    observation = {k: np.repeat(v[None], 200, 0) for k, v in first_observation().items()}
+    a, b = first.predict(observation)[0], second.predict(observation)[0]
+    np.testing.assert_array_equal(a, b)
+    assert len(set(a.tolist())) > 1
+    assert (first.predict(observation)[0] != a).any()  # the generator moves on
+
+
+def first_observation():
+    observation, _ = gym.make("ToyGen-v0").reset()
+    return observation
+
+
+# ---------------------------------------------------------------------- callbacks
+
+
+class Counter(BaseCallback):
+    """Records the protocol."""
+
+    def __init__(self, stop_after=None):
+        super().__init__()
+        self.calls, self.stop_after, self.lanes = [], stop_after, set()
+
+    def _on_training_start(self):
+        self.calls.append("training_start")
+
+    def _on_rollout_start(self):
+        self.calls.append("rollout_start")
+
+    def _on_step(self):
+        self.calls.append("step")
+        self.lanes.add(len(self.locals["dones"]))
+        return self.stop_after is None or self.calls.count("step") < self.stop_after
+
+    def _on_rollout_end(self):
+        self.calls.append("rollout_end")
+
+    def _on_training_end(self):
+        self.calls.append("training_end")
+
+
+def test_callback_protocol():
+    callback = Counter()
+    agent = make().learn(200, callback=callback)
+    calls = callback.calls
+    assert calls[0] == "training_start"
+    assert calls[-1] == "training_end"
+    assert calls.count("rollout_start") == calls.count("rollout_end") > 1
+    assert calls[1] == "rollout_start"
+    assert calls[-2] == "rollout_end"
+    assert calls.count("step") * agent.n_envs == agent.num_timesteps
+    assert callback.num_timesteps == agent.num_timesteps
+    assert callback.lanes == {8}
+
+
+def test_a_callback_stops_the_training():
+    callback = Counter(stop_after=7)
+    agent = make().learn(10_000, callback=callback)
+    assert callback.calls.count("step") == 7
+    assert agent.num_timesteps == 7 * 8
+    assert callback.calls[-1] == "training_end"
+
+
+def test_stop_training_on_max_episodes():
+    callback = StopTrainingOnMaxEpisodes(max_episodes=10)
+    agent = make().learn(10_000, callback=callback)
+    assert callback.n_episodes >= 80  # SB3 counts so many a lane
+    assert agent.num_timesteps < 80 * 5 * 2
+
+
+@pytest.mark.parametrize("make_env", [make_sb3_vec_env, make_vec_env])
+def test_eval_callback_keeps_the_best_model(tmp_path, make_env):
+    env = make_env("ToyGen-v0", 4)
+    callback = EvalCallback(
+        env,
+        n_eval_episodes=20,
+        eval_freq=20,
+        best_model_save_path=tmp_path,
+        log_path=tmp_path,
+        verbose=0,
+        callback_on_new_best=StopTrainingOnRewardThreshold(1e9),
+    )
+    agent = make(c=0.5).learn(1_500, callback=callback)
+    results = np.load(tmp_path / "evaluations.npz")
+    assert len(results["timesteps"]) == agent.num_timesteps // (20 * 8)
+    assert callback.best_mean_reward == pytest.approx(results["results"].mean(1).max())
+    best = kl_agents.load(tmp_path / "best_model.zip")
+    mean, _ = evaluate_policy(best, env, n_eval_episodes=20, warn=False)
+    assert mean == pytest.approx(callback.best_mean_reward)
+
+
+def test_checkpoint_callback(tmp_path):
+    callback = CheckpointCallback(20, str(tmp_path), save_replay_buffer=True)
+    agent = make().learn(800, callback=callback)
+    files = sorted(tmp_path.glob("rl_model_*_steps.zip"))
+    assert len(files) == agent.num_timesteps // (20 * 8)
+    for path in files:
+        loaded = PsiLearning.load(path, env=native(8))
+        assert f"_{loaded.num_timesteps}_" in path.name
+    replays = list(tmp_path.glob("rl_model_replay_buffer_*"))
+    assert len(replays) == len(files)
+    loaded.load_replay_buffer(max(replays, key=lambda p: p.stat().st_size))
+    assert len(loaded.replay) > 0
+
+
+def test_progress_bar(capfd):
+    make().learn(200, progress_bar=True)
+    captured = capfd.readouterr()
+    assert "it/s" in captured.out + captured.err
+
+
+# ---------------------------------------------------------------------- logging
+
+KEYS = [
+    "rollout/ep_rew_mean", "rollout/task_reward", "rollout/log_prior", "rollout/kl_to_prior",
+    "rollout/entropy", "rollout/objective", "train/loss", "train/value_start", "time/fps",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("algorithm", [PsiLearning, GLearning, QLearning, RLOnly])
+def test_the_log_holds_every_diagnostic(algorithm, tmp_path):
+    agent = make(algorithm, explore="prior", epsilon=0.8, replay_ratio=8.0)
+    agent.set_logger(configure(str(tmp_path), ["csv"]))
+    agent.learn(500)
+    rows = read_csv(tmp_path)
+    assert len(rows) == agent._iteration > 2
+    for row in rows:
+        for key in KEYS:
+            assert math.isfinite(float(row[key])), key
+    assert float(rows[-1]["time/total_timesteps"]) == agent.num_timesteps
+
+
+def read_csv(folder):
+    with open(folder / "progress.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_logged_figures_are_what_they_say(tmp_path):
+    agent = make(env=native(512), replay_ratio=0.0, episodes_per_round=20_000, c=0.5)
+    unlike_the_prior(agent)
+    agent.set_logger(configure(str(tmp_path), ["csv"]))
+    agent.learn(1)
+    (row,) = read_csv(tmp_path)
+    tree, log_policy = log_policy_of(agent)
+    log_q = tree.sequence_log_probs(log_policy)
+    q, found = np.exp(log_q), tree.sequences
+    expected = {
+        "rollout/objective": tree.objective(log_policy, 0.5),
+        "rollout/task_reward": (q * found.task_return).sum(),
+        "rollout/kl_to_prior": (q * (log_q - found.log_prior)).sum(),
+        "rollout/entropy": -(q * log_q).sum(),
+        "rollout/log_prior": (q * found.log_prior).sum() / (q * found.lengths).sum(),
+        "rollout/ep_len_mean": (q * found.lengths).sum(),
+    }
+    for key, value in expected.items():
+        assert float(row[key]) == pytest.approx(value, abs=0.05), key
+
+
+def test_log_interval_and_tensorboard(tmp_path):
+    agent = make(tensorboard_log=str(tmp_path))
+    agent.learn(600, log_interval=2, tb_log_name="mine")
+    assert [path.name for path in tmp_path.iterdir()] == ["mine_1"]
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(tmp_path / "mine_1")).Reload()
+    assert set(KEYS) <= set(events.Tags()["scalars"])
+    assert len(events.Scalars("rollout/objective")) == agent._iteration // 2
+
+
+# ---------------------------------------------------------------------- evaluation
+
+
+@pytest.mark.parametrize("make_env", [make_sb3_vec_env, make_vec_env])
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_evaluate_policy_agrees_with_enumeration(make_env, deterministic):
+    agent = unlike_the_prior(make(c=0.5))
+    env = make_env("ToyGen-v0", 16)
+    rewards, lengths = evaluate_policy(
+        agent, env, 3000, deterministic, return_episode_rewards=True, warn=False
+    )
+    tree, log_policy = log_policy_of(agent)
+    found = tree.sequences
+    if deterministic:
+        greedy = np.where(log_policy == log_policy.max(1, keepdims=True), 0.0, -np.inf)
+        q = np.exp(tree.sequence_log_probs(greedy))
+    else:
+        q = np.exp(tree.sequence_log_probs(log_policy))
+    reward = found.log_prior + found.task_return / 0.5
+    assert np.mean(rewards) == pytest.approx((q * reward).sum(), abs=0.25)
+    assert np.mean(lengths) == pytest.approx((q * found.lengths).sum(), abs=0.15)
+    assert (len(set(np.round(rewards, 4))) == 1) == deterministic
+
+
+def test_other_wrappers_of_sb3():
+    agent = make(env=VecMonitor(make_sb3_vec_env("ToyGen-v0", 4))).learn(100)
+    assert agent._n_updates > 0
+    agent = make(env=VecMonitor(DummyVecEnv([lambda: gym.make("ToyGen-v0")] * 2))).learn(100)
+    assert agent._n_updates > 0
+
+
+# ---------------------------------------------------------------------- save and load
+
+
+@pytest.mark.parametrize("algorithm", ALL)
+@pytest.mark.parametrize("with_env", [True, False])
+def test_predictions_after_load_are_identical(algorithm, with_env, tmp_path):
+    agent = make(algorithm, c={"start": 2.0, "end": 0.7}).learn(400)
+    agent.predict(first_observation())  # the generator is somewhere in its stream
+    agent.save(tmp_path / "agent")
+    assert [path.name for path in tmp_path.iterdir()] == ["agent.zip"]
+    loaded = algorithm.load(tmp_path / "agent", env=native(8) if with_env else None)
+    observation = observations_of(PrefixTree.build(LaneSettings("toy")))
+    for deterministic in (True, False):
+        for _ in range(3):
+            expected, state = agent.predict(observation, deterministic=deterministic)
+            actual, same = loaded.predict(observation, deterministic=deterministic)
+            np.testing.assert_array_equal(actual, expected)
+            for a, b in zip(same, state, strict=True):
+                np.testing.assert_array_equal(a, b)
+    assert loaded.policy.c == agent.policy.c == pytest.approx(0.7, abs=0.6)
+    assert_equal_states(loaded.policy.state_dict(), agent.policy.state_dict())
+
+
+@pytest.mark.parametrize("algorithm", [PsiLearning, GLearning, QLearning, Reinvent])
+def test_training_goes_on_exactly_as_without_saving(algorithm, tmp_path):
+    settings = {
+        "learning_rate": {"start": 1e-2, "end": 1e-3},
+        "c": {"start": 2.0, "end": 0.5, "shape": "exponential"},
+        "epsilon": {"start": 0.5, "end": 0.1},
+        "explore": "prior",
+        "replay_sampling": "rank",
+        "replay_capacity": 60,
+    }
+    agent = make(algorithm, **settings).learn(400)
+    agent.save(tmp_path / "agent.zip", include=["replay_buffer"])
+    loaded = algorithm.load(tmp_path / "agent.zip", env=native(8))
+    np.testing.assert_array_equal(loaded.replay.all().tokens, agent.replay.all().tokens)
+    before = copy_of(agent.policy.state_dict())
+    for each in (agent, loaded):
+        each.learn(400, reset_num_timesteps=False)
+    assert_equal_states(loaded.policy.state_dict(), agent.policy.state_dict())
+    theirs, ours = (each.policy.optimizer.state_dict()["state"] for each in (loaded, agent))
+    assert set(theirs) == set(ours)
+    for key in ours:
+        assert_equal_states(theirs[key], ours[key])
+    assert loaded.num_timesteps == agent.num_timesteps
+    np.testing.assert_array_equal(loaded.replay.all().tokens, agent.replay.all().tokens)
+    assert any(not torch.equal(before[n], t) for n, t in agent.policy.state_dict().items())
+
+
+def test_arguments_survive(tmp_path):
+    agent = make(
+        PsiLearning,
+        lambda_=0.3,
+        tau=0.2,
+        huber_delta=3.0,
+        discount=0.9,
+        explore="uniform",
+        epsilon=Schedule(0.5, 0.1),
+        replay_sampling="rank",
+        replay_unique=False,
+        replay_capacity=77,
+        max_grad_norm=2.5,
+        policy_kwargs={"init": "random", "scale": 3.0, "architecture": SMALL},
+        seed=9,
+    )
+    agent.save(tmp_path / "agent")
+    loaded = PsiLearning.load(tmp_path / "agent", env=native(8))
+    for name in (*PsiLearning.saved_arguments, "seed", "policy_kwargs"):
+        if name != "epsilon":
+            assert getattr(loaded, name) == getattr(agent, name), name
+    assert loaded.epsilon_schedule == agent.epsilon_schedule
+    assert loaded.policy.network.scale == 3.0
+    assert loaded.lambda_ == 0.3
+    assert loaded.replay.capacity == 77
+    assert PsiLearning.load(tmp_path / "agent", env=native(8), lambda_=0.8).lambda_ == 0.8
+
+
+def test_save_to_and_load_from_an_open_file():
+    agent, buffer = make().learn(100), io.BytesIO()
+    agent.save(buffer)
+    buffer.seek(0)
+    loaded = kl_agents.load(buffer)
+    assert_equal_states(loaded.policy.state_dict(), agent.policy.state_dict())
+
+
+@pytest.mark.parametrize("algorithm", ALL)
+def test_load_finds_the_class(algorithm, tmp_path):
+    make(algorithm).save(tmp_path / "agent")
+    assert type(kl_agents.load(tmp_path / "agent", env=native(8))) is algorithm
+
+
+def test_an_agent_loaded_without_an_environment_can_be_given_one(tmp_path):
+    make().learn(200).save(tmp_path / "agent")
+    loaded = PsiLearning.load(tmp_path / "agent")
+    with pytest.raises((AssertionError, ValueError)):
+        loaded.learn(10)
+    loaded.set_env(native(4))
+    before = loaded._n_updates
+    loaded.learn(200)
+    assert loaded._n_updates > before
+    loaded.save(tmp_path / "again")
+    with pytest.raises(ValueError, match="make it with the same prior"):
+        PsiLearning.load(tmp_path / "agent").set_env(native(4, prior=recurrent_prior("gru")))
+
+
+def test_saving_what_was_loaded_without_an_environment(tmp_path):
+    make().learn(200).save(tmp_path / "first")
+    PsiLearning.load(tmp_path / "first").save(tmp_path / "second")
+    loaded = PsiLearning.load(tmp_path / "second", env=native(8))
+    first = PsiLearning.load(tmp_path / "first", env=native(8))
+    assert_equal_states(loaded.policy.state_dict(), first.policy.state_dict())
+
+
+# ---------------------------------------------------------------------- what is in the file
+
+
+def test_the_file_holds_neither_the_prior_nor_pickle(tmp_path):
+    prior = recurrent_prior("lstm", layers=2, hidden=128)
+    agent = make(env=native(8, prior=prior)).learn(200)
+    agent.save(tmp_path / "agent", include=["replay_buffer"])
+    path = tmp_path / "agent.zip"
+    with zipfile.ZipFile(path) as archive:
+        assert sorted(archive.namelist()) == [
+            "config.json", "optimizer.safetensors", "policy.safetensors", "replay.npz",
+        ]  # fmt: skip
+        members = {name: archive.read(name) for name in archive.namelist()}
+    config = json.loads(members["config.json"])
+    assert config["prior"] == {"fingerprint": prior.fingerprint, "name": None}
+    for name, content in members.items():
+        assert not content.startswith(b"\x80"), name  # pickle's first byte
+        assert not content.startswith(b"PK") or name == "replay.npz"
+    for name in ("policy.safetensors", "optimizer.safetensors"):
+        size = int.from_bytes(members[name][:8], "little")
+        json.loads(members[name][8 : 8 + size])
+    np.load(io.BytesIO(members["replay.npz"]), allow_pickle=False)
+    weights = sum(p.numel() for p in prior.network.parameters()) * 4
+    assert path.stat().st_size < weights / 4
+
+
+def test_a_bundled_priors_name_is_kept(tmp_path):
+    agent = make(env=gym.make_vec("MelodyGen-v0", num_envs=2))
+    agent.save(tmp_path / "agent")
+    with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
+        recorded = json.loads(archive.read("config.json"))["prior"]
+    prior = agent._prior()
+    assert recorded == {"fingerprint": prior.fingerprint, "name": "default"}
+    largest = max(path.stat().st_size for path in prior.source.iterdir())
+    assert (tmp_path / "agent.zip").stat().st_size < largest / 4
+
+
+# ---------------------------------------------------------------------- refusals
+
+
+def test_sb3s_own_zip_is_refused(tmp_path):
+    PPO("MultiInputPolicy", make_sb3_vec_env("ToyGen-v0", 2), n_steps=8, batch_size=16).save(
+        tmp_path / "ppo"
+    )
+    for load in (PsiLearning.load, kl_agents.load):
+        with pytest.raises(ValueError, match="not an agent saved by kl_agents"):
+            load(tmp_path / "ppo.zip")
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.3, 0.9, 0.999])
+def test_a_truncated_file_is_refused(keep, tmp_path):
+    make().save(tmp_path / "agent")
+    content = (tmp_path / "agent.zip").read_bytes()
+    (tmp_path / "agent.zip").write_bytes(content[: int(len(content) * keep)])
+    with pytest.raises(ValueError, match="not an agent saved by kl_agents"):
+        PsiLearning.load(tmp_path / "agent")
+
+
+def rewritten(path, **members):
+    with zipfile.ZipFile(path) as archive:
+        contents = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in (contents | members).items():
+            if content is not None:
+                archive.writestr(name, content)
+
+
+@pytest.mark.parametrize(
+    ("member", "content"),
+    [
+        ("policy.safetensors", b"\x80\x04nonsense, long enough for a header"),
+        ("policy.safetensors", None),
+        ("config.json", b"{broken"),
+        ("config.json", b'{"format": 99}'),
+    ],
+)
+def test_a_damaged_member_is_refused(member, content, tmp_path):
+    make().save(tmp_path / "agent")
+    rewritten(tmp_path / "agent.zip", **{member: content})
+    with pytest.raises(ValueError, match=r"not an agent saved by kl_agents|has format 99"):
+        PsiLearning.load(tmp_path / "agent")
+
+
+def test_a_pickled_replay_is_refused(tmp_path):
+    make().learn(50).save(tmp_path / "agent", include=["replay_buffer"])
+    buffer = io.BytesIO()
+    np.savez(buffer, tokens=np.array([{"a": 1}], dtype=object))
+    rewritten(tmp_path / "agent.zip", **{"replay.npz": buffer.getvalue()})
+    with pytest.raises(ValueError, match="allow_pickle"):
+        PsiLearning.load(tmp_path / "agent", env=native(8))
+
+
+def test_no_file():
+    with pytest.raises(FileNotFoundError, match="no agent at /nowhere/agent"):
+        PsiLearning.load("/nowhere/agent")
+
+
+def test_another_algorithm_is_refused(tmp_path):
+    make(GLearning).save(tmp_path / "agent")
+    with pytest.raises(ValueError, match="holds a GLearning, not a PsiLearning"):
+        PsiLearning.load(tmp_path / "agent")
+
+
+def test_another_prior_is_refused(tmp_path):
+    make().save(tmp_path / "agent")
+    with pytest.raises(ValueError, match="make it with the same prior"):
+        PsiLearning.load(tmp_path / "agent", env=native(8, prior=recurrent_prior("gru")))
+
+
+def test_a_policy_class_of_ones_own_has_to_be_vouched_for(tmp_path):
+    agent = make(policy=OwnPolicy).learn(100)
+    agent.save(tmp_path / "agent")
+    with pytest.raises(ValueError, match=r"'OwnPolicy'.*custom_objects"):
+        PsiLearning.load(tmp_path / "agent")
+    loaded = PsiLearning.load(tmp_path / "agent", custom_objects={"policy_class": OwnPolicy})
+    assert isinstance(loaded.policy, OwnPolicy)
+    assert_equal_states(loaded.policy.state_dict(), agent.policy.state_dict())
+
+
+# ---------------------------------------------------------------------- parameters and replay
+
+
+@pytest.mark.parametrize("by", ["dictionary", "path"])
+def test_set_parameters(by, tmp_path):
+    agent, other = make().learn(300), make(seed=1)
+    observation = observations_of(PrefixTree.build(LaneSettings("toy")))
+    assert (other.predict(observation)[0] != agent.predict(observation)[0]).any()
+    if by == "path":
+        agent.save(tmp_path / "agent")
+        other.set_parameters(tmp_path / "agent")
+    else:
+        other.set_parameters(agent.get_parameters())
+    np.testing.assert_array_equal(log_policy_of(other)[1], log_policy_of(agent)[1])
+    ours, theirs = (a.policy.optimizer.state_dict()["state"] for a in (agent, other))
+    assert len(ours) > 0
+    for key in ours:
+        assert_equal_states(theirs[key], ours[key])
+
+
+def test_set_parameters_checks_the_names():
+    agent = make()
+    with pytest.raises(ValueError, match="expected parameters of policy"):
+        agent.set_parameters({"policy": agent.policy.state_dict()})
+    with pytest.raises(ValueError, match="expected parameters of policy"):
+        agent.set_parameters({"actor": {}}, exact_match=False)
+    agent.set_parameters({"policy": agent.policy.state_dict()}, exact_match=False)
+
+
+def test_the_replay_alone(tmp_path):
+    agent, other = make().learn(300), make(seed=1)
+    agent.save_replay_buffer(tmp_path / "replay")
+    other.load_replay_buffer(tmp_path / "replay")
+    assert len(other.replay) == len(agent.replay) > 0
+    for name, values in agent.replay.state_dict().items():
+        np.testing.assert_array_equal(other.replay.state_dict()[name], values)
+    with pytest.raises(ValueError, match="does not fit"):
+        make(replay_capacity=3).load_replay_buffer(tmp_path / "replay")
+    with pytest.raises(ValueError, match="does not fit"):
+        make(env=native(8, primer="a")).load_replay_buffer(tmp_path / "replay")
