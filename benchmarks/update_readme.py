@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 README = ROOT / "README.md"
 RESULTS = ROOT / "benchmarks" / "results"
-BLOCK = re.compile(r"(?P<begin><!-- begin: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- end -->)", re.S)
+BLOCK = re.compile(r"(?P<begin><!-- begin: (?P<name>[\w/-]+) -->\n).*?(?P<end><!-- end -->)", re.S)
 
 
 def updated(text: str, results: Path = RESULTS) -> str:

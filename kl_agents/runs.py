@@ -23,6 +23,7 @@ from stable_baselines3.common.logger import KVWriter, Logger
 
 import seqgen_envs  # noqa: F401  (registers the environments)
 from kl_agents.algorithm import SequenceAlgorithm
+from kl_agents.baselines import RLOnly
 from kl_agents.callbacks import CheckpointEvery, KLEvalCallback, ProgressCsv, TensorBoard
 from kl_agents.evaluation import Evaluation, evaluate_policy_network
 from kl_agents.hyperparams import Hyperparams, final_c
@@ -236,6 +237,11 @@ def make_env(spec: RunSpec) -> SequenceVectorEnv:
         )
     except gym.error.UnregisteredEnv as error:
         raise ValueError(f"{error}; `seqgen envs` lists those there are") from error
+    except (TypeError, gym.error.Error) as error:
+        raise ValueError(
+            f"{spec.env_id} cannot be made as a vector environment of sequences with "
+            f"{dict(spec.env_kwargs)}: {error}"
+        ) from error
     unwrapped = env.unwrapped
     if not isinstance(unwrapped, SequenceVectorEnv):
         raise ValueError(f"{spec.env_id} is not an environment of sequences (`seqgen envs`)")
@@ -268,8 +274,8 @@ def evaluate_agent(
     model.policy.c = float(model.c_schedule(0.0) if c is None else c)
     lanes = make_lanes(spec, min(num_envs, episodes))
     result = evaluate_policy_network(model.policy, lanes, episodes, seed, progress=progress)
-    if not isinstance(model, EpisodicValueLearning):
-        result.value_start = None  # its network holds preferences, not values
+    if not isinstance(model, EpisodicValueLearning) or isinstance(model, RLOnly):
+        result.value_start = None  # preferences, or values of another objective
     return result
 
 

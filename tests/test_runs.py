@@ -6,9 +6,7 @@ import os
 import random
 import signal
 import time
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 
@@ -35,7 +33,7 @@ from kl_agents.runs import (
 )
 from seqgen_envs.rollout import PriorPolicy
 
-STEPS = 12_000
+STEPS = 15_000
 LOGGED = RunOptions(checkpoint_rounds=2, eval_every=STEPS // 4, eval_episodes=32)
 
 
@@ -64,6 +62,7 @@ def keep_running(folder, spec):
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole") / "run"
+    start_run(folder.with_name("warm-up"), toy_spec(steps=500), LOGGED)  # imports, caches
     began = time.perf_counter()
     model = start_run(folder, toy_spec(), LOGGED)
     return folder, model, time.perf_counter() - began
@@ -78,8 +77,9 @@ def test_ten_kills_change_nothing(uninterrupted, tmp_path):
     while kills < 10:
         process = context.Process(target=keep_running, args=(folder, toy_spec()))
         process.start()
-        wait_for(folder / "config.json", process)
-        time.sleep(rng.uniform(0, seconds / 4))
+        if kills % 3:  # let it get to its training; the others may die while they load
+            wait_for_training(folder / "progress.csv", time.time_ns(), process)
+        time.sleep(rng.uniform(0, seconds / 5))
         if process.exitcode is not None:  # it came to its end: begin another
             assert process.exitcode == 0
             assert_same_run(folder, reference, whole)
@@ -92,12 +92,15 @@ def test_ten_kills_change_nothing(uninterrupted, tmp_path):
             resumed_from.add(load(folder / "checkpoint.zip").num_timesteps)
     run(folder, toy_spec(), LOGGED)
     assert_same_run(folder, reference, whole)
-    assert len(resumed_from) >= 2, "the kills came too early to test anything"
+    assert len(resumed_from) >= 3, "the kills came too early to test anything"
 
 
-def wait_for(path, process):
-    while not path.exists() and process.exitcode is None:
-        time.sleep(0.01)
+def wait_for_training(progress, since, process):
+    """Its first act is to write the file anew."""
+    while process.exitcode is None:
+        if progress.exists() and progress.stat().st_mtime_ns > since:
+            return
+        time.sleep(0.005)
 
 
 def assert_same_run(folder, reference, whole):
@@ -183,7 +186,7 @@ def test_a_run_is_not_mistaken_for_another(uninterrupted):
         start_run(folder, toy_spec())
     with pytest.raises(ValueError, match="seed is 3, asked for 5"):
         resume_run(folder, spec=toy_spec(seed=5))
-    with pytest.raises(ValueError, match="'tau': 0.5"):
+    with pytest.raises(ValueError, match=r"'tau': 0\.5"):
         run(folder, toy_spec(tau=0.5))
 
 
@@ -361,10 +364,10 @@ def test_bad_files_are_named(tmp_path, text, message):
 def test_every_key_is_a_real_argument():
     for name, algorithm in ALGORITHMS.items():
         keys = valid_keys(name)
-        agent = algorithm("SequencePolicy", "ToyGen-v0", n_envs=1)
+        random = {"init": "random"}
+        agent = algorithm("SequencePolicy", "ToyGen-v0", n_envs=1, policy_kwargs=random)
         special = {"n_timesteps", "n_envs", "env_kwargs"}
         assert all(hasattr(agent, key) for key in set(keys[""]) - special), name
-        assert {"tau" in keys[""], "lambda_" in keys[""]} <= {True, False}
     assert "lambda_" in valid_keys("psi")[""]
     assert "lambda_" not in valid_keys("q")[""]
 
@@ -383,5 +386,4 @@ def test_a_run_says_how_it_was_made(uninterrupted):
     assert config["run"] == toy_spec().to_dict()
     assert config["run"]["env_kwargs"]["c"] == 0.5  # where the temperature ends
     assert config["machine"]["torch"] == torch.__version__
-    assert isinstance(np.datetime64(config["date"][:19]), np.datetime64)
-    assert Path(uninterrupted[0] / "tb").is_dir()
+    assert config["date"].endswith("+00:00")

@@ -81,6 +81,7 @@ def load_hyperparams(
     env_id: str,
     overrides: Iterable[Mapping[str, Any]] = (),
     source: Path | None = None,
+    shared: Mapping[str, Any] | None = None,
 ) -> Hyperparams:
     """The settings of ``algorithm`` on ``env_id``: the file's, then each of ``overrides``.
 
@@ -89,6 +90,8 @@ def load_hyperparams(
         env_id: an environment without a file has the constructors' own defaults.
         overrides: nested mappings as a block of the file is.
         source: a file of your own in place of the bundled one.
+        shared: settings of several algorithms, over the file's; what this one does not take is
+            left out.
 
     Raises:
         ValueError: an unknown algorithm, block or key; the message lists those there are.
@@ -97,14 +100,13 @@ def load_hyperparams(
     keys = valid_keys(algorithm)
     path = source or file_of(env_id)
     blocks = read_blocks(path) if source or path.is_file() else {}
-    shared = _flat(blocks.get(DEFAULT, {}))
-    _check_somewhere(shared, path)
-    mine = {name: value for name, value in shared.items() if _is_valid(name, keys)}
-    where = f"{path.name}, block {algorithm!r}"
-    layers = [(where, blocks.get(algorithm, {})), *(("the settings given", o) for o in overrides)]
-    for what, layer in layers:
+    mine = _taken(blocks.get(DEFAULT, {}), keys, f"{path.name}, block {DEFAULT!r}")
+    own = _flat(blocks.get(algorithm, {}))
+    _check(own, algorithm, keys, f"{path.name}, block {algorithm!r}")
+    mine |= copy.deepcopy(own) | _taken(shared or {}, keys, "the settings shared")
+    for layer in overrides:
         flat = _flat(layer)
-        _check(flat, algorithm, keys, what)
+        _check(flat, algorithm, keys, "the settings given")
         mine |= copy.deepcopy(flat)
     return _assemble(algorithm, mine)
 
@@ -212,12 +214,16 @@ def _check(
             )
 
 
-def _check_somewhere(settings: Mapping[str, Any], path: Path) -> None:
-    """What stands in ``default`` must be a setting of some algorithm."""
+def _taken(
+    block: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]], where: str
+) -> dict[str, Any]:
+    """What an algorithm takes of settings that each must be some algorithm's."""
+    settings = _flat(block)
     everywhere = [valid_keys(name) for name in ALGORITHMS]
     for name in settings:
-        if not any(_is_valid(name, keys) for keys in everywhere):
-            raise ValueError(f"{path.name}, block 'default': no algorithm has a setting {name!r}")
+        if not any(_is_valid(name, some) for some in everywhere):
+            raise ValueError(f"{where}: no algorithm has a setting {name!r}")
+    return {name: copy.deepcopy(v) for name, v in settings.items() if _is_valid(name, keys)}
 
 
 def _assemble(algorithm: str, flat: Mapping[str, Any]) -> Hyperparams:

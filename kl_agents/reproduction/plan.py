@@ -27,7 +27,7 @@ class Block:
         name: short, as in ``--blocks``.
         title, about: for the report.
         kind: ``"table"`` or ``"frontier"``.
-        settings: of all its agents, over the environment's own file.
+        settings: of all its agents, over the environment's own file; each takes what it knows.
         agents: settings of each algorithm, over those.
         c: temperatures at the end of training; empty: as the settings have it.
         seeds: how many, or None for ``--seeds``.
@@ -141,8 +141,8 @@ def make_jobs(plan: Plan, blocks: Sequence[Block], scale: Scale) -> list[Job]:
 
 def _job(plan: Plan, block: Block, agent: str, c: float | None, seed: int, scale: Scale) -> Job:
     quick = [QUICK] if scale.quick else []
-    layers = [block.settings, block.agents[agent], *quick]
-    settings = load_hyperparams(agent, plan.env_id, layers)
+    layers = [block.agents[agent], *quick]
+    settings = load_hyperparams(agent, plan.env_id, layers, shared=block.settings)
     if c is not None:
         settings.arguments["c"] = with_final_c(settings.arguments.get("c", c), c)
     steps = QUICK_STEPS if scale.quick else scale.steps

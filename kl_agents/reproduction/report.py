@@ -74,15 +74,17 @@ def write_report(
 def load_results(out: Path, jobs: Sequence[Job]) -> list[Result]:
     """The runs that have an evaluation."""
     stored = ((job, stored_evaluation(out, job)) for job in jobs)
-    return [Result(job, _figures(content)) for job, content in stored if content is not None]
+    return [Result(job, _figures(content, job)) for job, content in stored if content is not None]
 
 
-def _figures(stored: Mapping[str, Any]) -> dict[str, float]:
+def _figures(stored: Mapping[str, Any], job: Job) -> dict[str, float]:
     """All numbers of an evaluation under one roof; those missing are nan."""
     flat = {k: v for k, v in stored.items() if not isinstance(v, (dict, str))}
     flat |= stored["summary"] | {f"term_{name}": v for name, v in stored["terms"].items()}
     numbers = {name: math.nan if v is None else float(v) for name, v in flat.items()}
-    return numbers | {"gap": numbers["value_start"] - numbers["objective"]}
+    comparable = job.spec.arguments.get("discount", 1.0) == 1.0  # J is undiscounted
+    gap = numbers["value_start"] - numbers["objective"] if comparable else math.nan
+    return numbers | {"gap": gap}
 
 
 def summary_rows(results: Sequence[Result]) -> dict[str, str]:
@@ -110,6 +112,7 @@ def _table_block(out: Path, plan: Plan, block: Block, results: Sequence[Result])
     for row in rows:
         cells = [row["metric"].replace("|", "\\|"), *(_cell(row, name) for name in columns[1:])]
         lines.append(f"| {' | '.join(cells)} |")
+    (out / f"{block.name}-table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     count = {plan.label(a): len(v) for a, v in by_agent(results, "objective").items()}
     seeds = ", ".join(f"{agent} {n}" for agent, n in count.items())
     lines += ["", f"Mean over seeds, ± their standard deviation (seeds: {seeds}).", ""]
