@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from kl_agents.policy import SequencePolicy
 from seqgen_envs.lanes import Lanes
-from seqgen_envs.rollout import Ledger, Policy, rollout, sample_rows
+from seqgen_envs.rollout import Episodes, Ledger, Policy, rollout, sample_rows
 
 CHUNK = 8192
 #: Distinct sequences are counted among so many: their share falls with the number drawn.
@@ -57,7 +57,10 @@ class Evaluation:
         entropy: sum over an episode of the policy's entropy; None if not shown.
         objective: J = task_return / c - kl_to_prior; None if the KL is.
         objective_error: its standard error.
-        value_start: V(s_0) as the policy's network has it, an estimate of J; None if it has none.
+        objective_discounted: the same with step t weighted by discount^t, which is what
+            ``value_start`` estimates.
+        discount: of ``objective_discounted``.
+        value_start: V(s_0) as the policy's network has it; None if it has none.
         distinct: share of different sequences among the first ``distinct_of``.
         distinct_of: 10,000, or fewer where fewer were drawn.
         terms: sum of each rule.
@@ -76,6 +79,8 @@ class Evaluation:
     entropy: float | None
     objective: float | None
     objective_error: float | None
+    objective_discounted: float | None
+    discount: float
     distinct: float
     distinct_of: int
     terms: dict[str, float]
@@ -103,6 +108,7 @@ def evaluate(
     seed: int = 0,
     *,
     c: float | None = None,
+    discount: float = 1.0,
     observation: str = "dict",
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
@@ -115,6 +121,7 @@ def evaluate(
         episodes: how many, at least 1.
         seed: of the draws.
         c: temperature of the objective; None is that of ``lanes``.
+        discount: of ``objective_discounted``.
         observation: the kind the policy was made for.
         progress: called with the number of episodes of each part that is done.
 
@@ -127,14 +134,17 @@ def evaluate(
     parts, tokens = [], []
     for start in range(0, max(episodes, 1), CHUNK):
         size = min(CHUNK, episodes - start)
-        drawn, witness = _run(policy, lanes, size, rng, observation)
+        drawn, witness = _run(policy, lanes, size, rng, observation, discount)
         tokens.append(drawn.tokens)
         parts.append(
             {
                 "task_return": drawn.task_return,
                 "log_prior": drawn.log_prior_total,
-                "kl": np.full(size, np.nan) if witness is None else witness.kl,
-                "entropy": np.full(size, np.nan) if witness is None else witness.entropy,
+                "task_discounted": _discounted(lanes, drawn, discount),
+                **{
+                    name: np.full(size, np.nan) if witness is None else getattr(witness, name)
+                    for name in ("kl", "kl_discounted", "entropy")
+                },
                 **{f"term_{name}": total for name, total in drawn.term_totals().items()},
             }
         )
@@ -142,7 +152,10 @@ def evaluate(
             progress(size)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     columns["steps"] = _steps(lanes, np.concatenate(tokens))
-    return _evaluation(lanes, columns, np.concatenate(tokens), seed, temperature, began)
+    result = _evaluation(lanes, columns, np.concatenate(tokens), seed, temperature, began)
+    discounted = columns["task_discounted"] / temperature - columns["kl_discounted"]
+    result.objective_discounted, result.discount = _number(discounted.mean()), discount
+    return result
 
 
 def evaluate_policy_network(
@@ -162,11 +175,17 @@ class _Witness:
     """
 
     def __init__(
-        self, policy: Distribution, lanes: int, episodes: int, rng: np.random.Generator
+        self,
+        policy: Distribution,
+        lanes: int,
+        episodes: int,
+        rng: np.random.Generator,
+        discount: float,
     ) -> None:
-        self.policy, self.rng = policy, rng
+        self.policy, self.rng, self.discount = policy, rng, discount
         self.ledger = Ledger(lanes, episodes)
         self.kl, self.entropy = np.zeros(episodes), np.zeros(episodes)
+        self.kl_discounted, self._weight = np.zeros(episodes), np.ones(episodes)
 
     def predict(
         self,
@@ -187,18 +206,35 @@ class _Witness:
         probability = np.exp(chosen)
         entropy = -(probability * chosen).sum(axis=1)
         cross = (probability * observation["log_prior"][live]).sum(axis=1)
+        kl = np.maximum(-entropy - cross, 0.0)  # rounding can leave it below 0
         self.entropy[rows] += entropy
-        self.kl[rows] += np.maximum(-entropy - cross, 0.0)  # rounding can leave it below 0
+        self.kl[rows] += kl
+        self.kl_discounted[rows] += self._weight[rows] * kl
+        self._weight[rows] *= self.discount
         return sample_rows(log_policy, self.rng), after
 
 
 def _run(
-    policy: Any, lanes: Lanes, episodes: int, rng: np.random.Generator, observation: str
-) -> tuple[Any, _Witness | None]:
+    policy: Any,
+    lanes: Lanes,
+    episodes: int,
+    rng: np.random.Generator,
+    observation: str,
+    discount: float,
+) -> tuple[Episodes, _Witness | None]:
     if not isinstance(policy, Distribution):
         return rollout(lanes, policy, episodes, observation=observation), None
-    witness = _Witness(policy, lanes.n, episodes, rng)
+    witness = _Witness(policy, lanes.n, episodes, rng, discount)
     return rollout(lanes, witness, episodes, observation=observation), witness
+
+
+def _discounted(lanes: Lanes, drawn: Episodes, discount: float) -> NDArray[np.float64]:
+    """Task return with step t weighted by discount^t, [N]."""
+    given = len(lanes.settings.primer or ())
+    rewards = drawn.terms[:, given:].sum(axis=2)
+    weights = discount ** np.arange(rewards.shape[1], dtype=np.float64)
+    discounted: NDArray[np.float64] = rewards @ weights
+    return discounted
 
 
 def _steps(lanes: Lanes, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
@@ -232,6 +268,8 @@ def _evaluation(
         entropy=_number(columns["entropy"].mean()),
         objective=_number(objective.mean()),
         objective_error=_number(objective.std() / math.sqrt(n)),
+        objective_discounted=_number(objective.mean()),
+        discount=1.0,
         distinct=len({row.tobytes() for row in first}) / len(first),
         distinct_of=len(first),
         terms={k[5:]: float(v.mean()) for k, v in columns.items() if k.startswith("term_")},

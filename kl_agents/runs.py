@@ -273,7 +273,9 @@ def evaluate_agent(
         raise ValueError(f"c must be above 0, got {c}")
     model.policy.c = float(model.c_schedule(0.0) if c is None else c)
     lanes = make_lanes(spec, min(num_envs, episodes))
-    result = evaluate_policy_network(model.policy, lanes, episodes, seed, progress=progress)
+    result = evaluate_policy_network(
+        model.policy, lanes, episodes, seed, discount=model.discount, progress=progress
+    )
     if not isinstance(model, EpisodicValueLearning) or isinstance(model, RLOnly):
         result.value_start = None  # preferences, or values of another objective
     return result

@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,9 +46,11 @@ class Domain:
         summarize: ids [N, T] to the numbers that describe a batch, by name, or None.
         waveform: ids of a sequence to float32 samples [n] in -1..1, or None: it makes no sound.
         sample_rate: samples a second of ``waveform``.
-        write_sequence: (ids, folder, stem, prior) writes a sequence's files, returns their paths.
+        write_sequence: (ids, folder, stem, prior) writes a sequence's files into a folder that
+            exists, returns their paths.
         read_sequence: a user's file to ids.
-        read_corpus: keyword arguments of ``seqgen prior train`` to a Corpus.
+        read_corpus: (data, n_jobs) to a Corpus: what ``seqgen prior train --data`` names, read by
+            so many processes.
         action_mask: (tokens [N, T], lengths [N]) to int8 [N, V], or None where all may follow.
         plural: what several sequences are called; default the name and an s.
         published: published columns by model, of the rows of ``summarize``, or None.
@@ -120,7 +123,9 @@ class Domain:
         if self.encode:
             return self.encode(text)
         joiner = self.vocabulary.joiner
-        return self.vocabulary.encode(text.split(joiner) if joiner else list(text))
+        if not joiner:
+            return self.vocabulary.encode(text)
+        return self.vocabulary.encode(text.split(None if joiner.isspace() else joiner))
 
     def load_prior(self, prior: str | Path | Prior | None = None) -> Prior:
         """A bundled prior by name, one from a folder, or an object as it is; None: the default.
@@ -162,9 +167,15 @@ class Domain:
 
         Raises:
             ValueError: unknown name or argument.
+            TypeError: none of these.
         """
         if isinstance(task, Task):
             return task
+        if not isinstance(task, (str, Mapping, NoneType)):
+            raise TypeError(
+                "task must be a name, a dict {'name': ..., **arguments} or a Task; "
+                f"got {type(task).__name__}"
+            )
         arguments = {"name": task} if isinstance(task, str) else dict(task or {})
         name = arguments.pop("name", None) or self.default_task
         if name not in self.tasks:

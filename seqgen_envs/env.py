@@ -14,7 +14,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.lanes import Lanes, LaneSettings, Step
+from seqgen_envs.lanes import Lanes, LaneSettings, LanesView, Step
 from seqgen_envs.observations import check_kind, observe, single_space
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task
@@ -22,7 +22,7 @@ from seqgen_envs.rules import Task
 RENDER_MODES = ("ansi", "rgb_array")
 
 
-class SequenceEnv(gym.Env[Any, Any]):
+class SequenceEnv(LanesView, gym.Env[Any, Any]):
     """A token sequence, written one token a step and judged by a frozen prior and a task.
 
     ## Action space
@@ -80,26 +80,6 @@ class SequenceEnv(gym.Env[Any, Any]):
         size = self.lanes.domain.vocabulary.size
         self.action_space = spaces.Discrete(size)
         self.observation_space = single_space(observation, size, self.lanes.horizon)
-
-    @property
-    def domain(self) -> Domain:
-        """What kind of sequence this is."""
-        return self.lanes.domain
-
-    @property
-    def task(self) -> Task:
-        """The rules, their weights and their failures."""
-        return self.lanes.task
-
-    @property
-    def prior(self) -> Prior:
-        """The frozen prior (loaded on first use)."""
-        return self.lanes.prior
-
-    @property
-    def c(self) -> float:
-        """Temperature of the task reward."""
-        return self.lanes.c
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

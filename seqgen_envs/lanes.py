@@ -6,10 +6,12 @@ Gymnasium's words, ``SequenceVectorEnv`` is N lanes.
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -54,15 +56,15 @@ class LaneSettings:
 
     def __post_init__(self) -> None:
         domain = get_domain(self.domain)
-        if not (np.isfinite(self.c) and self.c > 0):
-            raise ValueError(f"c must be a finite number > 0, got {self.c}")
-        if not (np.isfinite(self.prior_weight) and self.prior_weight >= 0):
-            raise ValueError(f"prior_weight must be finite and >= 0, got {self.prior_weight}")
+        if not (_is_finite(self.c) and self.c > 0):
+            raise ValueError(f"c must be a finite number > 0, got {self.c!r}")
+        if not (_is_finite(self.prior_weight) and self.prior_weight >= 0):
+            raise ValueError(f"prior_weight must be finite and >= 0, got {self.prior_weight!r}")
         length = domain.horizon if self.length is None else self.length
-        if int(length) != length or length < domain.min_horizon:
+        if not _is_finite(length) or int(length) != length or length < domain.min_horizon:
             raise ValueError(
                 f"length must be a whole number >= {domain.min_horizon} for domain "
-                f"{domain.name!r}, got {length}"
+                f"{domain.name!r}, got {length!r}"
             )
         object.__setattr__(self, "length", int(length))
         object.__setattr__(self, "primer", self._primer_ids(domain, int(length)))
@@ -87,6 +89,10 @@ class LaneSettings:
         if domain.vocabulary.end_id in ids:
             raise ValueError(f"primer holds the end token {domain.vocabulary.end!r}")
         return tuple(int(i) for i in ids)
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and math.isfinite(value)
 
 
 @dataclass
@@ -127,7 +133,8 @@ class Lanes:
         log_prior: float32 [N, V], log p(.|s) of the next token, zeros where a lane has finished.
         action_mask: int8 [N, V], 1 where the domain lets a token follow, ones where a lane has
             finished.
-        finished: bool [N].
+        finished: bool [N]; all True before the first reset.
+        started: True from the first reset on.
     """
 
     def __init__(self, n: int, settings: LaneSettings) -> None:
@@ -145,6 +152,7 @@ class Lanes:
         self.log_prior: NDArray[np.float32] = np.zeros((n, size), dtype=np.float32)
         self.action_mask: NDArray[np.int8] = np.ones((n, size), dtype=np.int8)
         self.finished: NDArray[np.bool_] = np.ones(n, dtype=bool)
+        self.started = False
         self.lane_ids = np.arange(n)
         self._prior: Prior | None = None
         self._start: _Start | None = None
@@ -162,18 +170,19 @@ class Lanes:
     @property
     def start_log_prior(self) -> NDArray[np.float32]:
         """log p(. | primer), float32 [V]."""
-        return self._started().log_prior
+        return self._start_state().log_prior
 
     @torch.inference_mode()
     def reset(self, rows: NDArray[np.bool_] | None = None) -> None:
         """Start the lanes marked in ``rows`` (bool [N]; None: all) anew, after the primer."""
-        start = self._started()
-        if rows is None or rows.all():
+        start = self._start_state()
+        if rows is None:
+            rows = np.ones(self.n, dtype=bool)
+        if rows.all() or not self.started:
             self._prior_state = tuple(
                 s.expand(self.n, *s.shape[1:]).clone() for s in start.prior_state
             )
             self._task_state = tuple(np.repeat(s, self.n, axis=0) for s in start.task_state)
-            rows = np.ones(self.n, dtype=bool)
         elif rows.any():
             marked = torch.from_numpy(rows)
             for state, fresh in zip(self._prior_state, start.prior_state, strict=True):
@@ -187,6 +196,7 @@ class Lanes:
         self.tokens[rows, : len(primer)] = primer
         self.lengths[rows] = len(primer)
         self.finished[rows] = False
+        self.started = True
 
     def step(self, actions: Tokens, restart: NDArray[np.bool_] | None = None) -> Step:
         """Append ``actions`` (int64 [N]); lanes marked in ``restart`` start anew instead.
@@ -261,6 +271,7 @@ class Lanes:
             getattr(full, name)[rows] = values
         return full
 
+    @torch.inference_mode()
     def _advance(self, actions: Tokens) -> None:
         """One call of the prior for all lanes; those that have finished show zeros."""
         inputs = np.where(self.finished, self.domain.vocabulary.start_id, actions)
@@ -280,13 +291,14 @@ class Lanes:
             mask = self.domain.action_mask(tokens, lengths)
             masked = log_probs.masked_fill(torch.from_numpy(mask == 0), -torch.inf)
             log_probs = torch.log_softmax(masked, dim=-1)
-        return log_probs.clamp(MIN_LOG_PROB, 0.0).numpy(), mask
+        return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), mask
 
-    def _started(self) -> _Start:
+    def _start_state(self) -> _Start:
         if self._start is None:
             self._start = self._compute_start()
         return self._start
 
+    @torch.inference_mode()
     def _compute_start(self) -> _Start:
         """Feed the start token and the primer; the rules scan the primer but do not judge it."""
         vocabulary, primer = self.domain.vocabulary, self.settings.primer
@@ -301,6 +313,32 @@ class Lanes:
             _, task_state = self.task.score(tokens, length, np.zeros(1, dtype=bool), task_state)
         shown, mask = self._shown(log_probs, tokens, np.array([len(primer)]))
         return _Start(shown[0], mask[0], state, task_state)
+
+
+class LanesView:
+    """What every environment over lanes shows of them."""
+
+    lanes: Lanes
+
+    @property
+    def domain(self) -> Domain:
+        """What kind of sequence this is."""
+        return self.lanes.domain
+
+    @property
+    def task(self) -> Task:
+        """The rules, their weights and their failures."""
+        return self.lanes.task
+
+    @property
+    def prior(self) -> Prior:
+        """The frozen prior (loaded on first use)."""
+        return self.lanes.prior
+
+    @property
+    def c(self) -> float:
+        """Temperature of the task reward."""
+        return self.lanes.c
 
 
 _prepared_pid: int | None = None

@@ -160,7 +160,11 @@ class PriorTrainer:
         return prior
 
     def epochs(self) -> Iterator[dict[str, float]]:
-        """Run the remaining epochs, yielding the figures of each."""
+        """Run the remaining epochs, yielding the figures of each.
+
+        Raises:
+            ValueError: the validation loss is no longer finite.
+        """
         while self.progress.epoch < self.config.epochs and not self._out_of_patience():
             started = time.perf_counter()
             tokens_before = self.progress.tokens_seen
@@ -216,6 +220,11 @@ class PriorTrainer:
             "validation_nats": nats,
             "validation_accuracy": accuracy,
         }
+        if not math.isfinite(nats):
+            raise ValueError(
+                f"training diverged: after epoch {progress.epoch} the validation loss is {nats}; "
+                "lower the learning rate"
+            )
         progress.history.append(figures.copy())
         if nats < progress.best_loss:
             progress.best_loss, progress.best_epoch = nats, progress.epoch

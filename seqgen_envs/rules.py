@@ -126,7 +126,6 @@ class Task:
             raise ValueError(f"task {name!r}: the terms' names repeat: {list(self.names)}")
         if on_error not in ("invalid", "raise"):
             raise ValueError(f"on_error must be 'invalid' or 'raise', got {on_error!r}")
-        self.has_step_terms = any(term.at == "step" for term in self.terms)
 
     def with_weights(self, weights: Mapping[str, float]) -> Task:
         """This task with some terms' weights replaced.

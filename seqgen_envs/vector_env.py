@@ -7,19 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.env import RENDER_MODES, SequenceEnv, check_render_mode, render_lane
-from seqgen_envs.lanes import Lanes, LaneSettings, Step
+from seqgen_envs.env import RENDER_MODES, check_render_mode, render_lane
+from seqgen_envs.lanes import Lanes, LaneSettings, LanesView, Step
 from seqgen_envs.observations import check_kind, observe, single_space
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task
 
 
-class SequenceVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
+class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
     """N :class:`~seqgen_envs.env.SequenceEnv` in one, with the same trajectories.
 
     Spaces, infos and their ``_key`` masks are those of ``gymnasium.vector.SyncVectorEnv`` over
@@ -63,31 +64,10 @@ class SequenceVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         self.metadata = {**type(self).metadata, "autoreset_mode": self.autoreset_mode}
         self.num_envs = num_envs
         size = self.lanes.domain.vocabulary.size
-        single = SequenceEnv(settings.domain, length=settings.length, observation=observation)
-        self.single_action_space = single.action_space
+        self.single_action_space = spaces.Discrete(size)
         self.single_observation_space = single_space(observation, size, self.lanes.horizon)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
-
-    @property
-    def domain(self) -> Domain:
-        """What kind of sequence this is."""
-        return self.lanes.domain
-
-    @property
-    def task(self) -> Task:
-        """The rules, their weights and their failures."""
-        return self.lanes.task
-
-    @property
-    def prior(self) -> Prior:
-        """The frozen prior (loaded on first use)."""
-        return self.lanes.prior
-
-    @property
-    def c(self) -> float:
-        """Temperature of the task reward."""
-        return self.lanes.c
 
     def reset(
         self,
@@ -113,10 +93,11 @@ class SequenceVectorEnv(VectorEnv[Any, Any, NDArray[Any]]):
         """Append one token to every lane; see the class for what happens to finished ones.
 
         Raises:
-            ValueError: an action is outside the space, or (``Disabled``) its lane has finished.
+            ValueError: an action is outside the space, or its lane was never reset or
+                (``Disabled``) has finished.
         """
         restart = None
-        if self.autoreset_mode == AutoresetMode.NEXT_STEP:
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP and self.lanes.started:
             restart = self.lanes.finished.copy()
         step = self.lanes.step(self._checked_actions(actions), restart)
         stepped = np.ones(self.num_envs, dtype=bool) if restart is None else ~restart

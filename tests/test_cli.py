@@ -171,6 +171,14 @@ def test_the_seed_decides(sampled, tmp_path):
     assert [path.name for path in (tmp_path / "same").iterdir()] == ["melodies.csv"]
 
 
+def test_files_of_an_earlier_run_are_pointed_out(tmp_path):
+    common = ["sample", "toy", "--out", tmp_path]
+    assert "earlier run" not in run(*common).stderr
+    (tmp_path / "toy-0099.mid").touch()
+    said = run(*common).stderr
+    assert "also holds 1 files of an earlier run, such as toy-0099.mid" in said
+
+
 def test_temperature_prior_and_c(tmp_path):
     common = ["sample", "melody", "-n", 32, "--max-files", 0]
     run(*common, "--temperature", 0.05, "--c", 2, "--out", tmp_path / "cold")
@@ -199,6 +207,8 @@ def test_a_primer_as_text_and_as_a_file(sampled, tmp_path):
     start = DOMAIN.to_text(DOMAIN.read_sequence(file)[:5])
     rows = table(tmp_path / "file" / "melodies.csv")
     assert all(row["text"].startswith(start) for row in rows)
+    bars = "C4 - E4 - " * 40  # longer than a file's name may be
+    run(*common[:3], 1, "--length", 192, "--primer", bars, "--max-files", 0, "--out", tmp_path / "l")
     longer = refused(*common[:4], "--length", 8, "--primer", "C4 " * 9, "--out", tmp_path)
     assert longer == "Error: primer has 9 tokens and must be shorter than length = 8"
 
@@ -398,7 +408,7 @@ def test_bad_files_are_named_and_the_others_scored(tmp_path):
         (
             "cannot be parsed",
             "it has 2 tokens; melodies have at least 8",
-            "several notes sound together",
+            "polyphonic: several notes sound together",
             "not exist",
         ),
         strict=True,

@@ -9,6 +9,7 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from conftest import ENV_IDS, MASKED_TOY, assert_same, play, random_action
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
@@ -220,6 +221,37 @@ def test_masked_domain_renormalises_the_prior():
             observation, info = following, after
             free_observation, *_ = free.step(action)
     assert hidden > 20
+
+
+class PlainModule(torch.nn.Module):
+    """A prior as anyone would write it: float64, with gradients."""
+
+    fingerprint = "plain"
+    vocabulary = MASKED_TOY.vocabulary
+
+    def __init__(self):
+        super().__init__()
+        self.cell = torch.nn.GRUCell(self.vocabulary.size + 1, 4, dtype=torch.float64)
+
+    def initial_state(self, batch_size):
+        return (torch.zeros(batch_size, 4, dtype=torch.float64),)
+
+    def step(self, tokens, state):
+        one_hot = torch.nn.functional.one_hot(tokens, self.vocabulary.size + 1).double()
+        hidden = self.cell(one_hot, state[0])
+        return torch.log_softmax(hidden, dim=-1), (hidden,)
+
+    def sequence_log_probs(self, tokens):
+        raise NotImplementedError
+
+
+def test_priors_may_track_gradients_and_have_any_precision():
+    env = gym.make("ToyGen-v0", prior=PlainModule())
+    env.reset()
+    with torch.enable_grad():
+        observation = env.step(0)[0]
+    assert observation["log_prior"].dtype == np.float32
+    assert np.exp(observation["log_prior"]).sum() == pytest.approx(1)
 
 
 def test_finished_sequences_show_a_full_mask():

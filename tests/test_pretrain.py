@@ -213,6 +213,11 @@ def test_other_vocabularies_are_refused(tmp_path):
         PriorTrainer(corpus_of(cycles()), other, SIZES, QUICK, tmp_path)
 
 
+def test_divergence_is_said(tmp_path):
+    with pytest.raises(ValueError, match=r"diverged: after epoch 0 .* lower the learning rate"):
+        trainer_of(tmp_path, config=with_changes(learning_rate=1e38)).train()
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

@@ -266,12 +266,15 @@ def test_the_prior_agents_figures_are_the_priors():
 def test_the_objective_is_the_exact_one(uninterrupted):
     _, whole, _ = uninterrupted
     lanes = make_lanes(toy_spec(), 256)
-    result = evaluate_policy_network(whole.policy, lanes, 20_000, seed=0)
+    result = evaluate_policy_network(whole.policy, lanes, 20_000, seed=0, discount=0.6)
     tree = PrefixTree.build(lanes.settings)
     log_policy = tree.policy_of(lambda observation: whole.policy.distribution(observation)[0])
     exact = tree.objective(log_policy, whole.policy.c)
     assert 0 < result.objective_error < 0.05
     assert result.objective == pytest.approx(exact, abs=4 * result.objective_error)
+    discounted = tree.objective(log_policy, whole.policy.c, discount=0.6)
+    assert abs(discounted - exact) > 1
+    assert result.objective_discounted == pytest.approx(discounted, abs=0.05)
     assert result.value_start == pytest.approx(exact, abs=0.5)  # it has learned something
     assert exact > tree.objective(tree.policy_of(lambda seen: seen["log_prior"]), 0.5) + 1
 

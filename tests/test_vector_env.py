@@ -238,9 +238,19 @@ def test_stepping_a_finished_lane_is_refused(trio):
     assert trio.lanes.lengths.tolist() == [2, 1, 2]
 
 
-def test_stepping_before_reset_is_refused():
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_stepping_before_reset_is_refused(mode):
     with pytest.raises(ValueError, match=r"lane 0 has finished \(or never started\): reset"):
-        SequenceVectorEnv("toy", 2, autoreset_mode="Disabled").step([0, 0])
+        SequenceVectorEnv("toy", 2, autoreset_mode=mode).step([0, 0])
+
+
+def test_lanes_can_be_started_one_by_one():
+    env = SequenceVectorEnv("toy", 2, autoreset_mode="Disabled")
+    env.reset(options={"reset_mask": np.array([True, False])})
+    assert env.lanes.finished.tolist() == [False, True]
+    env.reset(options={"reset_mask": np.array([False, True])})
+    env.step([0, 1])
+    assert env.lanes.lengths.tolist() == [1, 1]
 
 
 @pytest.mark.parametrize(

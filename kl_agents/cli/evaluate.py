@@ -43,7 +43,8 @@ def evaluate(
     """Sample sequences from a trained agent and measure them.
 
     J = E[R]/c - KL to the prior, in nats, is what the agents maximise; V(s0) is the agent's own
-    idea of it.
+    idea of it,
+    discounted as in its training.
     """
     from kl_agents.runs import EVALUATION, evaluate_agent, load_run, make_lanes, write_json
 
@@ -79,6 +80,7 @@ def figures_of(result: Evaluation) -> dict[str, float | None]:
         "KL_to_the_prior": result.kl_to_prior,
         "c": result.c,
         "J = E[R]/c - KL": result.objective,
+        **({} if result.discount == 1 else {"J discounted": result.objective_discounted}),
         "V(s0)": result.value_start,
         f"distinct of {result.distinct_of:,}": result.distinct,
     }

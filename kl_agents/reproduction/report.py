@@ -24,7 +24,7 @@ ROWS = {
     "log_prior": "mean log p(a|s)",
     "kl_to_prior": "KL to the prior, nats a sequence",
     "objective": "J = E[R]/c - KL, nats",
-    "gap": "V(s0) - J, nats",
+    "gap": "V(s0) - J (both discounted as trained), nats",
     "distinct": "distinct of the first 10,000",
 }
 #: What the training is plotted by: column of progress.csv, label, file name.
@@ -74,24 +74,24 @@ def write_report(
 def load_results(out: Path, jobs: Sequence[Job]) -> list[Result]:
     """The runs that have an evaluation."""
     stored = ((job, stored_evaluation(out, job)) for job in jobs)
-    return [Result(job, _figures(content, job)) for job, content in stored if content is not None]
+    return [Result(job, _figures(content)) for job, content in stored if content is not None]
 
 
-def _figures(stored: Mapping[str, Any], job: Job) -> dict[str, float]:
+def _figures(stored: Mapping[str, Any]) -> dict[str, float]:
     """All numbers of an evaluation under one roof; those missing are nan."""
     flat = {k: v for k, v in stored.items() if not isinstance(v, (dict, str))}
     flat |= stored["summary"] | {f"term_{name}": v for name, v in stored["terms"].items()}
     numbers = {name: math.nan if v is None else float(v) for name, v in flat.items()}
-    comparable = job.spec.arguments.get("discount", 1.0) == 1.0  # J is undiscounted
-    gap = numbers["value_start"] - numbers["objective"] if comparable else math.nan
-    return numbers | {"gap": gap}
+    discounted = numbers.get("objective_discounted", math.nan)  # an older version's has none
+    return numbers | {"gap": numbers["value_start"] - discounted}
 
 
 def summary_rows(results: Sequence[Result]) -> dict[str, str]:
     """The rows of a block's table: figures' names and what they are called."""
     first = results[0].figures
     known = {*ROWS, "episodes", "seed", "c", "task_return_std", "log_prior_total", "entropy",
-             "objective_error", "value_start", "distinct_of", "seconds", "run_seed"}  # fmt: skip
+             "objective_error", "objective_discounted", "discount", "value_start", "distinct_of",
+             "seconds", "run_seed"}  # fmt: skip
     domain = [name for name in first if name not in known and not name.startswith("term_")]
     return {name: name.replace("_", " ") for name in domain} | ROWS
 
@@ -197,7 +197,7 @@ def _frontier(out: Path, plan: Plan, block: Block, results: Sequence[Result]) ->
     lines = [f"![task return, J and distinct sequences against the KL]({picture})", ""]
     for name, title in (
         ("objective", "J by agent and c"),
-        ("gap", "V(s0) - J: how converged"),
+        ("gap", "V(s0) - J (both discounted as trained): how converged"),
         ("task_return", "Mean task return"),
         ("kl_to_prior", "KL to the prior, nats a sequence"),
         ("distinct", "Distinct of the first 10,000"),

@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,15 @@ def stored_evaluation(out: Path, job: Job) -> dict[str, Any] | None:
     except (OSError, json.JSONDecodeError):
         return None
     return stored if stored.get("episodes") == job.episodes else None
+
+
+def _is_evaluated(out: Path, job: Job) -> bool:
+    """Whether its evaluation has all figures of this version's."""
+    from kl_agents.evaluation import Evaluation
+
+    wanted = {f.name for f in fields(Evaluation)} - {"examples"}
+    stored = stored_evaluation(out, job)
+    return stored is not None and wanted <= set(stored)
 
 
 def check_jobs(out: Path, jobs: Sequence[Job]) -> None:
@@ -65,7 +75,7 @@ def run_jobs(
     Returns:
         the runs that failed, and why.
     """
-    waiting = [job for job in jobs if stored_evaluation(out, job) is None]
+    waiting = [job for job in jobs if not _is_evaluated(out, job)]
     if not waiting:
         return []
     failed = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,6 +20,7 @@ from seqgen_envs.cli.common import (
     progress,
     say,
     show,
+    warn,
 )
 
 if TYPE_CHECKING:
@@ -63,8 +65,8 @@ def sample(
 ) -> None:
     """Sample sequences and write each one's files, and one CSV of all of them.
 
-    The same command with the same seed writes the same files. Log-prior and rules leave out the
-    primer, which nobody chose; the metrics are of whole sequences.
+    The same command with the same seed writes the same files, over those of an earlier run. Log-prior
+    and rules leave out the primer, which nobody chose; the metrics are of whole sequences.
     """
     from seqgen_envs.cli.episodes import join, sample_chunks, score_rows, write_csv
     from seqgen_envs.domain import get_domain
@@ -89,7 +91,8 @@ def sample(
     write_csv(out / f"{kind.plural}.csv", rows)
     written = _write_files(kind, episodes, names[:max_files], out, env)
     _show(kind, episodes, rows)
-    say(_where(kind, out, n, written))
+    say(_where(kind, out, n, len(written)))
+    _warn_of_leftovers(kind, out, written)
 
 
 def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
@@ -100,7 +103,7 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
     """
     if primer is None:
         return None
-    if Path(primer).is_file():
+    if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
         if domain.read_sequence is None:
             raise ValueError(f"domain {domain.name!r} reads no files: give the primer as text")
         return domain.read_sequence(Path(primer))[:keep]
@@ -128,14 +131,14 @@ def _policy(
 
 def _write_files(
     domain: Domain, episodes: Episodes, names: Sequence[str], out: Path, env: SequenceVectorEnv
-) -> int:
-    """Write the files of the first ``len(names)`` sequences; returns how many files."""
+) -> set[Path]:
+    """Write the files of the first ``len(names)`` sequences; returns their paths."""
+    written: set[Path] = set()
     if domain.write_sequence is None:
-        return 0
-    written = 0
+        return written
     for i in progress(range(len(names)), "writing", domain.name):
         ids = episodes.tokens[i, : episodes.lengths[i]]
-        written += len(domain.write_sequence(ids, out, names[i], env.prior))
+        written |= set(domain.write_sequence(ids, out, names[i], env.prior))
     return written
 
 
@@ -162,3 +165,13 @@ def _show(domain: Domain, episodes: Episodes, rows: Sequence[Mapping[str, Any]])
 def _where(domain: Domain, out: Path, n: int, written: int) -> str:
     table = f"{out / f'{domain.plural}.csv'} has all {n} {domain.plural}"
     return f"{table}; {written} files are in {out}" if written else table
+
+
+def _warn_of_leftovers(domain: Domain, out: Path, written: set[Path]) -> None:
+    """Name the files that an earlier run left in ``out``: they are easily taken for this run's."""
+    others = sorted(set(out.glob(f"{domain.name}-[0-9]*")) - written)
+    if others:
+        warn(
+            f"{out} also holds {len(others)} files of an earlier run, such as {others[0].name}; "
+            f"{domain.plural}.csv is not about them"
+        )

@@ -166,7 +166,7 @@ class Corpus:
             raise
         except Exception as error:  # zipfile, numpy and json each raise their own
             raise ValueError(
-                f"{path} is not a corpus file ({error}); make one with seqgen"
+                f"{path} is not a corpus file, as Corpus.save writes them ({error})"
             ) from error
         if vocabulary is not None and corpus.vocabulary_fingerprint != vocabulary.fingerprint:
             raise ValueError(

@@ -82,7 +82,8 @@ def read_melody(path: str | os.PathLike[str], *, transpose: bool = False) -> NDA
     try:
         return line_tokens(_read(tunes[0], transpose), transpose=transpose)
     except TuneError as error:
-        raise MelodyFileError(f"{path} is not usable as a melody: {error.detail}") from error
+        why = f"{error.reason}: {error.detail}"
+        raise MelodyFileError(f"{path} is not usable as a melody: {why}") from error
 
 
 def _read(tune: Tune, transpose: bool) -> Line:
