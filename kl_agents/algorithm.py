@@ -16,7 +16,7 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import FloatSchedule, safe_mean
+from stable_baselines3.common.utils import FloatSchedule, check_for_correct_spaces, safe_mean
 from torch import Tensor
 
 from kl_agents.backups import Backup
@@ -37,7 +37,9 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         env: an id, a native vector environment, an SB3 ``VecEnv`` or a single environment, with
             ``observation="dict"``.
         learning_rate: a number or a schedule (:mod:`kl_agents.schedules`).
-        c: temperature of the task reward, a number or a schedule; None is the environment's.
+        c: temperature of the task reward, a number or a schedule; None is the environment's,
+            throughout. Where returns are hundreds of nats, start high (the melody settings fall
+            from 10): at a small c a run soon locks onto the first good sequence it finds.
         discount: gamma, in [0, 1].
         batch_episodes: episodes an update.
         replay_ratio: transitions trained on for each one collected.
@@ -45,8 +47,8 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         replay_capacity: episodes kept.
         replay_sampling: ``"uniform"`` or ``"rank"`` (by task return).
         replay_unique: keep equal sequences once.
-        explore, epsilon: behaviour is (1 - epsilon) pi + epsilon e, e being ``"policy"``,
-            ``"prior"`` or ``"uniform"``; epsilon a number or a schedule.
+        explore, epsilon: behaviour is (1 - epsilon) pi + epsilon e, e being ``"policy"`` (nothing
+            but pi), ``"prior"`` or ``"uniform"``; epsilon a number or a schedule.
         max_grad_norm: gradients are scaled down to this norm.
         n_envs: lanes, where ``env`` is an id.
         compile: run the network through ``torch.compile``.
@@ -60,9 +62,12 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
 
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"SequencePolicy": SequencePolicy}
     policy: SequencePolicy
+    #: how values become targets and a policy; each learner has its own.
     backup: Backup
+    #: first tokens of an episode that ``predict`` draws from the prior, when not deterministic.
     prime_tokens = 0
     _primer_tokens: Tensor | None = None
+    _iteration = 0  # rounds so far
     #: constructor arguments that ``save`` keeps, besides policy, seed and policy_kwargs.
     saved_arguments: ClassVar[tuple[str, ...]] = (
         "learning_rate", "c", "discount", "batch_episodes", "replay_ratio", "episodes_per_round",
@@ -74,11 +79,11 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         self,
         policy: str | type[SequencePolicy] = "SequencePolicy",
         env: Any = None,
-        learning_rate: ScheduleSpec = 1e-3,
+        learning_rate: ScheduleSpec = 2e-3,
         *,
         c: ScheduleSpec | None = None,
         discount: float = 1.0,
-        batch_episodes: int = 128,
+        batch_episodes: int = 32,
         replay_ratio: float = 4.0,
         episodes_per_round: int | None = None,
         replay_capacity: int = 10_000,
@@ -114,16 +119,16 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         if env is not None:
             check_spaces(self.observation_space, self.action_space)
         self.c = self._environment_c() if c is None and env is not None else c
-        self.discount = _in_range("discount", discount, 0.0, 1.0)
-        self.batch_episodes = int(_in_range("batch_episodes", batch_episodes, 1))
-        self.replay_ratio = _in_range("replay_ratio", replay_ratio, 0.0)
+        self.discount = in_range("discount", discount, 0.0, 1.0)
+        self.batch_episodes = int(in_range("batch_episodes", batch_episodes, 1))
+        self.replay_ratio = in_range("replay_ratio", replay_ratio, 0.0)
         self.episodes_per_round = episodes_per_round
         if episodes_per_round is not None:
-            _in_range("episodes_per_round", episodes_per_round, 1)
-        self.replay_capacity = int(_in_range("replay_capacity", replay_capacity, 1))
+            self.episodes_per_round = int(in_range("episodes_per_round", episodes_per_round, 1))
+        self.replay_capacity = int(in_range("replay_capacity", replay_capacity, 1))
         self.replay_sampling, self.replay_unique = replay_sampling, replay_unique
         self.explore, self.epsilon = explore, epsilon
-        self.max_grad_norm = _in_range("max_grad_norm", max_grad_norm, 0.0)
+        self.max_grad_norm = in_range("max_grad_norm", max_grad_norm, 0.0)
         self.compile = compile
         self._training_debt = 0.0
         self.saved_config: dict[str, Any] | None = None
@@ -134,15 +139,12 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
 
     def _setup_model(self) -> None:
         """Schedules, policy and replay. Stable-Baselines3 calls this too."""
-        self.set_random_seed(self.seed)
-        self.rng = np.random.default_rng(self.seed)
+        super().set_random_seed(self.seed)
         self.lr_schedule = FloatSchedule(make_schedule(self.learning_rate, "learning_rate"))  # type: ignore[arg-type]
         self.epsilon_schedule = make_schedule(self.epsilon, "epsilon")
         if max(self.epsilon_schedule.start, self.epsilon_schedule.end) > 1:
             raise ValueError(f"epsilon must be in [0, 1], got {self.epsilon!r}")
         self.c_schedule = make_schedule(1.0 if self.c is None else self.c, "c")
-        if min(self.c_schedule.start, self.c_schedule.end) <= 0:
-            raise ValueError(f"c must be > 0, got {self.c!r}")
         saved = self.saved_config
         prior = None if saved else self._prior()
         self.policy = self.policy_class(  # type: ignore[assignment]
@@ -155,12 +157,24 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             prime_tokens=self.prime_tokens,
             **self.policy_kwargs,
         ).to(self.device)
-        self.policy.rng = np.random.default_rng(None if self.seed is None else [self.seed, 1])
+        self._seed_generators(self.seed)
         self.policy.c = self.c_schedule(1.0)
         network = self.policy.network
         self._network = torch.compile(network) if self.compile else network
         self.replay = None if self.env is None else self._make_replay()
         self.collector = None if self.env is None else self._make_collector()
+
+    def set_random_seed(self, seed: int | None = None) -> None:
+        """Seed PyTorch, NumPy and the environment as Stable-Baselines3 does, and the agent's draws.
+
+        The weights stay as they are: they are drawn when the agent is made.
+        """
+        super().set_random_seed(seed)
+        self._seed_generators(seed)
+
+    def _seed_generators(self, seed: int | None) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.policy.rng = np.random.default_rng(None if seed is None else [seed, 1])
 
     def _make_replay(self) -> EpisodeReplay:
         horizon = len(self.observation_space["tokens"].nvec) - len(self._primer())  # type: ignore[index]
@@ -202,6 +216,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         """
         wrapped = self._wrap_env(as_vec_env(env, self.n_envs), self.verbose)
         check_spaces(wrapped.observation_space, wrapped.action_space)
+        check_for_correct_spaces(wrapped, self.observation_space, self.action_space)
         self._check_prior(self._config()["prior"], wrapped.get_attr("prior")[0])
         before = None if self.env is None else len(self._primer())
         self.n_envs = wrapped.num_envs
@@ -222,7 +237,16 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         reset_num_timesteps: bool = True,
         progress_bar: bool = False,
     ) -> SelfAlgorithm:
-        """Train for at least this many environment steps; ``log_interval`` counts rounds."""
+        """Train for at least this many environment steps; ``log_interval`` counts rounds.
+
+        ``callback.on_rollout_end`` comes after a round's updates, so that what it saves or
+        evaluates is the agent between two rounds. The other arguments are Stable-Baselines3's.
+
+        Raises:
+            ValueError: the agent was loaded without an environment.
+        """
+        if self.env is None:
+            raise ValueError("there is no environment to train on: give one with set_env(env)")
         total_timesteps, callback = self._setup_learn(
             total_timesteps,
             callback,
@@ -245,8 +269,6 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             callback.on_rollout_end()
         callback.on_training_end()
         return self
-
-    _iteration = 0
 
     def collect(self, callback: BaseCallback) -> Collected | None:
         """One round of episodes into the replay; None where a callback stops the training."""
@@ -327,7 +349,11 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         """Hook: target networks."""
 
     def _log(self, collected: Collected, losses: dict[str, float]) -> None:
-        """The diagnostics of a round, under Stable-Baselines3's names."""
+        """The diagnostics of a round, under Stable-Baselines3's names.
+
+        ``kl_to_prior`` and ``entropy`` are exact, of the policy, in the states of the episodes;
+        while epsilon > 0 those are the behaviour's, and ``objective`` is not quite the policy's.
+        """
         episodes = collected.episodes
         c = self.policy.c
         log_prior = self._log_prior_of(episodes)
@@ -367,8 +393,19 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         """See :meth:`kl_agents.policy.SequencePolicy.predict`."""
         return self.policy.predict(observation, state, episode_start, deterministic, action_masks)
 
+    def distribution(
+        self,
+        observation: Any,
+        state: StateArrays | None = None,
+        episode_start: np.ndarray | None = None,
+        action_masks: np.ndarray | None = None,
+    ) -> tuple[np.ndarray, StateArrays]:
+        """See :meth:`kl_agents.policy.SequencePolicy.distribution`."""
+        return self.policy.distribution(observation, state, episode_start, action_masks)
 
-def _in_range(name: str, value: float, low: float, high: float = float("inf")) -> float:
+
+def in_range(name: str, value: float, low: float, high: float = float("inf")) -> float:
+    """``value``, or a ValueError that says what ``name`` must be."""
     if not low <= value <= high:
         bound = f"at least {low}" if high == float("inf") else f"in [{low}, {high}]"
         raise ValueError(f"{name} must be {bound}, got {value}")

@@ -28,9 +28,14 @@ def as_vec_env(env: Any, n_envs: int) -> VecEnv | gym.Env[Any, Any]:
     """What Stable-Baselines3 accepts, from an id or a native vector environment too.
 
     Args:
-        env: an id (``n_envs`` native lanes are made), a native vector environment, an SB3
-            ``VecEnv``, or a single environment (SB3 wraps it).
+        env: an id (``n_envs`` native lanes are made), a native vector environment (which is from
+            then on in SAME_STEP autoreset mode), an SB3 ``VecEnv``, or a single environment (SB3
+            wraps it).
         n_envs: lanes made for an id.
+
+    Raises:
+        TypeError: a vector environment of another kind.
+        gymnasium.error.Error: there is no environment of that id.
     """
     if isinstance(env, str):
         env = gym.make_vec(env, num_envs=n_envs, autoreset_mode=AutoresetMode.SAME_STEP.value)
@@ -41,7 +46,7 @@ def as_vec_env(env: Any, n_envs: int) -> VecEnv | gym.Env[Any, Any]:
                 f"{type(unwrapped).__name__} is not a sequence environment: pass an SB3 VecEnv, "
                 "or gym.make_vec(id, num_envs=N)"
             )
-        # only this object's view changes: lanes are always reset by the collection loop
+        # the engine is the same in every mode: the collection loop resets the lanes itself
         unwrapped.autoreset_mode = AutoresetMode.SAME_STEP
         unwrapped.metadata = {**unwrapped.metadata, "autoreset_mode": AutoresetMode.SAME_STEP}
         return SB3VecEnv(unwrapped)

@@ -11,7 +11,6 @@ exactly log p, G exactly 0, and the policy exactly the prior.
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
@@ -96,7 +95,7 @@ def _without_dropout(network: RecurrentNetwork) -> RecurrentNetwork:
     """A trainable copy; values must be functions of the state, so nothing is dropped."""
     config = RecurrentConfig(**{**network.config.to_dict(), "dropout": 0.0})
     fresh = RecurrentNetwork(config)
-    fresh.load_state_dict(copy.deepcopy(network.state_dict()))
+    fresh.load_state_dict(network.state_dict())  # which copies
     return fresh.requires_grad_(True)
 
 

@@ -38,6 +38,11 @@ class SequencePolicy(BasePolicy):
             deterministic.
         adam: further arguments of ``torch.optim.Adam``.
 
+    Attributes:
+        network, target: g(s, a) of the online and of the lagging network.
+        c: temperature it acts at; set it to any other, the policy follows at once.
+        rng: what :meth:`predict` draws from.
+
     Raises:
         ValueError: the observation space lacks ``tokens`` or ``log_prior``.
     """

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from torch import Tensor
 
+from kl_agents.algorithm import in_range
 from kl_agents.backups import (
     greedy_log_policy,
     n_step_targets,
     q_state_value,
     without_impossible,
 )
+from kl_agents.schedules import Schedule, ScheduleSpec
 from kl_agents.value_learning import EpisodicValueLearning, LossInputs
+
+#: A greedy policy repeats itself, so it needs exploring: fully at first, little from half-way on.
+FALLING_EPSILON = Schedule(1.0, 0.05, fraction=0.5)
 
 
 @dataclass(frozen=True)
@@ -52,16 +58,40 @@ class QLearning(EpisodicValueLearning):
     optimum is a single sequence (the one with the largest log p + R/c) and the policy collapses
     onto it. Kept as it is, for comparison.
 
-    ``n_step`` > 1 makes the target biased off policy (there is no identity that corrects a max).
     Not deterministic, :meth:`predict` draws the first token from the prior and then acts greedily:
     as in the paper, where melodies are primed with a first note; otherwise all would be the same.
 
-    Args: see :class:`~kl_agents.algorithm.EpisodicValueLearning`; further ``n_step`` and
-        ``double`` (the online network picks the action the target network values).
+    Args:
+        n_step: steps of the target; above 1 it is biased off policy (there is no identity that
+            corrects a max).
+        double: the online network picks the action that the target network values.
+        explore, epsilon: see :class:`~kl_agents.algorithm.SequenceAlgorithm`. By default episodes
+            are the prior's at first and, from half of the training on, greedy but for one token
+            in 20: the greedy policy alone would collect one sequence over and over.
+        others: see :class:`~kl_agents.value_learning.EpisodicValueLearning`.
     """
 
     backup = QBackup()
     prime_tokens = 1
+    saved_arguments: ClassVar[tuple[str, ...]] = (
+        *EpisodicValueLearning.saved_arguments, "n_step", "double",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        policy: Any = "SequencePolicy",
+        env: Any = None,
+        learning_rate: ScheduleSpec = 2e-3,
+        *,
+        n_step: int = 1,
+        double: bool = False,
+        explore: str = "prior",
+        epsilon: ScheduleSpec = FALLING_EPSILON,
+        **others: Any,
+    ) -> None:
+        self.n_step = int(in_range("n_step", n_step, 1))
+        self.double = double
+        super().__init__(policy, env, learning_rate, explore=explore, epsilon=epsilon, **others)
 
     def _targets(self, inputs: LossInputs) -> Tensor:
         target_values = self.backup.values(inputs.log_prior, inputs.g_target, inputs.c)

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from stable_baselines3.common.utils import get_device
 
 from kl_agents.schedules import Schedule
 from kl_agents.storage import (
@@ -101,7 +100,7 @@ class SavingMixin:
             device: where the network goes.
             custom_objects: ``{"policy_class": cls}`` for an agent with a policy class of your own.
             print_system_info, force_reset: accepted for Stable-Baselines3's sake.
-            kwargs: constructor arguments to replace.
+            kwargs: constructor arguments to replace; with ``c`` it acts at the new one at once.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -119,12 +118,15 @@ class SavingMixin:
                 f"{path} was made with the policy class {policy!r}: pass "
                 "custom_objects={'policy_class': ...}"
             )
+        kept = {k: v for k, v in config["arguments"].items() if k in cls.saved_arguments}
         arguments = {
-            **config["arguments"], "policy_kwargs": config["policy_kwargs"],
+            **kept, "policy_kwargs": config["policy_kwargs"],
             "seed": config["seed"], "device": device, **kwargs,
         }  # fmt: skip
         model: Any = cls(policy, env, **arguments, _init_setup_model=False)  # type: ignore[call-arg]
         model._restore(saved)
+        if "c" in kwargs:
+            model.policy.c = model.c_schedule(model._current_progress_remaining)
         return model
 
     def _restore(self, saved: SavedAgent) -> None:
@@ -182,6 +184,8 @@ class SavingMixin:
     ) -> None:
         """Take parameters from a file of :meth:`save` or a dictionary of :meth:`get_parameters`.
 
+        They go where the agent is; ``device`` is accepted for Stable-Baselines3's sake.
+
         Raises:
             ValueError: a name is missing or unknown (with ``exact_match``).
         """
@@ -200,7 +204,6 @@ class SavingMixin:
             saved = read_agent(load_path_or_dict)
             self.policy.load_state_dict(saved.policy, strict=exact_match)
             load_optimizer_tensors(self.policy.optimizer, saved.optimizer)
-        self.policy.to(get_device(device))
         self.policy.weights_changed()
 
     @property

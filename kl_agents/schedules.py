@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Any
 
 SHAPES = ("linear", "exponential")
-ScheduleSpec = float | int | Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -47,13 +46,18 @@ class Schedule:
 
     def __call__(self, progress_remaining: float) -> float:
         """The value when this share of training (1 to 0) is still to come."""
-        done = min((1.0 - progress_remaining) / self.fraction, 1.0)
+        done = (1.0 - progress_remaining) / self.fraction
+        if done >= 1.0:
+            return float(self.end)  # to the bit
         if self.shape == "exponential":
             return float(self.start * (self.end / self.start) ** done)
         return float(self.start + (self.end - self.start) * done)
 
 
-def make_schedule(spec: ScheduleSpec | Schedule, name: str, minimum: float = 0.0) -> Schedule:
+ScheduleSpec = float | int | Mapping[str, Any] | Schedule
+
+
+def make_schedule(spec: ScheduleSpec, name: str, minimum: float = 0.0) -> Schedule:
     """A schedule from a number or a mapping.
 
     Args:

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from kl_agents.algorithm import SequenceAlgorithm, _in_range
+from kl_agents.algorithm import SequenceAlgorithm, in_range
 from kl_agents.backups import chosen, cut_traces, soft_lambda_targets, step_mask
 from kl_agents.networks import polyak
 from kl_agents.replay import EpisodeBatch
+from kl_agents.schedules import ScheduleSpec
 
 
 @dataclass(frozen=True)
@@ -38,31 +39,25 @@ class EpisodicValueLearning(SequenceAlgorithm):
         tau: the target network moves this share of the way after every update (Polyak; the paper
             has 0.01).
         huber_delta: errors beyond this, in reward units, count linearly.
-        n_step: steps of the target (Q only).
-        double: the online network picks, the target network values (Q only).
         others: see :class:`~kl_agents.algorithm.SequenceAlgorithm`.
     """
 
     saved_arguments: ClassVar[tuple[str, ...]] = (
-        *SequenceAlgorithm.saved_arguments, "tau", "huber_delta", "n_step", "double",
+        *SequenceAlgorithm.saved_arguments, "tau", "huber_delta",
     )  # fmt: skip
 
     def __init__(
         self,
         policy: Any = "SequencePolicy",
         env: Any = None,
-        learning_rate: Any = 1e-3,
+        learning_rate: ScheduleSpec = 2e-3,
         *,
-        tau: float = 0.01,
+        tau: float = 0.05,
         huber_delta: float = 10.0,
-        n_step: int = 1,
-        double: bool = False,
         **others: Any,
     ) -> None:
-        self.tau = _in_range("tau", tau, 0.0, 1.0)
-        self.huber_delta = _in_range("huber_delta", huber_delta, 1e-9)
-        self.n_step = int(_in_range("n_step", n_step, 1))
-        self.double = double
+        self.tau = in_range("tau", tau, 0.0, 1.0)
+        self.huber_delta = in_range("huber_delta", huber_delta, 1e-9)
         super().__init__(policy, env, learning_rate, **others)
 
     def _loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, float]]:
@@ -106,6 +101,7 @@ class EpisodicValueLearning(SequenceAlgorithm):
         )
 
     def _targets(self, inputs: LossInputs) -> Tensor:
+        """What the values of the actions taken should be, in nats, [B, T]."""
         raise NotImplementedError
 
     def _after_update(self) -> None:
@@ -128,12 +124,12 @@ class SoftValueLearning(EpisodicValueLearning):
         self,
         policy: Any = "SequencePolicy",
         env: Any = None,
-        learning_rate: Any = 1e-3,
+        learning_rate: ScheduleSpec = 2e-3,
         *,
         lambda_: float = 0.9,
         **others: Any,
     ) -> None:
-        self.lambda_ = _in_range("lambda_", lambda_, 0.0, 1.0)
+        self.lambda_ = in_range("lambda_", lambda_, 0.0, 1.0)
         super().__init__(policy, env, learning_rate, **others)
 
     def _targets(self, inputs: LossInputs) -> Tensor:

@@ -131,4 +131,6 @@ class Vocabulary:
                 if first
                 else f"the end token is {self.end!r} in {mine} and {other.end!r} in {theirs}"
             )
-        raise ValueError(f"the vocabularies differ: {what}; use a prior trained on the tokens of {mine}")
+        raise ValueError(
+            f"the vocabularies differ: {what}; use a prior trained on the tokens of {mine}"
+        )

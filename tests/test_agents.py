@@ -625,6 +625,34 @@ def test_arguments_out_of_range_are_named(algorithm, argument, value):
         make(algorithm, **{argument: value})
 
 
+@pytest.mark.parametrize("algorithm", [PsiLearning, GLearning, Reinvent, PriorAgent])
+@pytest.mark.parametrize("argument", ["n_step", "double"])
+def test_what_is_for_q_alone_is_refused_elsewhere(algorithm, argument):
+    with pytest.raises(TypeError, match=argument):
+        make(algorithm, **{argument: 1})
+
+
+# ---------------------------------------------------------------------- defaults
+
+
+@pytest.mark.parametrize(("algorithm", "explore"), [(QLearning, "prior"), (RLOnly, "uniform")])
+def test_greedy_learners_explore_unless_told_not_to(algorithm, explore):
+    agent = make(algorithm)
+    assert agent.collector.explore == explore
+    epsilons = [agent.epsilon_schedule(left) for left in (1.0, 0.5, 0.0)]
+    assert epsilons == [1.0, 0.05, 0.05]
+    agent.learn(2_000)
+    assert len(agent.replay) > 20
+    repeating = make(algorithm, explore="policy").learn(200)
+    assert len(repeating.replay) < 10  # one sequence between two trainings
+
+
+def test_reinvent_keeps_a_short_replay_as_drawn():
+    replay = make(Reinvent).replay
+    assert (replay.capacity, replay.unique) == (256, False)
+    assert make(Reinvent, replay_capacity=9, replay_unique=True).replay.capacity == 9
+
+
 # ---------------------------------------------------------------------- set_env
 
 

@@ -208,7 +208,7 @@ def test_a_primer_as_text_and_as_a_file(sampled, tmp_path):
     rows = table(tmp_path / "file" / "melodies.csv")
     assert all(row["text"].startswith(start) for row in rows)
     bars = "C4 - E4 - " * 40  # longer than a file's name may be
-    run(*common[:3], 1, "--length", 192, "--primer", bars, "--max-files", 0, "--out", tmp_path / "l")
+    run(*common, "--length", 192, "--primer", bars, "--out", tmp_path / "long")
     longer = refused(*common[:4], "--length", 8, "--primer", "C4 " * 9, "--out", tmp_path)
     assert longer == "Error: primer has 9 tokens and must be shorter than length = 8"
 
@@ -317,6 +317,7 @@ def test_other_packages_add_commands(monkeypatch, capsys):
         (["melody", "--temperature", "0"], "temperature must be > 0, got 0.0"),
         (["melody", "--primer", "none.mid"], "'none.mid' is neither a file nor a text"),
         (["toy", "--primer", __file__], "domain 'toy' reads no files"),
+        (["toy", "--prior", PRIORS / "default"], "domain 'toy' has 4 tokens, the prior has 38"),
     ],
 )
 def test_what_sample_refuses(arguments, message, tmp_path):
@@ -324,6 +325,13 @@ def test_what_sample_refuses(arguments, message, tmp_path):
     assert said.startswith("Error: ")
     assert message in said
     assert not (tmp_path / "out").exists()
+
+
+def test_a_file_is_no_folder_to_write_to(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for command in (["sample", "toy"], ["prior", "train", "melody"]):
+        assert refused(*command, "--out", file).endswith("is a file; give the name of a folder")
 
 
 def test_usage_errors_have_code_2(tmp_path):

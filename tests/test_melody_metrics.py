@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_melody_rules import melodies
 
 from seqgen_envs.domains.melody import metrics
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
@@ -52,6 +55,28 @@ def test_summary_agrees_with_the_golden_stats(golden):
         "distinct_melodies": len({tuple(row) for row in golden["tokens"].tolist()}) / n,
     }
     assert summarize(golden["tokens"]) == pytest.approx(expected, abs=1e-7)
+
+
+@settings(max_examples=30, deadline=None)
+@given(melodies(size=4), st.permutations(range(4)))
+def test_each_melody_has_its_own_statistics(batch, order):
+    stats = melody_stats(batch)
+    for i, melody in enumerate(batch):
+        for name, alone in melody_stats(melody[None]).items():
+            np.testing.assert_array_equal(stats[name][i], alone[0], err_msg=name)
+    expected = pytest.approx(summarize(batch), nan_ok=True)
+    assert summarize(batch[order]) == expected
+
+
+@settings(max_examples=50, deadline=None)
+@given(melodies(size=3))
+def test_copies_change_only_how_many_are_distinct(batch):
+    once, twice = summarize(batch), summarize(np.concatenate([batch, batch]))
+    assert twice == pytest.approx(
+        once | {"distinct_melodies": once["distinct_melodies"] / 2}, nan_ok=True
+    )
+    shares = [value for name, value in once.items() if "autocorrelation" not in name]
+    assert all(math.isnan(share) or 0 <= share <= 1 for share in shares)
 
 
 def test_a_small_batch_by_hand():

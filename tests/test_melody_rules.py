@@ -4,13 +4,17 @@ import copy
 import pickle
 from pathlib import Path
 
+import gymnasium as gym
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import seqgen_envs  # noqa: F401  (registers the ids)
 from seqgen_envs.domains.melody.keys import Key
 from seqgen_envs.domains.melody.rules import PreferredIntervalRule, autocorrelation, rl_tuner_task
+from seqgen_envs.domains.melody.vocabulary import VOCABULARY
+from seqgen_envs.domains.toy.prior import TabularPrior
 from seqgen_envs.rules import ScanRule, Task, Term, score_sequences
 
 GOLDEN = Path(__file__).parent / "data" / "melody_rule_vectors.npz"
@@ -218,6 +222,26 @@ def test_golden_vectors_at_every_step(golden, golden_scores, name):
     column = NAMES.index(name)
     expected = golden["rewards"][:, :, column]
     np.testing.assert_allclose(golden_scores[:, :, column], expected, rtol=0, atol=1e-5)
+
+
+def test_golden_vectors_through_the_vector_environment(golden):
+    env = gym.make_vec("MelodyGen-v0", num_envs=len(golden["tokens"]), autoreset_mode="Disabled")
+    env.reset()
+    for t, actions in enumerate(golden["tokens"].T.astype(np.int64)):
+        terms = env.step(actions)[-1]["reward_terms"]
+        for name, expected in zip(NAMES, golden["rewards"][:, t].T, strict=True):
+            np.testing.assert_allclose(terms[name], expected, rtol=0, atol=1e-5, err_msg=name)
+
+
+def test_golden_vectors_through_the_single_environment(golden):
+    uniform = TabularPrior(np.full((1, 39, 38), -np.log(38)), VOCABULARY)  # quick
+    env = gym.make("MelodyGen-v0", prior=uniform, disable_env_checker=True)
+    for melody, expected in zip(golden["tokens"], golden["rewards"], strict=True):
+        env.reset()
+        terms = [env.step(token)[-1]["reward_terms"] for token in melody]
+        assert all(tuple(row) == NAMES for row in terms)
+        values = [list(row.values()) for row in terms]
+        np.testing.assert_allclose(values, expected, rtol=0, atol=1e-5)
 
 
 @settings(max_examples=300, deadline=None)

@@ -113,6 +113,16 @@ def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
     return corpus
 
 
+def check_folder(out: Path) -> None:
+    """Say at once, not after the work, that ``--out`` cannot be a folder.
+
+    Raises:
+        ValueError: there is a file of that name.
+    """
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"--out {out} is a file; give the name of a folder")
+
+
 def set_threads(threads: int | None) -> None:
     """PyTorch's threads, if the user chose a number."""
     if threads is not None:
@@ -172,7 +182,7 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "torch_threads": torch.get_num_threads(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": numpy.__version__,

@@ -12,6 +12,7 @@ import typer
 from seqgen_envs.cli.common import (
     DomainArgument,
     ThreadsOption,
+    check_folder,
     figures_table,
     load_corpus,
     say,
@@ -140,6 +141,7 @@ def _check_run(out: Path, resume: bool, device: str) -> None:
 
     from seqgen_envs.pretrain import CHECKPOINT_FILE
 
+    check_folder(out)
     if not resume and (out / CHECKPOINT_FILE).exists():
         raise ValueError(
             f"{out} already holds a run: add --resume to go on with it, or give another folder"

@@ -14,6 +14,7 @@ from seqgen_envs.cli.common import (
     PriorOption,
     SeedOption,
     TaskOption,
+    check_folder,
     figure,
     figures_table,
     parse_task,
@@ -65,14 +66,16 @@ def sample(
 ) -> None:
     """Sample sequences and write each one's files, and one CSV of all of them.
 
-    The same command with the same seed writes the same files, over those of an earlier run. Log-prior
-    and rules leave out the primer, which nobody chose; the metrics are of whole sequences.
+    The same command with the same seed writes the same files; those of an earlier run are
+    overwritten. Log-prior and rules leave out the primer, which nobody chose; the metrics are of
+    whole sequences.
     """
     from seqgen_envs.cli.episodes import join, sample_chunks, score_rows, write_csv
     from seqgen_envs.domain import get_domain
     from seqgen_envs.vector_env import SequenceVectorEnv
 
     kind = get_domain(domain)
+    check_folder(out)
     env = SequenceVectorEnv(
         kind,
         num_envs or min(n, 256),
