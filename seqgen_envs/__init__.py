@@ -41,6 +41,33 @@ __all__ = [
     "registered_domains",
 ]
 
+#: Oracles of Practical Molecular Optimization (Gao et al. 2022), as the ids spell them.
+PMO_IDS = {
+    "AlbuterolSimilarity": "albuterol_similarity",
+    "AmlodipineMPO": "amlodipine_mpo",
+    "CelecoxibRediscovery": "celecoxib_rediscovery",
+    "DecoHop": "deco_hop",
+    "DRD2": "drd2",
+    "FexofenadineMPO": "fexofenadine_mpo",
+    "GSK3B": "gsk3b",
+    "IsomersC7H8N2O2": "isomers_c7h8n2o2",
+    "IsomersC9H10N2O2PF2Cl": "isomers_c9h10n2o2pf2cl",
+    "JNK3": "jnk3",
+    "Median1": "median1",
+    "Median2": "median2",
+    "MestranolSimilarity": "mestranol_similarity",
+    "OsimertinibMPO": "osimertinib_mpo",
+    "PerindoprilMPO": "perindopril_mpo",
+    "QED": "qed",
+    "RanolazineMPO": "ranolazine_mpo",
+    "ScaffoldHop": "scaffold_hop",
+    "SitagliptinMPO": "sitagliptin_mpo",
+    "ThiothixeneRediscovery": "thiothixene_rediscovery",
+    "TroglitazoneRediscovery": "troglitazone_rediscovery",
+    "ValsartanSMARTS": "valsartan_smarts",
+    "ZaleplonMPO": "zaleplon_mpo",
+}
+
 _HOMES = {
     "checks": ("check_domain",),
     "env": ("SequenceEnv",),
@@ -79,3 +106,12 @@ register_domain("melody", "seqgen_envs.domains.melody:DOMAIN")
 
 register_env("ToyGen-v0", domain="toy")
 register_env("MelodyGen-v0", domain="melody")
+
+register_domain("molecule", "seqgen_envs.domains.molecule:DOMAIN")
+
+register_env("MoleculeGen-v0", domain="molecule")
+# Scores within 0..1 and single properties need a small c to count beside log p of 30 nats.
+register_env("MoleculeGen-QED-v0", domain="molecule", task="qed", c=0.05)
+register_env("MoleculeGen-PenalizedLogP-v0", domain="molecule", task="penalized-logp")
+for _name, _oracle in PMO_IDS.items():
+    register_env(f"PMO-{_name}-v0", domain="molecule", task=f"pmo/{_oracle}", c=0.05)

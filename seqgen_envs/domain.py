@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,9 @@ class Domain:
         name: lower case, as in ``SequenceEnv(domain=name)``.
         vocabulary: the tokens.
         priors: bundled priors by name, as functions that load them.
-        tasks: task factories by name; keyword arguments come from the environment's ``task``.
+        tasks: task factories by name; keyword arguments come from the environment's ``task``. A
+            name that ends in a colon is a family: ``"similarity:CCO"`` calls the factory
+            ``"similarity:"`` with ``"CCO"``.
         default_prior, default_task: keys of the two.
         horizon: default length T of an episode, in tokens.
         min_horizon: the shortest length that makes sense.
@@ -178,14 +181,20 @@ class Domain:
             )
         arguments = {"name": task} if isinstance(task, str) else dict(task or {})
         name = arguments.pop("name", None) or self.default_task
-        if name not in self.tasks:
-            raise ValueError(
-                f"unknown task {name!r} for domain {self.name!r}; tasks: {sorted(self.tasks)}"
-            )
+        factory = self._task_factory(name)
         try:
-            return self.tasks[name](**arguments)
+            return factory(**arguments)
         except TypeError as error:
             raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
+
+    def _task_factory(self, name: str) -> Callable[..., Task]:
+        if name in self.tasks:
+            return self.tasks[name]
+        family, colon, argument = name.partition(":")
+        if colon and f"{family}:" in self.tasks:
+            return partial(self.tasks[f"{family}:"], argument)
+        known = [f"{task}..." if task.endswith(":") else task for task in sorted(self.tasks)]
+        raise ValueError(f"unknown task {name!r} for domain {self.name!r}; tasks: {known}")
 
 
 _REGISTRY: dict[str, Domain | str] = {}

@@ -16,10 +16,12 @@ A rule of a term with ``at="end"`` is called for finished sequences only.
 
 from __future__ import annotations
 
+import copy
 import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,9 @@ logger = logging.getLogger(__name__)
 Tokens = NDArray[np.int64]
 Values = NDArray[np.float64]
 PrefixRule = Callable[[Tokens, Tokens], Values]
+
+
+SelfTask = TypeVar("SelfTask", bound="Task")
 
 
 class ScanRule:
@@ -127,7 +132,7 @@ class Task:
         if on_error not in ("invalid", "raise"):
             raise ValueError(f"on_error must be 'invalid' or 'raise', got {on_error!r}")
 
-    def with_weights(self, weights: Mapping[str, float]) -> Task:
+    def with_weights(self: SelfTask, weights: Mapping[str, float]) -> SelfTask:
         """This task with some terms' weights replaced.
 
         Raises:
@@ -136,8 +141,12 @@ class Task:
         unknown = sorted(set(weights) - set(self.names))
         if unknown:
             raise ValueError(f"task {self.name!r} has no term {unknown}; terms: {list(self.names)}")
-        terms = [replace(t, weight=float(weights.get(t.name, t.weight))) for t in self.terms]
-        return Task(self.name, terms, on_error=self.on_error)
+        task = copy.copy(self)  # whatever more a subclass holds, it keeps
+        task.terms = tuple(
+            replace(t, weight=float(weights.get(t.name, t.weight))) for t in self.terms
+        )
+        task.failures = RuleFailures()
+        return task
 
     def initial_state(self) -> tuple[Values, ...]:
         """State before the first token: one array [width] for each scan rule, in order."""
