@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import NoneType
@@ -52,8 +52,15 @@ class Domain:
         write_sequence: (ids, folder, stem, prior) writes a sequence's files into a folder that
             exists, returns their paths.
         read_sequence: a user's file to ids.
-        read_corpus: (data, n_jobs) to a Corpus: what ``seqgen prior train --data`` names, read by
-            so many processes.
+        read_corpus: (data, n_jobs) to a Corpus: what ``seqgen prior train --data`` and
+            ``seqgen data`` name, read by so many processes. Further keywords it takes are options
+            of ``seqgen data``.
+        corpora: the names that ``read_corpus`` knows, each with a line about it.
+        corpus_files: how the names of files end that ``read_corpus`` reads, such as ".smi".
+        downloads: other things ``seqgen data`` fetches by name, as functions that do so and return
+            the files' paths.
+        augment: (ids of a training sequence int64 [n], generator) to ids of the same thing spelled
+            another way, or None: a sequence has one spelling.
         action_mask: (tokens [N, T], lengths [N]) to int8 [N, V], or None where all may follow.
         plural: what several sequences are called; default the name and an s.
         published: published columns by model, of the rows of ``summarize``, or None.
@@ -82,6 +89,10 @@ class Domain:
     write_sequence: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
     read_sequence: Callable[[Path], Tokens] | None = None
     read_corpus: Callable[..., Any] | None = None
+    corpora: Mapping[str, str] = field(default_factory=dict)
+    corpus_files: Sequence[str] = ()
+    downloads: Mapping[str, Callable[[], Sequence[Path]]] = field(default_factory=dict)
+    augment: Callable[[Tokens, np.random.Generator], Tokens] | None = None
     action_mask: ActionMask | None = None
     plural: str = ""
     published: Mapping[str, Mapping[str, float]] | None = None

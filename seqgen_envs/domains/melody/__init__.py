@@ -114,6 +114,7 @@ DOMAIN = Domain(
     write_sequence=_write_sequence,
     read_sequence=_read_sequence,
     read_corpus=_read_corpus,
+    corpora={"corpus": "the folk tunes that music21 carries"},
     plural="melodies",
     published=PAPER_TABLE,
     presets=PRIORS / "presets.yaml",

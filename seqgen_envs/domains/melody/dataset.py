@@ -13,7 +13,6 @@ Parsed corpora are cached in the user's cache folder, or the one ``SEQGEN_CACHE`
 from __future__ import annotations
 
 import argparse
-import hashlib
 import logging
 import math
 import multiprocessing
@@ -29,6 +28,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
 from seqgen_envs.domains.melody.line import Line, TuneError, line_tokens
 from seqgen_envs.domains.melody.parse import SUFFIXES, Tune, key_of, read_tunes
@@ -175,28 +175,14 @@ def _cached(
     cache_dir: str | os.PathLike[str] | None,
     refresh: bool,
 ) -> Corpus:
-    """The corpus stored under ``key``, or ``build()``, stored."""
-    digest = hashlib.sha256(f"{FORMAT} {VOCABULARY.fingerprint} {key}".encode()).hexdigest()[:16]
-    path = _cache_folder(cache_dir) / f"melody-{kind}-{digest}.npz"
-    if path.is_file() and not refresh:
-        try:
-            return Corpus.load(path, VOCABULARY)
-        except ValueError as error:
-            logger.warning("the cached corpus is built again: %s", error)
-    corpus = build()
-    try:
-        corpus.save(path)
-    except OSError as error:
-        logger.warning("the corpus is not cached in %s (%s)", path.parent, error)
-    return corpus
-
-
-def _cache_folder(cache_dir: str | os.PathLike[str] | None) -> Path:
-    if cache_dir is not None:
-        return Path(cache_dir)
-    from platformdirs import user_cache_dir
-
-    return Path(os.environ.get("SEQGEN_CACHE") or user_cache_dir("seqgen"))
+    return cached_corpus(
+        build,
+        kind=f"melody-{kind}",
+        key=f"{FORMAT} {key}",
+        vocabulary=VOCABULARY,
+        cache_dir=cache_dir,
+        refresh=refresh,
+    )
 
 
 def _build(

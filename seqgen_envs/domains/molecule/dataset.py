@@ -13,8 +13,10 @@ import gzip
 import io
 import multiprocessing
 import os
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -25,7 +27,12 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
-from seqgen_envs.domains.molecule.smiles import canonical, largest_fragment, parse
+from seqgen_envs.domains.molecule.smiles import (
+    MAX_CHARACTERS,
+    canonical,
+    largest_fragment,
+    parse,
+)
 from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
 
 SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv")
@@ -64,15 +71,21 @@ class Cleaning:
 
 
 class Outcome(NamedTuple):
-    """One line: its sequence, or why it was dropped."""
+    """One line: its sequence, or why it was dropped; ``length`` of one too long is in tokens."""
 
     tokens: NDArray[np.int8] | None
     reason: str = ""
     detail: str = ""
+    length: int = 0
 
 
 def clean(smiles: str, cleaning: Cleaning) -> Outcome:
     """The sequence of one SMILES, end token included, or why there is none."""
+    if not smiles:
+        return Outcome(None, "unreadable", "there is no SMILES")
+    if len(smiles) > MAX_CHARACTERS:
+        detail = f"it has {len(smiles):,} characters, more than {MAX_CHARACTERS:,}"
+        return Outcome(None, "too long", detail)
     molecule = parse(smiles)
     if molecule is None:
         return Outcome(None, "unreadable", "it is not a valid SMILES")
@@ -89,7 +102,7 @@ def clean(smiles: str, cleaning: Cleaning) -> Outcome:
         return Outcome(None, "unknown token", str(error).partition(";")[0])
     if len(ids) + 1 > cleaning.max_tokens:
         detail = f"it has {len(ids) + 1} tokens, more than {cleaning.max_tokens}"
-        return Outcome(None, "too long", detail)
+        return Outcome(None, "too long", detail, len(ids) + 1)
     assert VOCABULARY.end_id is not None
     return Outcome(np.append(ids, VOCABULARY.end_id).astype(np.int8))
 
@@ -98,6 +111,7 @@ def smiles_corpus(
     lines: Sequence[str],
     source: str,
     *,
+    names: Sequence[str] | None = None,
     cleaning: Cleaning | None = None,
     fractions: Sequence[float] = FRACTIONS,
     splits: Sequence[str] | None = None,
@@ -109,6 +123,7 @@ def smiles_corpus(
     Args:
         lines: one SMILES each.
         source: what the corpus is called.
+        names: what each line is called, in the corpus and in reports; default its number.
         cleaning: see :class:`Cleaning`.
         fractions: shares of the train, validation and test splits, drawn from each sequence's own
             content.
@@ -119,25 +134,27 @@ def smiles_corpus(
     Raises:
         ValueError: no line could be used; the message gives the reasons and their counts.
     """
+    cleaning = cleaning or Cleaning()
+    if names is None:
+        names = [str(number) for number in range(1, len(lines) + 1)]
     report = SkipReport()
     kept: dict[bytes, int] = {}
     sequences: list[NDArray[np.integer]] = []
-    outcomes = _outcomes(lines, cleaning or Cleaning(), n_jobs, progress)
-    for number, (line, outcome) in enumerate(zip(lines, outcomes, strict=True), start=1):
+    shortest: int | None = None  # of those too long
+    for at, outcome in enumerate(_outcomes(lines, cleaning, n_jobs, progress)):
         if outcome.tokens is None:
-            named = f"line {number}, {line[:80]!r}: {outcome.detail}"
+            named = f"line {names[at]}, {lines[at][:80]!r}: {outcome.detail}"
             report.drop(outcome.reason, named if len(report.problems) < MAX_PROBLEMS else None)
+            if outcome.length:
+                shortest = min(outcome.length, shortest or outcome.length)
         elif outcome.tokens.tobytes() in kept:
             report.drop("duplicate")
         else:
-            kept[outcome.tokens.tobytes()] = number - 1
+            kept[outcome.tokens.tobytes()] = at
             sequences.append(outcome.tokens)
     report.kept = len(sequences)
     if not sequences:
-        reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
-        raise ValueError(
-            f"none of the {len(lines)} lines of {source} could be used ({reasons or 'it is empty'})"
-        )
+        raise ValueError(_nothing_left(source, report, cleaning.max_tokens, shortest))
     chosen = (
         [split_of(sequence, fractions) for sequence in sequences]
         if splits is None
@@ -145,12 +162,20 @@ def smiles_corpus(
     )
     return Corpus(
         sequences=sequences,
-        names=[f"{at + 1}" for at in kept.values()],
+        names=[names[at] for at in kept.values()],
         splits=np.array(chosen),
         source=source,
         vocabulary_fingerprint=VOCABULARY.fingerprint,
         report=report,
     )
+
+
+def _nothing_left(source: str, report: SkipReport, allowed: int, shortest: int | None) -> str:
+    reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
+    text = f"none of the {report.found} lines of {source} could be used ({reasons or 'no lines'})"
+    if shortest is not None:
+        text += f"; the shortest valid one has {shortest} tokens, allow more than {allowed}"
+    return text
 
 
 def _outcomes(
@@ -183,16 +208,21 @@ def _clean_all(lines: Sequence[str], cleaning: Cleaning) -> list[Outcome]:
 
 
 def read_smiles(path: str | os.PathLike[str]) -> list[str]:
-    """SMILES of a file, one a line, blank lines left out.
+    """SMILES of a file, in order; see :func:`numbered_smiles`."""
+    return [smiles for _, smiles in numbered_smiles(path)]
+
+
+def numbered_smiles(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
+    """SMILES of a file with the numbers of their lines, from 1; blank lines are left out.
 
     ``.smi``, ``.smiles`` and ``.txt`` have the SMILES first, what follows a blank being its name;
     ``.csv`` and ``.tsv`` have a header that names a column of :data:`SMILES_COLUMNS`. Each may be
-    gzipped (``.gz``).
+    gzipped (``.gz``). A row of a table that ends before that column has an empty SMILES.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the name ends in something else, the text is no UTF-8, the gzip is broken, or a
-            table has no column of SMILES.
+            table cannot be read or has no column of SMILES.
     """
     path = Path(path)
     bare = path.with_suffix("") if path.suffix.lower() == ".gz" else path
@@ -204,21 +234,46 @@ def read_smiles(path: str | os.PathLike[str]) -> list[str]:
     try:
         data = path.read_bytes()
         text = (gzip.decompress(data) if path.suffix.lower() == ".gz" else data).decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile) as error:
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise ValueError(f"{path} cannot be read as text: {error}") from error
     if bare.suffix.lower() in (".csv", ".tsv"):
         return _smiles_column(text, "," if bare.suffix.lower() == ".csv" else "\t", path)
-    return [line.split(maxsplit=1)[0] for line in text.splitlines() if line.strip()]
+    lines = enumerate(io.StringIO(text, newline=None), start=1)
+    return [(number, line.split(maxsplit=1)[0]) for number, line in lines if line.strip()]
 
 
-def _smiles_column(text: str, delimiter: str, path: Path) -> list[str]:
-    rows = csv.reader(io.StringIO(text), delimiter=delimiter)
-    header = [name.strip().lower() for name in next(rows, [])]
+def _smiles_column(text: str, delimiter: str, path: Path) -> list[tuple[int, str]]:
+    try:
+        with _any_cell_length(len(text)):
+            rows = _numbered_rows(text, delimiter)
+    except csv.Error as error:
+        raise ValueError(f"{path} cannot be read as a table: {error}") from error
+    header = [name.strip().lower() for name in rows[0][1]] if rows else []
     column = next((header.index(name) for name in SMILES_COLUMNS if name in header), None)
     if column is None:
         raise ValueError(
-            f"{path} has no column of SMILES: its header is {header}; name one of "
+            f"{path} has no column of SMILES: its header is {str(header)[:200]}; name one of "
             f"{', '.join(SMILES_COLUMNS)}"
         )
-    cells = (row[column].strip() for row in rows if len(row) > column)
-    return [cell for cell in cells if cell]
+    return [(at, row[column].strip() if len(row) > column else "") for at, row in rows[1:]]
+
+
+def _numbered_rows(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
+    """Rows that are not blank, each with the number of its first line (a cell may hold breaks)."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    rows, first = [], 1
+    for row in reader:
+        if any(cell.strip() for cell in row):
+            rows.append((first, row))
+        first = reader.line_num + 1
+    return rows
+
+
+@contextmanager
+def _any_cell_length(length: int) -> Iterator[None]:
+    """The csv module's limit is the whole process's: raised for the time of a ``with``."""
+    before = csv.field_size_limit(max(length, csv.field_size_limit()))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
