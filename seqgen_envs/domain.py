@@ -21,10 +21,14 @@ from seqgen_envs.rules import Task
 from seqgen_envs.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
+    from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.prior import Prior
 
 Tokens = NDArray[np.int64]
 ActionMask = Callable[[Tokens, Tokens], NDArray[np.int8]]
+CollectionWriter = Callable[
+    [Tokens, Path, Sequence[str], Sequence[Mapping[str, Any]]], Sequence[Path]
+]
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,22 @@ class Domain:
         render_image: (ids of a prefix, T) to uint8 [H, W, 3]; None draws a grid of tokens.
         sequence_metrics: ids [N, T] to arrays [N] by name, or None.
         summarize: ids [N, T] to the numbers that describe a batch, by name, or None.
+        summarize_against: as ``summarize``, with the folder of the prior whose corpus the batch is
+            compared with; None where that makes no difference.
+        describe_corpus: (corpus, folder of a prior trained on it) writes there what that comparison
+            needs.
+        corpus_columns: the folder of a prior, or None, to what its corpus itself would score:
+            columns of the rows of ``summarize``.
         waveform: ids of a sequence to float32 samples [n] in -1..1, or None: it makes no sound.
         sample_rate: samples a second of ``waveform``.
         write_sequence: (ids, folder, stem, prior) writes a sequence's files into a folder that
             exists, returns their paths.
-        read_sequence: a user's file to ids.
+        write_collection: (ids [N, T], folder, N names, N rows) writes files of many sequences into
+            a folder that exists, returns their paths; the rows are those of ``seqgen sample``'s
+            CSV.
+        read_sequence: a user's file of one sequence to ids.
+        read_sequences: a user's file of many sequences to pairs of name and text.
+        suffixes: how the names of these files end, lower case, such as ".smi".
         read_corpus: (data, n_jobs) to a Corpus: what ``seqgen prior train --data`` and
             ``seqgen data`` name, read by so many processes. Further keywords it takes are options
             of ``seqgen data``.
@@ -84,10 +99,16 @@ class Domain:
     render_image: Callable[[Tokens, int], NDArray[np.uint8]] | None = None
     sequence_metrics: Callable[[Tokens], dict[str, NDArray[np.float64]]] | None = None
     summarize: Callable[[Tokens], dict[str, float]] | None = None
+    summarize_against: Callable[[Tokens, Path], dict[str, float]] | None = None
+    describe_corpus: Callable[[Corpus, Path], Path] | None = None
+    corpus_columns: Callable[[Path | None], Mapping[str, Mapping[str, float]]] | None = None
     waveform: Callable[[Tokens], NDArray[np.float32]] | None = None
     sample_rate: int = 22050
     write_sequence: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
+    write_collection: CollectionWriter | None = None
     read_sequence: Callable[[Path], Tokens] | None = None
+    read_sequences: Callable[[Path], Sequence[tuple[str, str]]] | None = None
+    suffixes: Sequence[str] = ()
     read_corpus: Callable[..., Any] | None = None
     corpora: Mapping[str, str] = field(default_factory=dict)
     corpus_files: Sequence[str] = ()
@@ -140,6 +161,13 @@ class Domain:
         if not joiner:
             return self.vocabulary.encode(text)
         return self.vocabulary.encode(text.split(None if joiner.isspace() else joiner))
+
+    def summary(self, ids: Tokens, prior: Prior | None = None) -> dict[str, float]:
+        """``summarize`` of ids [N, T], against the prior's own corpus if that matters."""
+        folder = getattr(prior, "source", None)
+        if self.summarize_against is not None and folder is not None:
+            return self.summarize_against(ids, folder)
+        return self.summarize(ids) if self.summarize else {}
 
     def load_prior(self, prior: str | Path | Prior | None = None) -> Prior:
         """A bundled prior by name, one from a folder, or an object as it is; None: the default.

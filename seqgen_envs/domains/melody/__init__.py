@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from seqgen_envs.domain import Domain
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
 from seqgen_envs.domains.melody.notation import write_musicxml, write_svg
+from seqgen_envs.domains.melody.parse import SUFFIXES
 from seqgen_envs.domains.melody.render import (
     render_image,
     render_text,
@@ -113,6 +114,7 @@ DOMAIN = Domain(
     waveform=waveform,
     write_sequence=_write_sequence,
     read_sequence=_read_sequence,
+    suffixes=SUFFIXES,
     read_corpus=_read_corpus,
     corpora={"corpus": "the folk tunes that music21 carries"},
     plural="melodies",
