@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import urlsplit
 
 from seqgen_envs.datasets.cache import cache_folder
 
@@ -59,8 +60,11 @@ def download(
                 url, f"sha256:{sha256}", fname=name, path=path.parent, progressbar=progress
             )
             return path
-        except (OSError, ValueError) as error:  # no network; another file than expected
-            why.append(f"{url}: {_first_line(error)}")
+        except ValueError:
+            why.append(f"{urlsplit(url).hostname} has a file of another checksum")
+        except OSError as error:  # requests' own are such; their texts take ten lines
+            logger.debug("%s: %s", url, error)
+            why.append(f"{urlsplit(url).hostname}: {type(error).__name__}")
     raise FetchError(
         f"{name} could not be downloaded ({'; '.join(why)}). Without a network, download "
         f"{urls[0]} elsewhere and put it at {path}"
@@ -125,7 +129,3 @@ def _complaint(output: str) -> str:
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     wrong = [line for line in lines if line.startswith("ERROR")]
     return (wrong or lines or ["it said nothing"])[-1]
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
