@@ -10,7 +10,7 @@ import logging
 from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,11 +91,13 @@ def _read_sequence(path: Path) -> NDArray[np.int64]:
     return read_melody(path)
 
 
-def _read_corpus(data: str, **options: Any) -> Corpus:
+def _read_corpus(data: str, *, n_jobs: int | None = None, refresh: bool = False) -> Corpus:
     """``"corpus"``: music21's folk tunes; otherwise a folder of MIDI, MusicXML and ABC files."""
     from seqgen_envs.domains.melody.dataset import builtin_corpus, folder_corpus
 
-    return builtin_corpus(**options) if data == "corpus" else folder_corpus(data, **options)
+    if data == "corpus":
+        return builtin_corpus(n_jobs=n_jobs, refresh=refresh)
+    return folder_corpus(data, n_jobs=n_jobs, refresh=refresh)
 
 
 DOMAIN = Domain(

@@ -1,0 +1,165 @@
+"""``seqgen data``: fetch, clean and store corpora."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from seqgen_envs.cli.common import say, show, warn
+
+if TYPE_CHECKING:
+    from seqgen_envs.datasets.corpus import Corpus
+    from seqgen_envs.domain import Domain
+
+#: Options by the keyword of a domain's ``read_corpus`` that they set.
+FLAGS = {
+    "stereo": "--no-stereo",
+    "keep_spelling": "--keep-spelling",
+    "length": "--length",
+    "refresh": "--refresh",
+}
+#: Dropped sequences that are named one by one.
+SHOWN = 10
+
+
+def data(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A corpus's name, or a file; without it, the names are listed."),
+    ] = None,
+    domain: Annotated[
+        str | None, typer.Option(help="Whose corpus it is (default: who knows the name).")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The .npz file to write (default: NAME.npz).")
+    ] = None,
+    no_stereo: Annotated[
+        bool, typer.Option("--no-stereo", help="Molecules: leave out stereochemistry.")
+    ] = False,
+    keep_spelling: Annotated[
+        bool, typer.Option("--keep-spelling", help="Molecules: keep SMILES as they are written.")
+    ] = False,
+    length: Annotated[
+        int | None, typer.Option(min=2, help="Longest sequence kept, in tokens.")
+    ] = None,
+    refresh: Annotated[
+        bool, typer.Option("--refresh", help="Clean again, whatever the cache has.")
+    ] = False,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes that clean (default: one a core).")
+    ] = None,
+) -> None:
+    """Fetch a corpus or read a file, clean it, and write it as FILE.npz for `seqgen prior train`.
+
+    What was dropped, and why, is shown. Downloads and cleaned corpora are kept in the user's cache
+    folder, or the one SEQGEN_CACHE names.
+    """
+    from seqgen_envs.domain import get_domain
+
+    if name is None:
+        show(_names())
+        return
+    kind = _domain_of(name) if domain is None else get_domain(domain)
+    if name in kind.downloads:
+        for path in kind.downloads[name]():
+            say(str(path))
+        return
+    out = out or Path(f"{_stem(name)}.npz")
+    if out.suffix != ".npz":
+        raise ValueError(f"--out {out} must end in .npz")
+    given: dict[str, Any] = {}
+    if no_stereo:
+        given["stereo"] = False
+    if keep_spelling:
+        given["keep_spelling"] = True
+    if length is not None:
+        given["length"] = length
+    if refresh:
+        given["refresh"] = True
+    corpus = _read(kind, name, jobs, given)
+    _report(corpus)
+    corpus.save(out)
+    say(f"{out} is the corpus. To train a prior on it:")
+    say(f"  seqgen prior train {kind.name} --data {out} --out {kind.name}-prior")
+
+
+def _names() -> Table:
+    table = Table("name", "domain", "what it is", title="Corpora", title_justify="left")
+    for domain in _domains():
+        for name, about in domain.corpora.items():
+            table.add_row(name, domain.name, about)
+        for name, function in domain.downloads.items():
+            table.add_row(name, domain.name, (inspect.getdoc(function) or "").partition("\n")[0])
+        if domain.corpus_files:
+            table.add_row("a file", domain.name, " ".join(domain.corpus_files))
+    return table
+
+
+def _domains() -> list[Domain]:
+    """All whose libraries are installed."""
+    from seqgen_envs.domain import get_domain, registered_domains
+
+    domains = []
+    for name in registered_domains():
+        try:
+            domains.append(get_domain(name))
+        except ImportError as error:
+            warn(f"domain {name!r} is not available: {error}")
+    return domains
+
+
+def _domain_of(name: str) -> Domain:
+    """The domain that has a corpus of that name, or else reads files of that kind.
+
+    Raises:
+        ValueError: none or several do.
+    """
+    domains = _domains()
+    ours = [d for d in domains if name in d.corpora or name in d.downloads]
+    ours = ours or [d for d in domains if name.lower().endswith(tuple(d.corpus_files))]
+    if len(ours) == 1:
+        return ours[0]
+    if ours:
+        raise ValueError(f"{name!r} is known to {', '.join(d.name for d in ours)}: add --domain")
+    if Path(name).exists():
+        raise ValueError(f"{name} is not a kind of file known as a corpus: add --domain")
+    known = sorted(corpus for d in domains for corpus in (*d.corpora, *d.downloads))
+    endings = " ".join(ending for d in domains for ending in d.corpus_files)
+    raise ValueError(
+        f"there is no corpus {name!r}: give one of {', '.join(known)}, or a file ({endings})"
+    )
+
+
+def _read(domain: Domain, name: str, jobs: int | None, options: dict[str, Any]) -> Corpus:
+    from seqgen_envs.datasets.corpus import Corpus
+
+    if domain.read_corpus is None:
+        raise ValueError(f"domain {domain.name!r} reads no corpora")
+    takes = inspect.signature(domain.read_corpus).parameters
+    if unknown := [option for option in options if option not in takes]:
+        flags = ", ".join(FLAGS[option] for option in unknown)
+        raise ValueError(f"corpora of domain {domain.name!r} have no option {flags}")
+    corpus = domain.read_corpus(name, n_jobs=jobs, **options)
+    assert isinstance(corpus, Corpus)
+    return corpus
+
+
+def _report(corpus: Corpus) -> None:
+    problems = corpus.report.problems
+    for problem in problems[:SHOWN]:
+        warn(f"dropped {problem}")
+    if len(problems) > SHOWN:
+        warn(f"dropped {len(problems) - SHOWN:,} more for such reasons")
+    show(corpus.report.table(f"Corpus: {corpus.source}"))
+    splits = {split: len(corpus.split(split)) for split in ("train", "validation", "test")}
+    shares = ", ".join(f"{split} {count:,}" for split, count in splits.items())
+    say(f"{len(corpus):,} sequences of {corpus.n_tokens:,} tokens: {shares}")
+
+
+def _stem(name: str) -> str:
+    """A file's name without its endings."""
+    return Path(name).name.partition(".")[0]
