@@ -1,0 +1,1 @@
+"""Measures of agents on the environments, whoever wrote the agents."""
