@@ -73,8 +73,13 @@ class Source(Protocol):
         """Start all lanes anew."""
         ...
 
-    def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-        """Append a token to each lane; returns task rewards [N] and who finished [N]."""
+    def step(
+        self, actions: NDArray[np.int64], idle: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+        """Append a token to each lane; returns task rewards [N] and who finished [N].
+
+        Nobody looks at lanes marked in ``idle``: they need not be stepped.
+        """
         ...
 
 
@@ -99,9 +104,11 @@ class NativeSource:
         """See :class:`Source`."""
         self.lanes.reset()
 
-    def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def step(
+        self, actions: NDArray[np.int64], idle: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """See :class:`Source`."""
-        step = self.lanes.step(actions)
+        step = self.lanes.step(actions, idle=idle)
         if step.finished.any():
             self.lanes.reset(step.finished)
         return step.task_reward, step.finished
@@ -119,7 +126,9 @@ class VecEnvSource:
         """See :class:`Source`."""
         self._seen: Any = self.env.reset()
 
-    def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    def step(
+        self, actions: NDArray[np.int64], idle: NDArray[np.bool_]
+    ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """See :class:`Source`."""
         self._seen, _, finished, infos = self.env.step(actions)
         return np.array([info["task_reward"] for info in infos]), finished
@@ -194,7 +203,7 @@ class Collector:
             actions = sample_rows(behaviour, rng)
             live = ledger.live
             record.before(ledger.running[live], live, actions, behaviour, log_policy, log_prior)
-            task_reward, finished = source.step(actions)
+            task_reward, finished = source.step(actions, ledger.running < 0)
             record.after(ledger.running[live], task_reward[live])
             steps += source.n
             if not on_step(finished):

@@ -41,6 +41,12 @@ class EpisodeBatch:
         """Sum of task rewards, [B]."""
         return self.task_reward.sum(axis=1, dtype=np.float64)
 
+    def cropped(self) -> EpisodeBatch:
+        """The same episodes without the steps that none of them has: [B, longest]."""
+        longest = int(self.lengths.max(initial=1))
+        arrays = (getattr(self, f.name) for f in fields(self))
+        return EpisodeBatch(*(a if a.ndim == 1 else a[:, :longest] for a in arrays))
+
     def rows(self, index: Any) -> EpisodeBatch:
         """Some of the episodes."""
         return EpisodeBatch(*(getattr(self, f.name)[index] for f in fields(self)))
