@@ -2,7 +2,8 @@
 
 Sequences are read whole from the start token, so the model knows how they begin; ``window`` cuts
 them into pieces that each start anew. Every epoch's order is a function of the seed and the epoch
-alone and checkpoints hold the generators' states, so a killed run resumes exactly.
+alone, so is every sequence's spelling where ``augment`` draws them, and checkpoints hold the
+generators' states: a killed run resumes exactly.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
 from seqgen_envs.vocabulary import Vocabulary
 
 IntArray = NDArray[np.integer]
+Augment = Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
 CHECKPOINT_FILE = "checkpoint.pt"
 IGNORE = -100  # torch's own mark for positions without a target
 
@@ -47,11 +49,13 @@ class TrainingConfig:
         clip_norm: gradients are scaled down to this norm.
         patience: stop after this many epochs without a better validation loss.
         window: cut sequences into pieces of this many tokens; None: whole sequences.
-        seed: of initial weights, order and drop-out.
+        augment: spell each training sequence anew in every epoch. Batches are made of the given
+            spellings' lengths, so one may hold a few tokens more than ``batch_tokens``.
+        seed: of initial weights, order, drop-out and spellings.
         checkpoint_seconds: time between checkpoints.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: a value is out of its range, or sequences are to be both cut and spelled anew.
     """
 
     epochs: int = 30
@@ -62,6 +66,7 @@ class TrainingConfig:
     clip_norm: float = 1.0
     patience: int = 4
     window: int | None = None
+    augment: bool = False
     seed: int = 0
     checkpoint_seconds: float = 60.0
 
@@ -71,6 +76,8 @@ class TrainingConfig:
                 raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
         if self.window is not None and self.window < 2:
             raise ValueError(f"window must be at least 2 tokens, got {self.window}")
+        if self.window is not None and self.augment:
+            raise ValueError("augment spells whole sequences anew: leave window out")
 
 
 @dataclass
@@ -85,6 +92,7 @@ class Progress:
     best_epoch: int = -1
     epoch_loss: float = 0.0
     epoch_tokens: int = 0
+    epoch_kept: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -98,9 +106,12 @@ class PriorTrainer:
         config: hyper-parameters.
         run_dir: where checkpoint, TensorBoard log and finished prior go.
         device: ``"cpu"`` or ``"cuda"``.
+        augment: what ``config.augment`` spells a sequence anew with, from its ids and a generator;
+            usually the domain's.
 
     Raises:
-        ValueError: a split of the corpus is empty, or it was encoded with another vocabulary.
+        ValueError: a split of the corpus is empty, it was encoded with another vocabulary, or there
+            is nothing to augment with.
     """
 
     def __init__(
@@ -111,7 +122,12 @@ class PriorTrainer:
         config: TrainingConfig,
         run_dir: str | Path,
         device: str = "cpu",
+        augment: Augment | None = None,
     ) -> None:
+        if config.augment and augment is None:
+            raise ValueError(
+                "the sequences of this domain cannot be spelled in other ways: leave augment out"
+            )
         if corpus.vocabulary_fingerprint != vocabulary.fingerprint:
             raise ValueError("the corpus was encoded with another vocabulary; build it again")
         self.splits = {name: corpus.split(name) for name in ("train", "validation", "test")}
@@ -123,6 +139,7 @@ class PriorTrainer:
             )
         self.corpus, self.vocabulary, self.config = corpus, vocabulary, config
         self.run_dir = Path(run_dir)
+        self._augment = augment
         self.device = torch.device(device)
         torch.manual_seed(config.seed)
         self.network = RecurrentNetwork(architecture).to(self.device)
@@ -187,12 +204,23 @@ class PriorTrainer:
         bar = tqdm(batches[self.progress.batch :], desc=f"epoch {self.progress.epoch}", leave=False)
         last_save = time.monotonic()
         for batch in bar:
-            self._train_batch([self.train_pieces[i] for i in batch], len(batches))
+            self._train_batch([self._piece(i) for i in batch], len(batches))
             self.progress.batch += 1
             bar.set_postfix(nats=f"{self.progress.epoch_loss / self.progress.epoch_tokens:.4f}")
             if time.monotonic() - last_save > self.config.checkpoint_seconds:
                 self.save_checkpoint()
                 last_save = time.monotonic()
+
+    def _piece(self, index: int) -> IntArray:
+        """A piece as this epoch reads it; its spelling follows from seed, epoch and index alone."""
+        piece = self.train_pieces[index]
+        if self._augment is None or not self.config.augment:
+            return piece
+        # the last number sets the stream apart from the one that orders the epoch
+        rng = np.random.default_rng([self.config.seed, self.progress.epoch, index, 1])
+        spelled = self._augment(piece.astype(np.int64), rng)
+        self.progress.epoch_kept += np.array_equal(spelled, piece)
+        return spelled
 
     def _train_batch(self, sequences: Sequence[IntArray], batches_an_epoch: int) -> None:
         progress = self.progress
@@ -220,6 +248,8 @@ class PriorTrainer:
             "validation_nats": nats,
             "validation_accuracy": accuracy,
         }
+        if self.config.augment:  # by chance, or since no other spelling would do
+            figures["kept_spelling"] = progress.epoch_kept / len(self.train_pieces)
         if not math.isfinite(nats):
             raise ValueError(
                 f"training diverged: after epoch {progress.epoch} the validation loss is {nats}; "
@@ -233,7 +263,7 @@ class PriorTrainer:
             }
         progress.epoch += 1
         progress.batch = 0
-        progress.epoch_loss, progress.epoch_tokens = 0.0, 0
+        progress.epoch_loss, progress.epoch_tokens, progress.epoch_kept = 0.0, 0, 0
         return figures
 
     def _learning_rate(self, step: int, batches_an_epoch: int) -> float:
@@ -303,7 +333,7 @@ class PriorTrainer:
         state = torch.load(path, map_location=self.device, weights_only=True)
         theirs, mine = json.loads(state["settings"]), json.loads(self._settings())
         if theirs != mine:
-            changed = sorted(k for k in mine if mine[k] != theirs.get(k))
+            changed = sorted(k for k in {*mine, *theirs} if mine.get(k) != theirs.get(k))
             raise ValueError(
                 f"{path} was made with other settings ({', '.join(changed)}); "
                 "give the same ones, or train into another folder"
@@ -318,6 +348,8 @@ class PriorTrainer:
         """All that must be equal for a resumed run to be the same run, as JSON."""
         config = asdict(self.config)
         del config["checkpoint_seconds"]
+        if not config["augment"]:  # checkpoints of versions that had no such setting go on
+            del config["augment"]
         content = hashlib.sha256(b"".join(p.tobytes() for p in self.train_pieces)).hexdigest()
         return json.dumps({**config, **self.network.config.to_dict(), "training data": content})
 

@@ -58,6 +58,12 @@ def train(
     window: Annotated[
         int | None, typer.Option(help="Cut sequences into pieces of so many tokens.")
     ] = None,
+    augment: Annotated[
+        bool | None,
+        typer.Option(
+            "--augment/--no-augment", help="Spell each sequence anew in every epoch (molecules)."
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of weights, order and drop-out.")
     ] = None,
@@ -89,6 +95,7 @@ def train(
         "learning_rate": learning_rate,
         "patience": patience,
         "window": window,
+        "augment": augment,
         "seed": seed,
     }
     given = {name: value for name, value in explicit.items() if value is not None}
@@ -97,7 +104,9 @@ def train(
     set_threads(threads)
     corpus = load_corpus(kind, data, jobs)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
-    trainer = PriorTrainer(corpus, kind.vocabulary, architecture, config, out, device)
+    trainer = PriorTrainer(
+        corpus, kind.vocabulary, architecture, config, out, device, augment=kind.augment
+    )
     prior = trainer.train(resume, on_epoch=_say_epoch)
     show(figures_table("Trained prior", summary_columns(prior.metadata)))
     say(f"The prior is {out / 'prior'}. To use it:")
