@@ -255,7 +255,6 @@ def _evaluation(
     objective = task_return / c - kl
     n = len(tokens)
     first = tokens[:DISTINCT_OF]
-    summarize = lanes.domain.summarize
     return Evaluation(
         episodes=n,
         seed=seed,
@@ -273,7 +272,7 @@ def _evaluation(
         distinct=len({row.tobytes() for row in first}) / len(first),
         distinct_of=len(first),
         terms={k[5:]: float(v.mean()) for k, v in columns.items() if k.startswith("term_")},
-        summary=summarize(tokens) if summarize else {},
+        summary=lanes.domain.summary(tokens, lanes.prior),
         seconds=time.perf_counter() - began,
         examples=tokens[:16],
     )

@@ -42,7 +42,11 @@ def join(chunks: Sequence[Episodes]) -> Episodes:
 
 
 class _Recital:
-    """A policy that gives the tokens of one sequence, one after the other."""
+    """A policy that gives the tokens of N sequences, one after the other.
+
+    Args:
+        ids: int64 [N, T]; what stands after a sequence's end only has to be a token.
+    """
 
     def __init__(self, ids: NDArray[np.int64]) -> None:
         self.ids = ids
@@ -55,24 +59,65 @@ class _Recital:
         deterministic: bool = False,
     ) -> tuple[NDArray[np.int64], int]:
         at = state or 0
-        return self.ids[at : at + 1], at + 1
+        return self.ids[:, at], at + 1
 
 
-def replay(domain: Domain, ids: NDArray[np.int64], prior: Prior, task: Task, c: float) -> Episodes:
-    """A finished sequence as the episode that would have made it, its own length the horizon.
+def complete(domain: Domain, ids: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The whole episode of a finished sequence: with its end token, where there is one.
 
     Raises:
-        ValueError: the sequence is shorter than the domain's shortest.
+        ValueError: the sequence is shorter than the domain's shortest, or, where sequences end by
+            a token, longer than its horizon.
     """
     end = domain.vocabulary.end_id
-    if end is not None and end not in ids:
-        ids = np.append(ids, end)
+    if end is not None:
+        if len(ids) > domain.horizon:
+            raise ValueError(
+                f"it has {len(ids):,} tokens; {domain.plural} have at most {domain.horizon}"
+            )
+        if end not in ids and len(ids) < domain.horizon:
+            ids = np.append(ids, end)
     if len(ids) < domain.min_horizon:
         raise ValueError(
             f"it has {len(ids)} tokens; {domain.plural} have at least {domain.min_horizon}"
         )
-    lanes = Lanes(1, LaneSettings(domain, prior, task, c, length=len(ids)))
-    return rollout(lanes, _Recital(ids), 1)
+    return ids
+
+
+def replay(domain: Domain, ids: NDArray[np.int64], prior: Prior, task: Task, c: float) -> Episodes:
+    """A finished sequence as the episode that would have made it.
+
+    Its horizon is the domain's where sequences end by a token, otherwise its own length.
+
+    Raises:
+        ValueError: see :func:`complete`.
+    """
+    ((_, episodes),) = replay_all(domain, [complete(domain, ids)], prior, task, c)
+    return episodes
+
+
+def replay_all(
+    domain: Domain, sequences: Sequence[NDArray[np.int64]], prior: Prior, task: Task, c: float
+) -> Iterator[tuple[list[int], Episodes]]:
+    """:func:`replay` of many completed sequences, those of one horizon together.
+
+    Yields:
+        indices into ``sequences``, and their episodes in that order; at most ``CHUNK`` at a time.
+    """
+    ends = domain.vocabulary.end_id is not None
+    by_horizon: dict[int, list[int]] = {}
+    for i, ids in enumerate(sequences):
+        by_horizon.setdefault(domain.horizon if ends else len(ids), []).append(i)
+    with progress_bar(len(sequences), "scoring", domain.name) as bar:
+        for horizon, indices in by_horizon.items():
+            for start in range(0, len(indices), CHUNK):
+                part = indices[start : start + CHUNK]
+                padded = np.zeros((len(part), horizon), dtype=np.int64)
+                for row, i in enumerate(part):
+                    padded[row, : len(sequences[i])] = sequences[i]
+                lanes = Lanes(len(part), LaneSettings(domain, prior, task, c, length=horizon))
+                yield part, rollout(lanes, _Recital(padded), len(part))
+                bar.update(len(part))
 
 
 def score_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -72,6 +73,7 @@ def evaluate(
     set_threads(threads)
     lanes = Lanes(min(n, LANES), LaneSettings(kind, prior, parse_task(task), length=length))
     corpus = None if data is None else load_corpus(kind, data, jobs)
+    metrics, seconds = sample_metrics(lanes, n, seed)
     report: dict[str, Any] = {
         "command": ctx.meta[COMMAND_KEY],
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -81,23 +83,30 @@ def evaluate(
         "length": lanes.horizon,
         "prior": prior or kind.default_prior,
         "fingerprint": lanes.prior.fingerprint,
-        "metrics": sample_metrics(lanes, n, seed),
+        "metrics": metrics,
+        "seconds": seconds,
+        "corpus": corpus_figures(kind, lanes.prior),
         "published": {name: dict(column) for name, column in (kind.published or {}).items()},
         "test_split": {} if corpus is None else held_out_nats(kind, lanes.prior, corpus),
     }
     for title, columns in _tables(report).items():
         show(figures_table(title, columns))
+    say(_took(report))
     if out is not None:
         _write(report, out)
 
 
-def sample_metrics(lanes: Lanes, n: int, seed: int) -> dict[str, float]:
-    """Mean log-prior and task return of ``n`` samples, and the domain's summary of them."""
+def sample_metrics(lanes: Lanes, n: int, seed: int) -> tuple[dict[str, float], dict[str, float]]:
+    """Figures of ``n`` samples, and the seconds that sampling and measuring took.
+
+    The figures are mean log-prior and task return, and the domain's summary.
+    """
     import numpy as np
 
     from seqgen_envs.cli.episodes import sample_chunks
     from seqgen_envs.rollout import PriorPolicy
 
+    began = time.perf_counter()
     log_priors, returns, tokens = [], [], []
     for episodes in sample_chunks(lanes, PriorPolicy(seed), n):
         log_priors.append(episodes.log_prior_total)
@@ -107,8 +116,18 @@ def sample_metrics(lanes: Lanes, n: int, seed: int) -> dict[str, float]:
         "mean_log_prior": float(np.concatenate(log_priors).mean()),
         "mean_task_return": float(np.concatenate(returns).mean()),
     }
-    summarize = lanes.domain.summarize
-    return metrics | (summarize(np.concatenate(tokens)) if summarize else {})
+    sampled = time.perf_counter()
+    metrics |= lanes.domain.summary(np.concatenate(tokens), lanes.prior)
+    seconds = {"sampling": sampled - began, "measuring": time.perf_counter() - sampled}
+    return metrics, seconds
+
+
+def corpus_figures(domain: Domain, prior: Prior) -> dict[str, dict[str, float]]:
+    """Columns of what the prior's corpus itself scores, if the domain knows."""
+    if domain.corpus_columns is None:
+        return {}
+    columns = domain.corpus_columns(getattr(prior, "source", None))
+    return {name: dict(column) for name, column in columns.items()}
 
 
 def held_out_nats(domain: Domain, prior: Prior, corpus: Corpus) -> dict[str, float]:
@@ -154,7 +173,7 @@ def _nats(prior: Prior, sequences: Sequence[NDArray[np.integer]]) -> float:
 def _tables(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     """The report's figures by title, then by column, then by row."""
     samples = f"{report['samples']:,} samples of prior {report['prior']}"
-    tables = {samples: {OURS: report["metrics"], **report["published"]}}
+    tables = {samples: {OURS: report["metrics"], **report["corpus"], **report["published"]}}
     split = report["test_split"]
     if split:
         tables[f"Test split ({split['tokens']:,.0f} tokens)"] = {
@@ -162,6 +181,14 @@ def _tables(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]
             "5-gram": {"nats per token": split["nats_per_token_5gram"]},
         }
     return tables
+
+
+def _took(report: Mapping[str, Any]) -> str:
+    seconds = report["seconds"]
+    return (
+        f"Sampling and judging took {seconds['sampling']:,.1f} s, "
+        f"measuring {seconds['measuring']:,.1f} s"
+    )
 
 
 def _write(report: Mapping[str, Any], out: Path) -> None:
@@ -183,5 +210,5 @@ def _markdown(report: Mapping[str, Any]) -> str:
         lines.append("")
     facts = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     lines += [f"Made on {report['date']} with seed {report['seed']} by", ""]
-    lines += [f"    {report['command']}", "", f"on {facts}.", ""]
+    lines += [f"    {report['command']}", "", f"on {facts}. {_took(report)}.", ""]
     return "\n".join(lines)

@@ -109,6 +109,8 @@ def train(
     )
     prior = trainer.train(resume, on_epoch=_say_epoch)
     show(figures_table("Trained prior", summary_columns(prior.metadata)))
+    if kind.describe_corpus is not None:
+        say(f"{kind.describe_corpus(corpus, out / 'prior')} describes the corpus")
     say(f"The prior is {out / 'prior'}. To use it:")
     say(f"  seqgen sample {kind.name} --prior {out / 'prior'} --out {kind.plural}")
     say(f"  SequenceEnv({kind.name!r}, prior={str(out / 'prior')!r})")

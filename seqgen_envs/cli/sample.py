@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,22 +15,18 @@ from seqgen_envs.cli.common import (
     SeedOption,
     TaskOption,
     check_folder,
-    figure,
-    figures_table,
     parse_task,
     progress,
     say,
-    show,
     warn,
 )
+from seqgen_envs.cli.listing import show_sequences
 
 if TYPE_CHECKING:
     from seqgen_envs.cli.episodes import Episodes
     from seqgen_envs.domain import Domain
     from seqgen_envs.rollout import Policy
     from seqgen_envs.vector_env import SequenceVectorEnv
-
-SHOWN = 20
 
 
 def sample(
@@ -61,10 +57,11 @@ def sample(
         typer.Option(min=1, help="Sequences at a time; default -n, at most 256."),
     ] = None,
     max_files: Annotated[
-        int, typer.Option(min=0, help="Write files of the first so many; the CSV has all.")
+        int,
+        typer.Option(min=0, help="Write files of the first so many (0: of none); the CSV has all."),
     ] = 64,
 ) -> None:
-    """Sample sequences and write each one's files, and one CSV of all of them.
+    """Sample sequences and write each one's files or files of all, and one CSV of all of them.
 
     The same command with the same seed writes the same files; those of an earlier run are
     overwritten. Log-prior and rules leave out the primer, which nobody chose; the metrics are of
@@ -93,7 +90,9 @@ def sample(
     rows = score_rows(kind, episodes, names, c, primer_length=len(given))
     write_csv(out / f"{kind.plural}.csv", rows)
     written = _write_files(kind, episodes, names[:max_files], out, env)
-    _show(kind, episodes, rows)
+    if kind.write_collection is not None and max_files:
+        written |= set(kind.write_collection(episodes.tokens, out, names, rows))
+    show_sequences(kind, rows, episodes.tokens, env.prior)
     say(_where(kind, out, n, len(written)))
     _warn_of_leftovers(kind, out, written)
 
@@ -143,26 +142,6 @@ def _write_files(
         ids = episodes.tokens[i, : episodes.lengths[i]]
         written |= set(domain.write_sequence(ids, out, names[i], env.prior))
     return written
-
-
-def _show(domain: Domain, episodes: Episodes, rows: Sequence[Mapping[str, Any]]) -> None:
-    from rich.table import Table
-
-    from seqgen_envs.cli.episodes import means
-
-    table = Table(title=domain.plural.capitalize(), title_justify="left")
-    columns = ("log_prior", "task_return", "return")
-    table.add_column("name", no_wrap=True)
-    table.add_column("text", overflow="fold")
-    for column in columns:
-        table.add_column(column.replace("_", " "), justify="right")
-    for row in rows[:SHOWN]:
-        table.add_row(row["name"], row["text"], *(figure(row[column]) for column in columns))
-    show(table)
-    if len(rows) > SHOWN:
-        say(f"... and {len(rows) - SHOWN} more")
-    summary = domain.summarize(episodes.tokens) if domain.summarize else {}
-    show(figures_table("Summary", {f"{len(rows)} {domain.plural}": means(rows) | summary}))
 
 
 def _where(domain: Domain, out: Path, n: int, written: int) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,14 +18,25 @@ from seqgen_envs.cli.common import (
     say,
     show,
 )
+from seqgen_envs.cli.listing import show_sequences
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from seqgen_envs.domain import Domain
 
 FILES_A_TABLE = 5
+#: Longest message about one sequence: what is wrong with it may quote it.
+MESSAGE = 300
 _NOT_FIGURES = ("name", "text", "tokens")
 
 
 def score(
-    files: Annotated[list[Path], typer.Argument(help="Files of one sequence each.")],
-    domain: Annotated[str, typer.Option(help="Their domain.")] = "melody",
+    files: Annotated[list[Path], typer.Argument(help="Files of one sequence or of many.")],
+    domain: Annotated[
+        str | None, typer.Option(help="Their domain (default: the one their names belong to).")
+    ] = None,
     prior: PriorOption = None,
     task: TaskOption = None,
     c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
@@ -33,28 +44,28 @@ def score(
 ) -> None:
     """Score files: log-prior, every rule's total and every metric.
 
-    A sequence is judged as an episode of its own length. A file that cannot be scored is named;
-    the others are scored all the same, and the exit code is 1.
+    A sequence is judged as the episode that would have made it. A file or a sequence that cannot
+    be scored is named; the others are scored all the same, and the exit code is 1.
     """
-    from seqgen_envs.cli.episodes import replay, score_rows, write_csv
+    from seqgen_envs.cli.episodes import replay_all, score_rows, write_csv
     from seqgen_envs.domain import get_domain
     from seqgen_envs.lanes import LaneSettings
 
-    kind = get_domain(domain)
-    if kind.read_sequence is None:
+    kind = get_domain(domain or domain_of(files))
+    if kind.read_sequence is None and kind.read_sequences is None:
         raise ValueError(f"domain {kind.name!r} reads no files")
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
     LaneSettings(kind, judge, rules, c)  # what is wrong with an option is not each file's fault
-    rows: list[dict[str, Any]] = []
-    problems = []
-    for file in progress(files, "scoring", "file"):
-        try:
-            episode = replay(kind, kind.read_sequence(file), judge, rules, c)
-        except (ValueError, OSError) as error:
-            problems.append(_naming(file, error))
-            continue
-        rows += score_rows(kind, episode, [str(file)], c)
-    _show(rows)
+    names, sequences, problems = _read_all(kind, files)
+    rows: list[dict[str, Any]] = [{} for _ in sequences]
+    for indices, episodes in replay_all(kind, sequences, judge, rules, c):
+        scored = score_rows(kind, episodes, [names[i] for i in indices], c)
+        for i, row in zip(indices, scored, strict=True):
+            rows[i] = row
+    if rows and kind.read_sequences is not None:
+        show_sequences(kind, rows, _padded(kind, sequences), judge, names=_labels(names))
+    if kind.read_sequences is None or len(rows) <= FILES_A_TABLE:
+        _show_figures(rows)
     if csv is not None and rows:
         write_csv(csv, rows)
         say(f"{csv} has the scores of {len(rows)} {kind.plural}")
@@ -64,12 +75,85 @@ def score(
         raise typer.Exit(1)
 
 
-def _naming(file: Path, error: Exception) -> str:
+def domain_of(files: Sequence[Path]) -> str:
+    """The domain whose files have such names.
+
+    Raises:
+        ValueError: there is none, or several.
+    """
+    suffixes = _suffixes()
+    found: set[str] = set()
+    for file in files:
+        owners = {name for name, ends in suffixes.items() if file.name.lower().endswith(ends)}
+        if len(owners) != 1:
+            raise ValueError(f"the name of {file} does not tell its domain; give --domain")
+        found |= owners
+    if len(found) > 1:
+        raise ValueError(f"the files are of the domains {sorted(found)}; give those of one")
+    return found.pop()
+
+
+def _suffixes() -> dict[str, tuple[str, ...]]:
+    """How the files of each domain are called."""
+    from seqgen_envs.domain import get_domain, registered_domains
+
+    suffixes = {}
+    for name in registered_domains():
+        try:
+            suffixes[name] = tuple(get_domain(name).suffixes)
+        except ImportError:  # a domain whose libraries are not installed reads no files
+            continue
+    return suffixes
+
+
+def _read_all(
+    domain: Domain, files: Sequence[Path]
+) -> tuple[list[str], list[NDArray[np.int64]], list[str]]:
+    """Names and ids of all sequences that can be scored, and what is wrong with the others."""
+    from seqgen_envs.cli.episodes import complete
+
+    names, sequences, problems = [], [], []
+    for file in progress(files, "reading", "file"):
+        try:
+            for name, given in _sequences_of(domain, file):
+                try:
+                    ids = domain.to_ids(given) if isinstance(given, str) else given
+                    sequences.append(complete(domain, ids))
+                    names.append(name)
+                except ValueError as error:
+                    problems.append(_naming(name, error))
+        except (ValueError, OSError) as error:
+            problems.append(_naming(str(file), error))
+    return names, sequences, problems
+
+
+def _sequences_of(domain: Domain, file: Path) -> Iterator[tuple[str, str | NDArray[np.int64]]]:
+    """Names of a file's sequences, and their texts or ids."""
+    if domain.read_sequences is not None:
+        for name, text in domain.read_sequences(file):
+            yield f"{file}, {name}", text
+    else:
+        assert domain.read_sequence is not None
+        yield str(file), domain.read_sequence(file)
+
+
+def _naming(name: str, error: Exception) -> str:
     message = str(error)
-    return message if str(file) in message else f"{file}: {message}"
+    message = message if len(message) <= MESSAGE else f"{message[:MESSAGE]}..."
+    return message if name in message else f"{name}: {message}"
 
 
-def _show(rows: Sequence[Mapping[str, Any]]) -> None:
+def _padded(domain: Domain, sequences: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    import numpy as np
+
+    longest = max(map(len, sequences))
+    tokens = np.full((len(sequences), longest), domain.vocabulary.pad_id, dtype=np.int64)
+    for row, ids in zip(tokens, sequences, strict=True):
+        row[: len(ids)] = ids
+    return tokens
+
+
+def _show_figures(rows: Sequence[Mapping[str, Any]]) -> None:
     for start in range(0, len(rows), FILES_A_TABLE):
         part = rows[start : start + FILES_A_TABLE]
         labels = _labels([row["name"] for row in part])

@@ -1,0 +1,54 @@
+"""Many sequences on a screen: the first of them line by line, and a summary of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seqgen_envs.cli.common import figure, figures_table, say, show
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from seqgen_envs.domain import Domain
+    from seqgen_envs.prior import Prior
+
+SHOWN = 20
+
+
+def show_sequences(
+    domain: Domain,
+    rows: Sequence[Mapping[str, Any]],
+    tokens: NDArray[np.int64],
+    prior: Prior,
+    *,
+    names: Sequence[str] | None = None,
+) -> None:
+    """The rows of :func:`~seqgen_envs.cli.episodes.score_rows`, and a summary.
+
+    Args:
+        domain: of the sequences.
+        rows: one a sequence, at least one.
+        tokens: the sequences, int [N, T], padded.
+        prior: whose corpus they are compared with where the domain does so.
+        names: shown instead of the rows' own.
+    """
+    from rich.table import Table
+
+    from seqgen_envs.cli.episodes import means
+
+    table = Table(title=domain.plural.capitalize(), title_justify="left")
+    columns = ("log_prior", "task_return", "return")
+    table.add_column("name", no_wrap=names is None)
+    table.add_column("text", overflow="fold")
+    for column in columns:
+        table.add_column(column.replace("_", " "), justify="right")
+    for i, row in enumerate(rows[:SHOWN]):
+        name = row["name"] if names is None else names[i]
+        table.add_row(name, row["text"], *(figure(row[column]) for column in columns))
+    show(table)
+    if len(rows) > SHOWN:
+        say(f"... and {len(rows) - SHOWN} more")
+    summary = means(rows) | domain.summary(tokens, prior)
+    show(figures_table("Summary", {f"{len(rows)} {domain.plural}": summary}))
