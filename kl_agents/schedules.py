@@ -17,11 +17,12 @@ SHAPES = ("linear", "exponential")
 
 @dataclass(frozen=True)
 class Schedule:
-    """From ``start`` to ``end`` over the first ``fraction`` of training, then constant.
+    """From ``start`` to ``end``, between the shares ``hold`` and ``fraction`` of training.
 
     Args:
-        start, end: the values.
-        fraction: share of training the change takes, in (0, 1].
+        start, end: the values, constant before and after the change.
+        fraction: share of training after which the change is over, in (0, 1].
+        hold: share of training before it begins, in [0, fraction).
         shape: ``"linear"``, or ``"exponential"`` (a straight line in the logarithm).
 
     Raises:
@@ -32,23 +33,28 @@ class Schedule:
     end: float
     fraction: float = 1.0
     shape: str = "linear"
+    hold: float = 0.0
 
     def __post_init__(self) -> None:
         if self.shape not in SHAPES:
             raise ValueError(f"shape must be one of {list(SHAPES)}, got {self.shape!r}")
-        numbers = (self.start, self.end, self.fraction)
+        numbers = (self.start, self.end, self.fraction, self.hold)
         if not all(isinstance(n, (int, float)) and math.isfinite(n) for n in numbers):
-            raise ValueError(f"start, end and fraction must be finite numbers, got {numbers}")
+            raise ValueError(f"start, end, fraction and hold must be finite numbers, got {numbers}")
         if not 0 < self.fraction <= 1:
             raise ValueError(f"fraction must be in (0, 1], got {self.fraction}")
+        if not 0 <= self.hold < self.fraction:
+            raise ValueError(f"hold must be in [0, fraction = {self.fraction}), got {self.hold}")
         if self.shape == "exponential" and min(self.start, self.end) <= 0:
             raise ValueError("an exponential schedule needs start > 0 and end > 0")
 
     def __call__(self, progress_remaining: float) -> float:
         """The value when this share of training (1 to 0) is still to come."""
-        done = (1.0 - progress_remaining) / self.fraction
+        done = (1.0 - progress_remaining - self.hold) / (self.fraction - self.hold)
         if done >= 1.0:
             return float(self.end)  # to the bit
+        if done <= 0.0:
+            return float(self.start)
         if self.shape == "exponential":
             return float(self.start * (self.end / self.start) ** done)
         return float(self.start + (self.end - self.start) * done)
@@ -75,7 +81,7 @@ def make_schedule(spec: ScheduleSpec, name: str, minimum: float = 0.0) -> Schedu
             schedule = Schedule(**spec)
         except TypeError as error:
             raise ValueError(
-                f"{name}: a schedule has start, end, fraction and shape; got {dict(spec)}"
+                f"{name}: a schedule has start, end, fraction, shape and hold; got {dict(spec)}"
             ) from error
     elif isinstance(spec, (int, float)):
         schedule = Schedule(float(spec), float(spec))

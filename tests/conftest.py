@@ -7,6 +7,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dataclasses
+from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -93,3 +94,9 @@ def assert_same(actual, expected, atol=0.0, where=""):
 def env_id(request):
     """Every registered environment."""
     return request.param
+
+
+@pytest.fixture(scope="session")
+def smiles_sample():
+    """400 SMILES drawn from ZINC250k."""
+    return (Path(__file__).parent / "data" / "smiles_sample.smi").read_text().split()

@@ -33,6 +33,21 @@ def test_half_way_is_the_arithmetic_or_the_geometric_mean():
     assert Schedule(16.0, 1.0, 0.5, "exponential")(0.75) == pytest.approx(4.0)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_hold(shape):
+    schedule = Schedule(16.0, 1.0, 0.9, shape, hold=0.5)
+    assert [schedule(r) for r in (1.0, 0.75, 0.5)] == [16.0] * 3
+    half_way = {"linear": 8.5, "exponential": 4.0}[shape]
+    assert schedule(0.3) == pytest.approx(half_way)
+    assert [schedule(r) for r in (0.1, 0.0)] == [1.0] * 2
+
+
+@pytest.mark.parametrize("hold", [-0.1, 0.6, 1.0])
+def test_hold_lies_before_the_change(hold):
+    with pytest.raises(ValueError, match="hold must be in"):
+        Schedule(1.0, 2.0, 0.6, hold=hold)
+
+
 def test_linear_may_reach_zero_and_change_sign():
     assert Schedule(1.0, -1.0)(0.5) == 0.0
     assert Schedule(1.0, 0.0)(0.0) == 0.0
@@ -100,7 +115,10 @@ def test_schedules_that_are_none(arguments, message):
 @pytest.mark.parametrize(
     ("spec", "message"),
     [
-        ({"start": 1.0}, r"rate: a schedule has start, end, fraction and shape; got \{'start'"),
+        (
+            {"start": 1.0},
+            r"rate: a schedule has start, end, fraction, shape and hold; got \{'start'",
+        ),
         ({"start": 1.0, "end": 2.0, "speed": 3}, "rate: a schedule has start, end"),
         ({"start": "high", "end": 2.0}, "must be finite numbers"),
         ("0.5", "rate must be a number or a schedule, got '0.5'"),
