@@ -10,6 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqgen_envs.domain import Domain
+from seqgen_envs.domains.molecule.augment import augment
+from seqgen_envs.domains.molecule.classifiers import fetch_models
+from seqgen_envs.domains.molecule.corpora import CORPORA, FILES, read_corpus
+from seqgen_envs.domains.molecule.files import ENDINGS, read_molecules, write_collection
+from seqgen_envs.domains.molecule.metrics import (
+    PUBLISHED,
+    corpus_columns,
+    describe_corpus,
+    sequence_metrics,
+    summarize,
+)
+from seqgen_envs.domains.molecule.render import render_image, render_text
 from seqgen_envs.domains.molecule.rules import TASKS
 from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
 
@@ -37,5 +49,21 @@ DOMAIN = Domain(
     horizon=HORIZON,
     min_horizon=MIN_HORIZON,
     encode=encode,
+    render_text=render_text,
+    render_image=render_image,
+    sequence_metrics=sequence_metrics,
+    summarize=summarize,
+    summarize_against=summarize,
+    describe_corpus=describe_corpus,
+    corpus_columns=corpus_columns,
+    write_collection=write_collection,
+    read_sequences=read_molecules,
+    suffixes=ENDINGS,
+    read_corpus=read_corpus,
+    corpora=CORPORA,
+    corpus_files=FILES,
+    downloads={"oracles": fetch_models},
+    augment=augment,
+    published=PUBLISHED,
     presets=PRIORS / "presets.yaml",
 )
