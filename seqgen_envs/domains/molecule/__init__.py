@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.domains.molecule.augment import augment
+from seqgen_envs.domains.molecule.augment import augment as other_spelling
 from seqgen_envs.domains.molecule.classifiers import fetch_models
 from seqgen_envs.domains.molecule.corpora import CORPORA, FILES, read_corpus
 from seqgen_envs.domains.molecule.files import ENDINGS, read_molecules, write_collection
@@ -63,7 +63,7 @@ DOMAIN = Domain(
     corpora=CORPORA,
     corpus_files=FILES,
     downloads={"oracles": fetch_models},
-    augment=augment,
+    augment=other_spelling,
     published=PUBLISHED,
     presets=PRIORS / "presets.yaml",
 )

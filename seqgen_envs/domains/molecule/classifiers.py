@@ -19,17 +19,17 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
-from rdkit.Chem import rdFingerprintGenerator
 
 from seqgen_envs.datasets.cache import cache_folder
 from seqgen_envs.datasets.fetch import wheel
+from seqgen_envs.domains.molecule.fingerprints import ecfp4, fcfp6
 from seqgen_envs.domains.molecule.pickles import Array, read_pickle
 
 CLASSIFIERS = ("drd2", "gsk3b", "jnk3")
@@ -152,8 +152,10 @@ class Classifier:
 
     def __call__(self, molecule: Chem.Mol) -> float:
         """The probability, 0 to 1."""
-        counts = _fcfp6_counts(molecule) if self.name == "drd2" else _ecfp4_bits(molecule)
-        return _read_model(self.name, self.path).probability(counts)
+        model = _read_model(self.name, self.path)
+        if isinstance(model, SupportVectors):
+            return model.probability(_folded(fcfp6(molecule)))
+        return model.probability(dict.fromkeys(_folded(ecfp4(molecule)), 1))
 
 
 def load(name: str, cache_dir: str | os.PathLike[str] | None = None) -> Classifier:
@@ -282,27 +284,9 @@ def _dense(counts: Counts) -> Numbers:
     return x
 
 
-def _fcfp6_counts(molecule: Chem.Mol) -> Counts:
-    """How often each environment of up to three bonds occurs, identifiers modulo 2048."""
+def _folded(fingerprint: Any) -> Counts:
+    """Counts of a sparse fingerprint by identifier modulo 2048."""
     counts: dict[int, int] = {}
-    fingerprint = _generators()["FCFP6"].GetSparseCountFingerprint(molecule)
     for identifier, count in fingerprint.GetNonzeroElements().items():
-        folded = identifier % BITS
-        counts[folded] = counts.get(folded, 0) + count
+        counts[identifier % BITS] = counts.get(identifier % BITS, 0) + count
     return counts
-
-
-def _ecfp4_bits(molecule: Chem.Mol) -> Counts:
-    """1 for each bit of the environments of up to two bonds."""
-    return dict.fromkeys(_generators()["ECFP4"].GetFingerprint(molecule).GetOnBits(), 1)
-
-
-@cache
-def _generators() -> dict[str, Any]:
-    features = rdFingerprintGenerator.GetMorganFeatureAtomInvGen()
-    return {
-        "ECFP4": rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=BITS),
-        "FCFP6": rdFingerprintGenerator.GetMorganGenerator(
-            radius=3, atomInvariantsGenerator=features
-        ),
-    }
