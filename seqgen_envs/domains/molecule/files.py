@@ -44,11 +44,12 @@ def write_collection(
 ) -> list[Path]:
     """Write the valid ones of some molecules as ``.smi`` and ``.sdf``, and draw them.
 
-    ``grid.svg`` and ``grid.png`` show the first 64, ``histograms.png`` the distributions of logP,
-    QED, SA and weight beside the default prior's corpus.
+    ``grid.svg`` and ``grid.png`` show the first 64 (where none is valid, of all), and
+    ``histograms.png`` the distributions of logP, QED, SA and weight beside the default prior's
+    corpus.
 
     Args:
-        tokens: int [N, T], padded with V.
+        tokens: int [N, T], padded with V, N > 0.
         folder: that exists.
         names: of the N sequences.
         rows: what is known of each: fields of the ``.sdf``.
@@ -62,11 +63,10 @@ def write_collection(
     valid = [triple for triple in triples if describe(triple[1]) is not None]
     write_smi(folder / SMI, [(name, text) for name, text, _ in valid])
     write_sdf(folder / SDF, valid)
-    drawn = valid[:GRID_OF]
-    panels = [text for _, text, _ in drawn] or [""]
+    drawn = (valid or triples)[:GRID_OF]
     legends = [_legend(name, text) for name, text, _ in drawn]
     for grid in GRIDS:
-        write_grid(panels, folder / grid, legends or [f"none of {len(smiles)} is valid"])
+        write_grid([text for _, text, _ in drawn], folder / grid, legends)
     write_histograms(
         _distributions([text for _, text, _ in valid]),
         folder / HISTOGRAMS,
@@ -125,7 +125,8 @@ def read_molecules(path: Path) -> list[tuple[str, str]]:
 
 def _legend(name: str, smiles: str) -> str:
     molecule = describe(smiles)
-    assert molecule is not None
+    if molecule is None:
+        return f"{name}  invalid"
     values = dict(zip(MEASURED, molecule.values, strict=True))
     return f"{name}  QED {values['qed']:.2f}  logP {values['logp']:.1f}  SA {values['sa']:.1f}"
 

@@ -81,7 +81,7 @@ PUBLISHED = MappingProxyType(
         "CharRNN (MOSES)": MappingProxyType(
             {"valid": 0.975, "unique": 0.999, "internal_diversity": 0.856}
         ),
-        "REINVENT's prior (ZINC)": MappingProxyType({"valid": 0.94}),
+        "REINVENT (ZINC)": MappingProxyType({"valid": 0.94}),
     }
 )
 
