@@ -32,7 +32,7 @@ class SequencePolicy(BasePolicy):
         lr_schedule: learning rate of the remaining progress.
         backup: how values become a policy.
         prior: the frozen prior the network starts from; None rebuilds ``network_config``.
-        init, scale, architecture: see :func:`kl_agents.networks.make_network`.
+        init, scale, start_value, architecture: see :func:`kl_agents.networks.make_network`.
         network_config: sizes of a saved network.
         prime_tokens: how many first tokens of an episode are drawn from the prior when not
             deterministic.
@@ -57,6 +57,7 @@ class SequencePolicy(BasePolicy):
         prior: Prior | None = None,
         init: str = "prior",
         scale: float = 10.0,
+        start_value: float = 0.0,
         architecture: Mapping[str, Any] | None = None,
         network_config: Mapping[str, Any] | None = None,
         prime_tokens: int = 0,
@@ -66,7 +67,9 @@ class SequencePolicy(BasePolicy):
         check_spaces(observation_space, action_space)
         if prior is not None:
             sizes = None if architecture is None else dict(architecture)
-            network = make_network(prior, init=init, scale=scale, architecture=sizes)
+            network = make_network(
+                prior, init=init, scale=scale, start_value=start_value, architecture=sizes
+            )
         elif network_config is not None:
             config = RecurrentConfig(**network_config)
             network = ValueNetwork(RecurrentNetwork(config), scale)

@@ -112,15 +112,16 @@ class Episodes:
 class Ledger:
     """Which episode every lane is in, when exactly ``episodes`` are wanted.
 
-    Lanes that finish start the next episode at once; every episode *started* is counted, so short
-    sequences are not over-represented, as they would be among the first to finish.
+    Lanes that finish start the next episode at once while there is one to start, and are idle then;
+    every episode *started* is counted, so short sequences are not over-represented, as they would
+    be among the first to finish.
 
     Args:
         lanes: number of lanes.
         episodes: how many are wanted, at least 1.
 
     Attributes:
-        running: int64 [lanes], the episode's number, or -1 for a surplus one.
+        running: int64 [lanes], the episode's number, or -1 for none: the lane is idle.
 
     Raises:
         ValueError: ``episodes`` is below 1.
@@ -207,7 +208,7 @@ def _steps(
             deterministic=deterministic,
             **extra,
         )
-        step = lanes.step(np.asarray(actions, dtype=np.int64))
+        step = lanes.step(np.asarray(actions, dtype=np.int64), idle=ledger.running < 0)
         yield step
         first = step.finished
         if first.any():

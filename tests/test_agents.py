@@ -118,6 +118,18 @@ def test_at_step_0_the_policy_is_the_prior(cell, layers, init):
 
 
 @pytest.mark.parametrize("algorithm", [PsiLearning, GLearning])
+def test_a_start_value_leaves_the_policy_the_prior(algorithm):
+    kwargs = {"scale": 4.0, "start_value": 3.0}
+    agent = make(algorithm, native(prior=recurrent_prior("gru")), policy_kwargs=kwargs, c=0.5)
+    tree, log_policy = log_policy_of(agent)
+    np.testing.assert_allclose(log_policy, normalised(tree.log_prior), rtol=0, atol=1e-5)
+    shown = torch.from_numpy(observations_of(tree)["log_prior"])
+    values, _ = agent.policy.read_prefixes(tree.tokens)
+    state_values = agent.backup.state_value(shown, agent.backup.values(shown, values, 0.5))
+    np.testing.assert_allclose(state_values, 3.0 / 0.5, atol=1e-5)
+
+
+@pytest.mark.parametrize("algorithm", [PsiLearning, GLearning])
 @pytest.mark.parametrize("lambda_", [0.0, 0.9])
 def test_at_step_0_the_td_error_is_the_task_reward(algorithm, lambda_):
     agent = make(algorithm, native(64, prior=recurrent_prior("lstm")), policy_kwargs={}, c=0.5,

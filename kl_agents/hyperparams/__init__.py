@@ -34,7 +34,7 @@ _NESTED = ("env_kwargs", "policy_kwargs")
 _NOT_ARGUMENTS = {"self", "policy", "env", "seed", "device", "verbose", "tensorboard_log",
                   "others", "stats_window_size", "_init_setup_model"}  # fmt: skip
 _NOT_ENV = {"self", "domain", "num_envs", "observation", "render_mode", "autoreset_mode"}
-_POLICY = ("init", "scale", "architecture", "adam")
+_POLICY = ("init", "scale", "start_value", "architecture", "adam")
 
 
 @dataclass
