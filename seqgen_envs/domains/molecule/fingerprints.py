@@ -66,7 +66,7 @@ def get_fingerprint(name: str) -> Fingerprint:
     Raises:
         ValueError: there is none; the message lists them.
     """
-    if name not in FINGERPRINTS:
+    if not isinstance(name, str) or name not in FINGERPRINTS:
         known = ", ".join(FINGERPRINTS)
         raise ValueError(f"unknown fingerprint {name!r}; expected one of {known}")
     return FINGERPRINTS[name]

@@ -71,6 +71,7 @@ class _Mean(Part):
         return float(len(self.parts)) if self.weights is None else sum(self.weights)
 
 
+@dataclass(frozen=True)
 class Arithmetic(_Mean):
     """The arithmetic mean of objectives.
 
@@ -87,6 +88,7 @@ class Arithmetic(_Mean):
         return sum(weight * score for _, weight, score in self._scored(measurements)) / self._total
 
 
+@dataclass(frozen=True)
 class Geometric(_Mean):
     """The geometric mean of objectives: 0 where one of them is.
 

@@ -95,6 +95,7 @@ class Gaussian:
         return math.exp(-0.5 * z * z)
 
 
+@dataclass(frozen=True)
 class MinGaussian(Gaussian):
     """For what should be small: 1 up to mu, a Gaussian's fall above."""
 
@@ -103,6 +104,7 @@ class MinGaussian(Gaussian):
         return 1.0 if x <= self.mu else super().__call__(x)
 
 
+@dataclass(frozen=True)
 class MaxGaussian(Gaussian):
     """For what should be large: 1 from mu on, a Gaussian's fall below."""
 
@@ -140,6 +142,7 @@ class Clipped:
         return max(min(score, self.high_score), self.low_score)
 
 
+@dataclass(frozen=True)
 class SmoothClipped(Clipped):
     """A logistic curve between the two scores, in its middle as steep as :class:`Clipped`."""
 

@@ -202,6 +202,6 @@ def oracle(name: str) -> Objective:
         ValueError: there is none of that name.
         ImportError: it is a classifier, whose model is not there; the message says how to get it.
     """
-    if name not in _BUILDERS:
+    if not isinstance(name, str) or name not in _BUILDERS:
         raise ValueError(f"unknown oracle {name!r}; expected one of {', '.join(ORACLES)}")
     return _BUILDERS[name]()

@@ -189,7 +189,7 @@ def get_property(name: str) -> Property:
     Raises:
         ValueError: there is none; the message lists them.
     """
-    if name not in PROPERTIES:
+    if not isinstance(name, str) or name not in PROPERTIES:
         raise ValueError(f"unknown property {name!r}; expected one of {', '.join(PROPERTIES)}")
     return PROPERTIES[name]
 
