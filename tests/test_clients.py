@@ -152,7 +152,7 @@ def test_gymnasiums_own_loop(env_id):
 @pytest.mark.parametrize("env_id", ENV_IDS)
 def test_gymnasiums_vector_wrappers(env_id):
     """RecordEpisodeStatistics over the native vector environment counts its episodes."""
-    env = gym.wrappers.vector.RecordEpisodeStatistics(gym.make_vec(env_id, num_envs=3))
+    env = gym.wrappers.vector.RecordEpisodeStatistics(gym.make_vec(env_id, num_envs=3, length=20))
     rng = np.random.default_rng(0)
     env.reset(seed=0)
     finished = 0

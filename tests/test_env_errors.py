@@ -18,7 +18,7 @@ OTHER = Vocabulary(("x", "y", "z", "."), end=".", joiner="")
 
 # (environment's arguments, what the message must say: the mistake and the way out)
 BAD_ARGUMENTS = {
-    "prior name": ({"prior": "nobody"}, r"unknown prior 'nobody'.*neither one of \['default'"),
+    "prior name": ({"prior": "nobody"}, r"unknown prior 'nobody'.*neither one of \['\w+'"),
     "prior type": ({"prior": 3}, "prior must be a name, a folder or an object.*got int"),
     "vocabulary": ({"prior": random_prior(OTHER, 5, 0, 1.0)}, "vocabularies differ.*prior trained"),
     "c zero": ({"c": 0.0}, "c must be a finite number > 0, got 0.0"),
@@ -28,7 +28,7 @@ BAD_ARGUMENTS = {
     "length text": ({"length": "x"}, "length must be a whole number.*got 'x'"),
     "length nan": ({"length": float("nan")}, "length must be a whole number.*got nan"),
     "prior weight": ({"prior_weight": -0.1}, "prior_weight must be finite and >= 0, got -0.1"),
-    "length": ({"length": 0}, "length must be a whole number >= [18] for domain"),
+    "length": ({"length": 0}, "length must be a whole number >= [128] for domain"),
     "length fraction": ({"length": 9.5}, "length must be a whole number.*got 9.5"),
     "primer long": ({"primer": [1] * 12, "length": 12}, "primer has 12 tokens.*shorter.*12"),
     "primer id": ({"primer": [0, 99]}, r"primer token 99 is outside 0\.\.\d+ of domain"),

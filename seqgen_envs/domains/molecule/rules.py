@@ -20,6 +20,7 @@ from seqgen_envs.domains.molecule.objectives import (
     Similarity,
     Substructure,
     objective_from,
+    read_objective,
 )
 from seqgen_envs.domains.molecule.oracles import ORACLES, oracle
 from seqgen_envs.domains.molecule.scoring import Objective, Scorer, SmilesFunction, Verdict
@@ -264,6 +265,16 @@ def objective_task(*, objective: Any, **others: Any) -> MoleculeTask:
     return scored_task("objective", {"objective": objective_from(objective)}, **others)
 
 
+def objective_file_task(path: str, **others: Any) -> MoleculeTask:
+    """An objective that a YAML or JSON file describes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it describes none.
+    """
+    return scored_task(f"objective:{path}", {"objective": read_objective(path)}, **others)
+
+
 def pmo_task(name: str, **others: Any) -> MoleculeTask:
     """An oracle of Practical Molecular Optimization (Gao et al. 2022).
 
@@ -281,6 +292,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "logp": partial(property_task, "logp"),
     "sa": sa_task,
     "objective": objective_task,
+    "objective:": objective_file_task,
     "similarity:": similarity_task,
     "scaffold:": scaffold_task,
     "custom:": custom_task,
