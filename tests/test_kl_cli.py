@@ -6,12 +6,15 @@ import re
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import yaml
 from PIL import Image
 from typer.testing import CliRunner
 
 import seqgen_envs.cli as cli
 from kl_agents.callbacks import read_progress
+from kl_agents.hyperparams import file_of
 from kl_agents.reproduction.plan import Scale, choose_blocks, load_plan, make_jobs
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE
 
@@ -261,6 +264,21 @@ def test_reproduce_reports_every_block(reproduced):
     assert all(float(r["lowest"]) <= float(r["mean"]) <= float(r["highest"]) for r in curve)
 
 
+def test_reproduce_molecule(tmp_path):
+    plan = yaml.safe_load(file_of("reproduce-molecule").read_text())
+    del plan["blocks"]["frontier"]
+    plan["blocks"]["paper"]["agents"] = {"prior": {}, "psi": {}}
+    (tmp_path / "plan.yml").write_text(yaml.safe_dump(plan))
+    out = tmp_path / "out"
+    seqgen("reproduce", "molecule", "--quick", "--plan", tmp_path / "plan.yml", "--out", out,
+           "--seeds", 1)  # fmt: skip
+    assert "2 of 2 runs have finished" in (out / "report.md").read_text()
+    table = {row["metric"]: row for row in rows_of(out / "paper-table.csv")}
+    assert float(table["valid"]["MLE RNN (published)"]) == 0.303
+    for metric in ("valid", "unique", "novel", "logp", "qed", "sa penalty", "internal diversity"):
+        assert all(np.isfinite(float(table[metric][agent])) for agent in ("MLE RNN", "Psi"))
+
+
 def test_reproduce_runs_only_what_is_missing(reproduced):
     again, out, _ = reproduced
     one, other = (out / "runs" / "small" / f"psi-c1.5-seed{i}" for i in range(2))
@@ -299,7 +317,9 @@ def test_reproduce_names_runs_that_fail(tmp_path):
 
 def test_reproduce_refuses(tmp_path):
     out = ["--out", tmp_path / "x"]
-    assert "nothing to reproduce for 'toy'; there is melody" in refused("reproduce", "toy", *out)
+    assert "nothing to reproduce for 'toy'; there is melody, molecule" in refused(
+        "reproduce", "toy", *out
+    )
     message = refused("reproduce", "melody", "--blocks", "papr", *out)
     assert "unknown blocks ['papr']; there are paper, recommended, frontier" in message
     plan = tmp_path / "plan.yml"

@@ -127,6 +127,14 @@ def test_equal_sequences_are_kept_once_the_newest_with_its_values():
     assert kept.all().task_reward[:, 0].tolist() == [0.0, 1.0, 2.0]
 
 
+def test_cropped_leaves_out_the_steps_that_none_has():
+    batch = make_batch([(0,), (1, 0), (1,)])
+    short = batch.cropped()
+    np.testing.assert_array_equal(short.lengths, batch.lengths)
+    for name in ("tokens", "log_prior", "task_reward", "log_behaviour"):
+        np.testing.assert_array_equal(getattr(short, name), getattr(batch, name)[:, :2])
+
+
 def test_samples_are_copies():
     replay = replay_of(2)
     replay.add(make_batch([(0,), (1,)]))

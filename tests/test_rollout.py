@@ -10,6 +10,7 @@ from conftest import MASKED_TOY
 from seqgen_envs import SequenceEnv, get_domain
 from seqgen_envs.lanes import Lanes, LaneSettings
 from seqgen_envs.rollout import PriorPolicy, rollout, sample_rows
+from seqgen_envs.rules import Task, Term
 
 
 def toy_length_distribution():
@@ -91,6 +92,34 @@ def first_to_finish(lanes, policy, episodes):
         lengths.extend(lanes.lengths[step.finished].tolist())
         lanes.reset(step.finished)
     return lengths[:episodes]
+
+
+def test_only_the_episodes_asked_for_are_judged():
+    """Scoring may be dear: lanes whose next episode nobody wants are idle."""
+    judged = []
+
+    def note(tokens, lengths):
+        judged.extend(row[:n].tobytes() for row, n in zip(tokens, lengths, strict=True))
+        return np.zeros(len(tokens))
+
+    task = Task("note", [Term("note", note, at="end")])
+    result = rollout(lanes_of(5, task=task), PriorPolicy(3), 17)
+    episodes = [row[:n].tobytes() for row, n in zip(result.tokens, result.lengths, strict=True)]
+    assert sorted(judged) == sorted(episodes)
+
+
+def test_idle_lanes_get_no_token():
+    lanes = lanes_of(3)
+    lanes.reset()
+    idle = np.array([False, True, False])
+    step = lanes.step(np.array([0, 1, 2]), idle=idle)
+    assert lanes.lengths.tolist() == [1, 0, 1]
+    assert (lanes.tokens[1] == lanes.domain.vocabulary.pad_id).all()
+    assert step.reward[1] == step.log_prior[1] == 0.0
+    assert step.reward[0] != 0.0
+    restart = np.array([True, False, False])
+    lanes.step(np.array([0, 0, 0]), restart=restart, idle=idle)
+    assert lanes.lengths.tolist() == [0, 0, 2]
 
 
 def test_same_seed_same_rollout():
