@@ -19,6 +19,7 @@ from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import FloatSchedule, check_for_correct_spaces, safe_mean
 from torch import Tensor
 
+from kl_agents.augmentation import Augmenter
 from kl_agents.backups import Backup
 from kl_agents.collection import Collected, Collector, as_vec_env, make_source
 from kl_agents.policy import SequencePolicy, StateArrays, check_spaces
@@ -47,6 +48,8 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         replay_capacity: episodes kept.
         replay_sampling: ``"uniform"`` or ``"rank"`` (by task return).
         replay_unique: keep equal sequences once.
+        augment: share of the replayed episodes that an update reads in another spelling, in
+            domains that have several (:mod:`kl_agents.augmentation`).
         explore, epsilon: behaviour is (1 - epsilon) pi + epsilon e, e being ``"policy"`` (nothing
             but pi), ``"prior"`` or ``"uniform"``; epsilon a number or a schedule.
         max_grad_norm: gradients are scaled down to this norm.
@@ -71,7 +74,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
     #: constructor arguments that ``save`` keeps, besides policy, seed and policy_kwargs.
     saved_arguments: ClassVar[tuple[str, ...]] = (
         "learning_rate", "c", "discount", "batch_episodes", "replay_ratio", "episodes_per_round",
-        "replay_capacity", "replay_sampling", "replay_unique", "explore", "epsilon",
+        "replay_capacity", "replay_sampling", "replay_unique", "augment", "explore", "epsilon",
         "max_grad_norm",
     )  # fmt: skip
 
@@ -89,6 +92,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         replay_capacity: int = 10_000,
         replay_sampling: str = "uniform",
         replay_unique: bool = True,
+        augment: float = 0.0,
         explore: str = "policy",
         epsilon: ScheduleSpec = 0.0,
         max_grad_norm: float = 10.0,
@@ -127,6 +131,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             self.episodes_per_round = int(in_range("episodes_per_round", episodes_per_round, 1))
         self.replay_capacity = int(in_range("replay_capacity", replay_capacity, 1))
         self.replay_sampling, self.replay_unique = replay_sampling, replay_unique
+        self.augment = in_range("augment", augment, 0.0, 1.0)
         self.explore, self.epsilon = explore, epsilon
         self.max_grad_norm = in_range("max_grad_norm", max_grad_norm, 0.0)
         self.compile = compile
@@ -163,6 +168,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         self._network = torch.compile(network) if self.compile else network
         self.replay = None if self.env is None else self._make_replay()
         self.collector = None if self.env is None else self._make_collector()
+        self.augmenter = None if self.env is None else self._make_augmenter()
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed PyTorch, NumPy and the environment as Stable-Baselines3 does, and the agent's draws.
@@ -177,27 +183,40 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         self.policy.rng = np.random.default_rng(None if seed is None else [seed, 1])
 
     def _make_replay(self) -> EpisodeReplay:
-        horizon = len(self.observation_space["tokens"].nvec) - len(self._primer())  # type: ignore[index]
         return EpisodeReplay(
             self.replay_capacity,
-            horizon,
+            self._episode_horizon(),
             self.policy.vocabulary_size,
             sampling=self.replay_sampling,
             unique=self.replay_unique,
         )
 
+    def _episode_horizon(self) -> int:
+        """Steps of an episode at most: the primer is not part of it."""
+        return len(self.observation_space["tokens"].nvec) - len(self._primer())  # type: ignore[index]
+
     def _make_collector(self) -> Collector:
         assert self.env is not None
         return Collector(make_source(self.env), self.explore)
 
+    def _make_augmenter(self) -> Augmenter | None:
+        if not self.augment:
+            return None
+        domain, prior, task = (self._of_env(name) for name in ("domain", "prior", "task"))
+        primer = self._primer().cpu().numpy()
+        return Augmenter(domain, prior, task, primer, self._episode_horizon())
+
+    def _of_env(self, attribute: str) -> Any:
+        assert self.env is not None
+        return self.env.get_attr(attribute)[0]
+
     def _prior(self) -> Any:
         if self.env is None:
             raise ValueError("give an environment: the network starts from its prior")
-        return self.env.get_attr("prior")[0]
+        return self._of_env("prior")
 
     def _environment_c(self) -> float:
-        assert self.env is not None
-        return float(self.env.get_attr("c")[0])
+        return float(self._of_env("c"))
 
     def _primer(self) -> Tensor:
         """What every episode starts with, int64 [P]."""
@@ -225,6 +244,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         if before != len(self._primer()):  # episodes of another length
             self.replay = self._make_replay()
         self.collector = self._make_collector()
+        self.augmenter = self._make_augmenter()
 
     # ------------------------------------------------------------------ learning
 
@@ -325,9 +345,10 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         self._update_learning_rate(self.policy.optimizer)
         figures: dict[str, list[float]] = {}
         while self._training_debt > 0:
-            batch = self.replay.sample(self.batch_episodes, self.rng)
+            batch, drawn = self._sample()
             self._training_debt -= int(batch.lengths.sum())
             loss, extra = self._loss(batch)
+            extra |= drawn
             self.policy.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(
@@ -340,6 +361,15 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
                 figures.setdefault(name, []).append(value)
         self.policy.weights_changed()
         return {name: float(np.mean(values)) for name, values in figures.items()}
+
+    def _sample(self) -> tuple[EpisodeBatch, dict[str, float]]:
+        """What the next update reads, and figures to log of it."""
+        assert self.replay is not None
+        batch = self.replay.sample(self.batch_episodes, self.rng)
+        if self.augmenter is None:
+            return batch.cropped(), {}
+        batch, respelled = self.augmenter.respell(batch, self.augment, self.rng)
+        return batch.cropped(), {"augmented": respelled / len(batch)}
 
     def _loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, float]]:
         """The loss of a batch of episodes, and figures to log."""

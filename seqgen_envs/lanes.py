@@ -97,7 +97,7 @@ def _is_finite(value: Any) -> bool:
 
 @dataclass
 class Step:
-    """What one step brought each of the N lanes (zeros for lanes that restarted).
+    """What one step brought each of the N lanes (zeros for lanes that restarted or were idle).
 
     ``reward`` = prior_weight * ``log_prior`` + ``task_reward`` / c, all float64 [N];
     ``terms`` float64 [N, terms] sums to ``task_reward``; ``finished`` bool [N].
@@ -198,13 +198,22 @@ class Lanes:
         self.finished[rows] = False
         self.started = True
 
-    def step(self, actions: Tokens, restart: NDArray[np.bool_] | None = None) -> Step:
-        """Append ``actions`` (int64 [N]); lanes marked in ``restart`` start anew instead.
+    def step(
+        self,
+        actions: Tokens,
+        restart: NDArray[np.bool_] | None = None,
+        idle: NDArray[np.bool_] | None = None,
+    ) -> Step:
+        """Append ``actions`` (int64 [N]).
+
+        Lanes marked in ``restart`` start anew instead; those marked in ``idle`` get no token and
+        are not judged, and what they show until their next reset means nothing.
 
         Raises:
             ValueError: an action is not a token, or its lane has finished.
         """
-        rows = self.lane_ids if restart is None or not restart.any() else np.flatnonzero(~restart)
+        passed = [marks for marks in (restart, idle) if marks is not None and marks.any()]
+        rows = np.flatnonzero(~np.logical_or.reduce(passed)) if passed else self.lane_ids
         self._check(actions, rows)
         step = self._score(actions, rows) if len(rows) else self._nothing()
         if self.finished[rows].all():
@@ -276,22 +285,12 @@ class Lanes:
         """One call of the prior for all lanes; those that have finished show zeros."""
         inputs = np.where(self.finished, self.domain.vocabulary.start_id, actions)
         log_probs, self._prior_state = self.prior.step(torch.from_numpy(inputs), self._prior_state)
-        self.log_prior, self.action_mask = self._shown(log_probs, self.tokens, self.lengths)
+        self.log_prior, self.action_mask = as_shown(
+            self.domain, log_probs, self.tokens, self.lengths
+        )
         if self.finished.any():
             self.log_prior[self.finished] = 0.0
             self.action_mask[self.finished] = 1
-
-    def _shown(
-        self, log_probs: torch.Tensor, tokens: Tokens, lengths: Tokens
-    ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-        """What an agent sees: log-probabilities renormalised under the mask and bounded."""
-        if self.domain.action_mask is None:
-            mask = np.ones((len(tokens), self.domain.vocabulary.size), dtype=np.int8)
-        else:
-            mask = self.domain.action_mask(tokens, lengths)
-            masked = log_probs.masked_fill(torch.from_numpy(mask == 0), -torch.inf)
-            log_probs = torch.log_softmax(masked, dim=-1)
-        return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), mask
 
     def _start_state(self) -> _Start:
         if self._start is None:
@@ -311,8 +310,31 @@ class Lanes:
         for t in range(1, len(primer) + 1):
             length = np.array([t])
             _, task_state = self.task.score(tokens, length, np.zeros(1, dtype=bool), task_state)
-        shown, mask = self._shown(log_probs, tokens, np.array([len(primer)]))
+        shown, mask = as_shown(self.domain, log_probs, tokens, np.array([len(primer)]))
         return _Start(shown[0], mask[0], state, task_state)
+
+
+def as_shown(
+    domain: Domain, log_probs: torch.Tensor, tokens: Tokens, lengths: Tokens
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """What an agent sees of a prior: renormalised under the domain's mask and bounded.
+
+    Args:
+        domain: whose ``action_mask`` holds.
+        log_probs: the prior's log p(.|s) [N, V].
+        tokens: the prefixes s, int64 [N, T], padded.
+        lengths: theirs, int64 [N].
+
+    Returns:
+        log p(.|s) float32 [N, V], masked tokens at :data:`MIN_LOG_PROB`, and the mask int8 [N, V].
+    """
+    if domain.action_mask is None:
+        mask = np.ones((len(tokens), domain.vocabulary.size), dtype=np.int8)
+    else:
+        mask = domain.action_mask(tokens, lengths)
+        masked = log_probs.masked_fill(torch.from_numpy(mask == 0), -torch.inf)
+        log_probs = torch.log_softmax(masked, dim=-1)
+    return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), mask
 
 
 class LanesView:

@@ -30,7 +30,7 @@ SEQGEN_ORDER = (
 DOMAINS_SEE = {"vocabulary", "recurrent", "rules", "prior", "domain", "datasets", "extras"}
 AGENTS_ORDER = (
     (("backups", "schedules", "replay", "storage"), 0),
-    (("networks", "exact"), 1),
+    (("networks", "exact", "augmentation"), 1),
     (("policy", "saving"), 2),
     (("collection",), 3),
     (("algorithm",), 4),
