@@ -41,11 +41,16 @@ class SavingMixin:
             exclude: accepted for Stable-Baselines3's sake and ignored.
             include: ``["replay_buffer"]`` adds the replay.
         """
-        replay = None
+        replay, config = None, self._config()
         if include and "replay_buffer" in include and self.replay is not None:
             replay = self.replay.state_dict()
+            config["tasks"] = [task.state_dict() for task in self._tasks()]
         state = self.policy.state_dict()
-        write_agent(path, SavedAgent(self._config(), state, self._optimizer_state(), replay))
+        write_agent(path, SavedAgent(config, state, self._optimizer_state(), replay))
+
+    def _tasks(self) -> list[Any]:
+        """The environment's tasks: one that all lanes share, or one a single environment."""
+        return list({id(task): task for task in self.env.get_attr("task")}.values())
 
     def _optimizer_state(self) -> dict[str, torch.Tensor]:
         return optimizer_tensors(self.policy.optimizer)
@@ -151,6 +156,9 @@ class SavingMixin:
         self.policy.weights_changed()
         if saved.replay is not None and self.replay is not None:
             self.replay.load_state_dict(saved.replay)
+            # as many as there are, where the number of environments is another
+            for task, state in zip(self._tasks(), config.get("tasks", []), strict=False):
+                task.load_state_dict(state)
 
     def check_fits(self, env: Any) -> None:
         """Raise a ValueError unless the agent is of ``env``'s vocabulary and prior."""

@@ -21,7 +21,7 @@ import logging
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -147,6 +147,21 @@ class Task:
         )
         task.failures = RuleFailures()
         return task
+
+    def state_dict(self) -> dict[str, Any]:
+        """What the task remembers from one sequence to the next, JSON-able: nothing, unless a
+        subclass has a memory. Agents' checkpoints keep it.
+        """
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave.
+
+        Raises:
+            ValueError: it is another task's.
+        """
+        if state:
+            raise ValueError(f"task {self.name!r} remembers nothing, got {sorted(state)}")
 
     def initial_state(self) -> tuple[Values, ...]:
         """State before the first token: one array [width] for each scan rule, in order."""

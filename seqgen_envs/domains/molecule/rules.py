@@ -1,8 +1,8 @@
-"""Tasks of molecules: what a finished SMILES earns, and one rule that watches it being written.
+"""Tasks of molecules: what a finished SMILES earns.
 
-All terms of a task but the carbon rule judge finished sequences and read one :class:`Scorer`, so
-a molecule is parsed and scored once. An invalid SMILES earns nothing from them; the term
-``validity`` then holds minus the penalty.
+All terms of a task but the carbon rule judge finished sequences and read one
+:class:`~.scoring.Scorer`. An invalid SMILES earns nothing from them; the term ``validity`` then
+holds minus the penalty. Any task takes a ``diversity`` (see :mod:`~.diversity`).
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
+from seqgen_envs.domains.molecule.diversity import DiverseTask, Diversity, diversity_from
 from seqgen_envs.domains.molecule.modifiers import Clipped, Linear
 from seqgen_envs.domains.molecule.objectives import (
     Measured,
@@ -23,104 +22,20 @@ from seqgen_envs.domains.molecule.objectives import (
     read_objective,
 )
 from seqgen_envs.domains.molecule.oracles import ORACLES, oracle
-from seqgen_envs.domains.molecule.scoring import Objective, Scorer, SmilesFunction, Verdict
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY
-from seqgen_envs.rules import Task, Term, Tokens, Values
+from seqgen_envs.domains.molecule.scoring import Objective, Scorer, SmilesFunction
+from seqgen_envs.domains.molecule.terms import (
+    Board,
+    CarbonRunRule,
+    ColumnRule,
+    MoleculeTask,
+    ValidityRule,
+)
+from seqgen_envs.rules import Task, Term
 
 VALIDITY = "validity"
 #: Weights of the task ``sequence-tutor``; at c = 0.5 each moves its property by about one standard
 #: deviation of the corpus.
 TUTOR_WEIGHTS = {"logp": 0.5, "sa": 5.0, "qed": 1.0, "ring_penalty": 1.0, "carbon_run": 1.0}
-_CARBON = np.array([VOCABULARY.tokens.index("C"), VOCABULARY.tokens.index("c")])
-
-
-class OracleError(RuntimeError):
-    """An objective raised or gave NaN on a molecule; the message holds the first traceback."""
-
-
-class MoleculeTask(Task):
-    """A task whose terms read one scorer.
-
-    Args:
-        name, terms: as in :class:`~seqgen_envs.rules.Task`.
-        scorer: what the terms read; its accounts (``calls``, ``history``) are the task's.
-    """
-
-    def __init__(self, name: str, terms: Sequence[Term], scorer: Scorer) -> None:
-        super().__init__(name, terms)
-        self.scorer = scorer
-
-
-class Board:
-    """Verdicts of finished sequences, for several terms that ask for the same ones in turn."""
-
-    def __init__(self, scorer: Scorer) -> None:
-        self.scorer = scorer
-        self._rows: bytes = b""
-        self._verdicts: list[Verdict] = []
-
-    def verdicts(self, tokens: Tokens, lengths: Tokens) -> list[Verdict]:
-        """One verdict a sequence."""
-        rows = tokens.tobytes() + lengths.tobytes()
-        if rows != self._rows:
-            texts = [VOCABULARY.to_text(row[:n]) for row, n in zip(tokens, lengths, strict=True)]
-            self._verdicts = self.scorer.score(texts)
-            self._rows = rows
-        return self._verdicts
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"scorer": self.scorer, "_rows": b"", "_verdicts": []}
-
-
-class ColumnRule:
-    """One objective of the board; 0 for an invalid SMILES."""
-
-    def __init__(self, board: Board, column: int) -> None:
-        self.board, self.column = board, column
-
-    def __call__(self, tokens: Tokens, lengths: Tokens) -> Values:
-        """See :mod:`seqgen_envs.rules`.
-
-        Raises:
-            OracleError: the objective failed on one of the molecules.
-        """
-        verdicts = self.board.verdicts(tokens, lengths)
-        values = np.array([verdict.values[self.column] for verdict in verdicts])
-        if np.isnan(values).any():
-            failed = verdicts[int(np.argmax(np.isnan(values)))]
-            raise OracleError(f"on {failed.canonical}: {failed.error}")
-        return values
-
-
-class ValidityRule:
-    """``reward`` for a valid SMILES, minus ``penalty`` for another."""
-
-    def __init__(self, board: Board, reward: float, penalty: float) -> None:
-        self.board, self.reward, self.penalty = board, reward, penalty
-
-    def __call__(self, tokens: Tokens, lengths: Tokens) -> Values:
-        """See :mod:`seqgen_envs.rules`."""
-        valid = [v.canonical is not None for v in self.board.verdicts(tokens, lengths)]
-        return np.where(valid, self.reward, -self.penalty)
-
-
-class CarbonRunRule:
-    """-1 for each carbon token beyond ``longest`` equal ones in a row.
-
-    Rewards for logP or for simple molecules open that loophole: a chain, token after token.
-    """
-
-    def __init__(self, longest: int) -> None:
-        if longest < 1:
-            raise ValueError(f"max_run must be at least 1, got {longest}")
-        self.longest = longest
-
-    def __call__(self, tokens: Tokens, lengths: Tokens) -> Values:
-        """See :mod:`seqgen_envs.rules`."""
-        at = lengths[:, None] - 1 - np.arange(self.longest + 1)  # the last ones, backwards
-        last = np.take_along_axis(tokens, np.maximum(at, 0), axis=1)
-        same = (last == last[:, :1]).all(axis=1) & (lengths > self.longest)
-        return np.where(same & np.isin(last[:, 0], _CARBON), -1.0, 0.0)
 
 
 def scored_task(
@@ -131,6 +46,7 @@ def scored_task(
     valid_reward: float = 0.0,
     invalid_penalty: float = 0.0,
     extra: Sequence[Term] = (),
+    diversity: Diversity | Mapping[str, Any] | None = None,
     n_jobs: int = 1,
     cache_size: int = 200_000,
     budget: int | None = None,
@@ -144,6 +60,8 @@ def scored_task(
         valid_reward: what ``validity`` pays for a valid SMILES.
         invalid_penalty: what it takes for an invalid one.
         extra: further terms.
+        diversity: what becomes of molecules like those there were, as a
+            :class:`~.diversity.Diversity` or the dict of its arguments; None: nothing.
         n_jobs, cache_size, budget: see :class:`~.scoring.Scorer`.
 
     Raises:
@@ -157,7 +75,11 @@ def scored_task(
         Term(term, ColumnRule(board, column), at="end") for column, term in enumerate(scorer.names)
     ]
     validity = Term(VALIDITY, ValidityRule(board, valid_reward, invalid_penalty), at="end")
-    task = MoleculeTask(name, [*terms, validity, *extra], scorer)
+    every = [*terms, validity, *extra]
+    if diversity is None:
+        task = MoleculeTask(name, every, scorer)
+    else:
+        task = DiverseTask(name, every, board, diversity_from(diversity))
     return task.with_weights(weights or {})
 
 
