@@ -82,8 +82,10 @@ class Augmenter:
             if after is not None and not np.array_equal(after, before):
                 tokens[i, : len(after)] = after
                 lengths[i] = len(after)
+        made = lengths > 0
+        drawn, tokens, lengths = drawn[made], tokens[made], lengths[made]
         log_prior, taken = self._log_prior(tokens, lengths)
-        kept = np.flatnonzero((lengths > 0) & (taken > MIN_LOG_PROB).all(axis=1))
+        kept = (taken > MIN_LOG_PROB).all(axis=1)
         rows = drawn[kept]
         if not len(rows):
             return episodes, 0
@@ -123,7 +125,7 @@ class Augmenter:
         taken = np.zeros(tokens.shape, dtype=np.float32)
         if len(row):
             # what follows a state does not change it; the pad is not every prior's to read
-            read = torch.from_numpy(np.minimum(whole, size - 1))
+            read = torch.from_numpy(np.minimum(whole[:, : first + lengths.max()], size - 1))
             log_probs = self.prior.sequence_log_probs(read)[row, first + step]
             seen = np.arange(whole.shape[1]) < first + step[:, None]
             prefixes = np.where(seen, whole[row], pad)
