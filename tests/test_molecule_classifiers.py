@@ -209,7 +209,7 @@ def svc_pickle(kinds, rng, **changes):
         "support_vectors_": vectors.astype(float),
         "dual_coef_": rng.normal(size=(1, 30)) * 3,
         "intercept_": np.array([-0.3]),
-        "probA_": np.array([-2.0]),
+        "probA_": np.array([-6.0]),
         "probB_": np.array([0.1]),
     }
     return state | changes, pickle.dumps(thing(kinds["SVC"], **(state | changes)), protocol=3)
@@ -229,7 +229,7 @@ def test_support_vectors_equal_the_formula(sklearn_of_2019, names):
         x[list(features)] = list(features.values())
         distances = ((state["support_vectors_"] - x) ** 2).sum(axis=1)
         decision = float(state["dual_coef_"][0] @ np.exp(-distances / 64) - 0.3)
-        expected = 1 / (1 + np.exp(-2.0 * decision - 0.1))
+        expected = 1 / (1 + np.exp(-6.0 * decision - 0.1))
         answers.append(model.probability(features))
         assert answers[-1] == pytest.approx(expected, abs=0.01)  # libsvm stops early
     assert max(answers) - min(answers) > 0.3

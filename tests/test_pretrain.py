@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from seqgen_envs.datasets.corpus import Corpus
-from seqgen_envs.pretrain import PriorTrainer, TrainingConfig, cut, evaluate, pad
+from seqgen_envs.pretrain import CHECKPOINT_FILE, PriorTrainer, TrainingConfig, cut, evaluate, pad
 from seqgen_envs.prior import load_prior_folder
 from seqgen_envs.recurrent import RecurrentConfig
 from seqgen_envs.vocabulary import Vocabulary
@@ -44,8 +44,9 @@ def noise(n=60, seed=0):
     return [rng.integers(0, 4, 8) for _ in range(n)]
 
 
-def trainer_of(folder, corpus=None, config=QUICK, sizes=SIZES):
-    return PriorTrainer(corpus or corpus_of(cycles()), ABCD, sizes, config, folder)
+def trainer_of(folder, corpus=None, config=QUICK, sizes=SIZES, augment=None):
+    corpus = corpus or corpus_of(cycles())
+    return PriorTrainer(corpus, ABCD, sizes, config, folder, augment=augment)
 
 
 def weights(trainer):
@@ -56,6 +57,11 @@ def assert_equal_weights(a, b):
     assert a.keys() == b.keys()
     for name in a:
         assert torch.equal(a[name], b[name]), name
+
+
+def shift(ids, rng):
+    """Another spelling of a cycle: the same steps from another token."""
+    return (ids + rng.integers(4)) % 4
 
 
 def with_changes(**changes):
@@ -196,6 +202,76 @@ def test_other_settings_are_refused_by_name(tmp_path, changes, named):
         trainer_of(tmp_path, **changes).train(resume=True)
     often = with_changes(checkpoint_seconds=5.0)
     trainer_of(tmp_path, config=often).train(resume=True)  # this one changes no result
+
+
+# -- spellings drawn anew --------------------------------------------------------------------------
+
+ANEW = with_changes(augment=True)
+
+
+def epochs_of(trainer):
+    """What the trainer reads of its pieces in each epoch."""
+    read = []
+    trainer._train_batch = lambda pieces, _: read[-1].extend(piece.tolist() for piece in pieces)
+    trainer.progress.epoch_tokens = 1
+    for epoch in range(3):
+        read.append([])
+        trainer.progress.epoch, trainer.progress.batch = epoch, 0
+        trainer._train_epoch()
+    return read
+
+
+def test_every_epoch_spells_each_sequence_anew(tmp_path):
+    config = with_changes(augment=True, checkpoint_seconds=1e9)
+    read = epochs_of(trainer_of(tmp_path, config=config, augment=shift))
+    assert read == epochs_of(trainer_of(tmp_path, config=config, augment=shift))
+    other = with_changes(augment=True, checkpoint_seconds=1e9, seed=1)
+    assert read != epochs_of(trainer_of(tmp_path, config=other, augment=shift))
+    plain = epochs_of(trainer_of(tmp_path, config=with_changes(checkpoint_seconds=1e9)))
+    for epoch, bare in zip(read, plain, strict=True):
+        assert [len(piece) for piece in epoch] == [len(piece) for piece in bare]
+        assert epoch != bare
+        assert all((np.diff(piece) % 4 == 1).all() for piece in epoch)
+
+
+@pytest.mark.parametrize("batches", [1, 25])
+def test_a_killed_run_draws_the_same_spellings(tmp_path, batches):
+    straight = trainer_of(tmp_path / "straight", config=ANEW, augment=shift)
+    finished = straight.train()
+    kill_after(trainer_of(tmp_path / "killed", config=ANEW, augment=shift), batches)
+    resumed = trainer_of(tmp_path / "killed", config=ANEW, augment=shift)
+    assert resumed.train(resume=True).fingerprint == finished.fingerprint
+    kept = [f["kept_spelling"] for f in straight.progress.history]
+    assert kept == [f["kept_spelling"] for f in resumed.progress.history]
+    assert all(0.1 < share < 0.4 for share in kept)  # a quarter, by chance
+
+
+def test_checkpoints_from_before_augmentation_go_on(tmp_path):
+    finished = trainer_of(tmp_path / "straight").train()
+    kill_after(trainer_of(tmp_path / "old"), 17)
+    path = tmp_path / "old" / CHECKPOINT_FILE
+    state = torch.load(path, weights_only=True)
+    assert "augment" not in json.loads(state["settings"])
+    del state["progress"]["epoch_kept"]
+    torch.save(state, path)
+    resumed = trainer_of(tmp_path / "old", augment=shift)  # there, but not asked for
+    assert resumed.train(resume=True).fingerprint == finished.fingerprint
+    assert "kept_spelling" not in resumed.progress.history[-1]
+
+
+@pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
+def test_augmentation_is_no_setting_to_change(tmp_path, before, after):
+    configs = {True: ANEW, False: QUICK}
+    trainer_of(tmp_path, config=configs[before], augment=shift).train()
+    with pytest.raises(ValueError, match=r"made with other settings \(augment\)"):
+        trainer_of(tmp_path, config=configs[after], augment=shift).train(resume=True)
+
+
+def test_augmentation_needs_a_way_and_whole_sequences(tmp_path):
+    with pytest.raises(ValueError, match="cannot be spelled in other ways: leave augment out"):
+        trainer_of(tmp_path, config=ANEW)
+    with pytest.raises(ValueError, match="augment spells whole sequences anew: leave window out"):
+        with_changes(augment=True, window=5)
 
 
 # -- corpora and batches --------------------------------------------------------------------------

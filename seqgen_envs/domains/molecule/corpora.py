@@ -92,8 +92,8 @@ def read_corpus(
             (see :func:`~.dataset.numbered_smiles`).
         n_jobs: worker processes; default one a core.
         stereo: keep stereochemistry.
-        keep_spelling: keep a line's own SMILES where it is one fragment, instead of RDKit's
-            canonical one.
+        keep_spelling: keep a line's own SMILES, unless a fragment or stereochemistry is taken
+            from it, instead of RDKit's canonical one; a molecule may then occur in several.
         length: longest sequence kept in tokens, end token included.
         cache_dir: where downloads and cleaned corpora are kept; default the ``SEQGEN_CACHE``
             environment variable, else the user's cache folder.

@@ -52,8 +52,8 @@ class Cleaning:
     """How lines of SMILES become sequences.
 
     Args:
-        canonicalize: write RDKit's canonical SMILES; False keeps a line's own spelling where it
-            is one fragment.
+        canonicalize: write RDKit's canonical SMILES; False keeps a line's own spelling unless a
+            fragment or stereochemistry is taken from it.
         stereo: keep stereochemistry.
         max_tokens: longest sequence kept, end token included.
 
@@ -92,7 +92,7 @@ def clean(smiles: str, cleaning: Cleaning) -> Outcome:
     rewrite = cleaning.canonicalize or "." in smiles
     if "." in smiles:
         molecule = largest_fragment(molecule)
-    if not cleaning.stereo:
+    if not cleaning.stereo and any(mark in smiles for mark in "@/\\"):
         rewrite = True
         Chem.RemoveStereochemistry(molecule)
     text = canonical(molecule) if rewrite else smiles
