@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["COLUMNS"] = "240"  # tables are not wrapped, however long the temporary folder's name
 
 import dataclasses
 from pathlib import Path
