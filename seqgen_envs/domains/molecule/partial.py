@@ -9,8 +9,8 @@ no molecule begins like that. It knows
 - aromaticity: every aromatic atom must come to lie in a ring, and the double bonds of its system
   must work out (:mod:`seqgen_envs.domains.molecule.kekule`).
 
-Of the many spellings of a molecule, those of a depth-first writer are allowed, as RDKit's (canonical
-or with the atoms shuffled) and other toolkits' are: ring labels follow their atom at once and are
+Of the many spellings of a molecule, those of a depth-first writer are allowed, as RDKit's are
+(canonical or shuffled) and other toolkits': ring labels follow their atom at once and are
 closed within the branch that opened them, the last neighbour of an atom is not put in brackets, the
 order of a ring bond is written where the ring is closed, and ``-`` stands between aromatic atoms
 only. Every molecule that the tokens can spell at all has such a spelling.
@@ -231,7 +231,7 @@ class Partial:
         return any(label <= place for label in self.labels.values())
 
     def _must_go_on(self) -> bool:
-        """Whether the innermost branch has labels or aromatic atoms that need another bond in it."""
+        """Whether the innermost branch has labels or aromatic atoms that need a bond more in it."""
         base = self.branches[-1] if self.branches else -1
         if any(label > base for label in self.labels.values()):
             return True
@@ -287,7 +287,7 @@ class Partial:
         return after if not undecided or after._may_end_or_go_on() else None
 
     def _may_end_or_go_on(self) -> bool:
-        """Whether what an atom such as ``n`` may become, with two bonds or with three, is of use."""
+        """Whether what an atom such as ``n`` may become, with two bonds or three, is of use."""
         if self.complete() or self._close_branch():
             return True
         return any(self.push(token) for token in ("C", "c", *self.labels))
