@@ -202,9 +202,9 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
     def _make_augmenter(self) -> Augmenter | None:
         if not self.augment:
             return None
-        domain, prior, task = (self._of_env(name) for name in ("domain", "prior", "task"))
+        domain, prior, task, mask = map(self._of_env, ("domain", "prior", "task", "mask"))
         primer = self._primer().cpu().numpy()
-        return Augmenter(domain, prior, task, primer, self._episode_horizon())
+        return Augmenter(domain, prior, task, primer, self._episode_horizon(), mask)
 
     def _of_env(self, attribute: str) -> Any:
         assert self.env is not None

@@ -76,7 +76,11 @@ class Domain:
             the files' paths.
         augment: (ids of a training sequence int64 [n], generator) to ids of the same thing spelled
             another way, or None: a sequence has one spelling.
-        action_mask: (tokens [N, T], lengths [N]) to int8 [N, V], or None where all may follow.
+        action_mask: (tokens [N, T], lengths [N]) to int8 [N, V], 1 for each token that may follow,
+            at least one a row; or None where all may. A pure function of each prefix and T, which
+            can be pickled; what it has worked out it may keep.
+        masks: further action masks, which hold where the environment's ``mask`` names them, as
+            functions that make one.
         plural: what several sequences are called; default the name and an s.
         published: published columns by model, of the rows of ``summarize``, or None.
         presets: a YAML file of named hyper-parameters for ``seqgen prior train``, or None.
@@ -115,6 +119,7 @@ class Domain:
     downloads: Mapping[str, Callable[[], Sequence[Path]]] = field(default_factory=dict)
     augment: Callable[[Tokens, np.random.Generator], Tokens] | None = None
     action_mask: ActionMask | None = None
+    masks: Mapping[str, Callable[[], ActionMask]] = field(default_factory=dict)
     plural: str = ""
     published: Mapping[str, Mapping[str, float]] | None = None
     presets: Path | None = None
@@ -226,6 +231,26 @@ class Domain:
         except TypeError as error:
             raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
 
+    def make_mask(self, mask: str | None = None) -> ActionMask | None:
+        """``action_mask``, and one of ``masks`` by name; None where all tokens may follow.
+
+        Where the two together would leave nothing, ``action_mask`` alone holds.
+
+        Raises:
+            ValueError: unknown name.
+            TypeError: neither a name nor None.
+        """
+        if mask is None:
+            return self.action_mask
+        if not isinstance(mask, str):
+            raise TypeError(f"mask must be a name or None; got {type(mask).__name__}")
+        if mask not in self.masks:
+            raise ValueError(
+                f"unknown mask {mask!r} for domain {self.name!r}; masks: {sorted(self.masks)}"
+            )
+        chosen = self.masks[mask]()
+        return chosen if self.action_mask is None else _BothMasks(self.action_mask, chosen)
+
     def _task_factory(self, name: str) -> Callable[..., Task]:
         if name in self.tasks:
             return self.tasks[name]
@@ -234,6 +259,19 @@ class Domain:
             return partial(self.tasks[f"{family}:"], argument)
         known = [f"{task}..." if task.endswith(":") else task for task in sorted(self.tasks)]
         raise ValueError(f"unknown task {name!r} for domain {self.name!r}; tasks: {known}")
+
+
+@dataclass(frozen=True)
+class _BothMasks:
+    """What two masks allow; where that is nothing, what the first does."""
+
+    first: ActionMask
+    second: ActionMask
+
+    def __call__(self, tokens: Tokens, lengths: Tokens) -> NDArray[np.int8]:
+        first = self.first(tokens, lengths)
+        both = first & self.second(tokens, lengths)
+        return np.where(both.any(axis=1, keepdims=True), both, first)
 
 
 _REGISTRY: dict[str, Domain | str] = {}

@@ -27,7 +27,7 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
 
     ## Action space
     ``Discrete(V)``: the next token. ``info["action_mask"]`` and :meth:`action_masks` say which may
-    follow; where the domain has no mask, all may.
+    follow; without a mask, all may.
 
     ## Observation space
     See :mod:`seqgen_envs.observations`: by default the whole prefix, and log p(.|s) of the next
@@ -70,10 +70,11 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
         prior_weight: float = 1.0,
         length: int | None = None,
         primer: Any = None,
+        mask: str | None = None,
         observation: str = "dict",
         render_mode: str | None = None,
     ) -> None:
-        settings = LaneSettings(domain, prior, task, c, prior_weight, length, primer)
+        settings = LaneSettings(domain, prior, task, c, prior_weight, length, primer, mask)
         self.lanes = Lanes(1, settings)
         self.kind = check_kind(observation)
         self.render_mode = check_render_mode(render_mode)

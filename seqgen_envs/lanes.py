@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqgen_envs.domain import Domain, get_domain
+from seqgen_envs.domain import ActionMask, Domain, get_domain
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task, Values
 
@@ -41,6 +41,7 @@ class LaneSettings:
         prior_weight: w (0: the task alone).
         length: horizon T in tokens, primer included; None is the domain's.
         primer: tokens every episode starts with: ids, or the sequence's text.
+        mask: a name of the domain's ``masks``, or None: its ``action_mask`` alone, if it has one.
 
     Raises:
         ValueError: a value is out of its range; the message gives the range.
@@ -53,6 +54,7 @@ class LaneSettings:
     prior_weight: float = 1.0
     length: int | None = None
     primer: Any = None
+    mask: str | None = None
 
     def __post_init__(self) -> None:
         domain = get_domain(self.domain)
@@ -131,8 +133,9 @@ class Lanes:
         tokens: int64 [N, T], padded with V.
         lengths: int64 [N], the primer included.
         log_prior: float32 [N, V], log p(.|s) of the next token, zeros where a lane has finished.
-        action_mask: int8 [N, V], 1 where the domain lets a token follow, ones where a lane has
+        action_mask: int8 [N, V], 1 where the mask lets a token follow, ones where a lane has
             finished.
+        mask: what makes it of the prefixes, or None: all tokens may follow.
         finished: bool [N]; all True before the first reset.
         started: True from the first reset on.
     """
@@ -142,6 +145,7 @@ class Lanes:
         self.settings = settings
         self.domain = get_domain(settings.domain)
         self.task = self.domain.make_task(settings.task)
+        self.mask = self.domain.make_mask(settings.mask)
         self.c = float(settings.c)
         self.prior_weight = float(settings.prior_weight)
         assert settings.length is not None
@@ -285,12 +289,16 @@ class Lanes:
         """One call of the prior for all lanes; those that have finished show zeros."""
         inputs = np.where(self.finished, self.domain.vocabulary.start_id, actions)
         log_probs, self._prior_state = self.prior.step(torch.from_numpy(inputs), self._prior_state)
-        self.log_prior, self.action_mask = as_shown(
-            self.domain, log_probs, self.tokens, self.lengths
+        if not self.finished.any():
+            shown = as_shown(self.mask, log_probs, self.tokens, self.lengths)
+            self.log_prior, self.action_mask = shown
+            return
+        on = np.flatnonzero(~self.finished)
+        self.log_prior = np.zeros_like(self.log_prior)
+        self.action_mask = np.ones_like(self.action_mask)
+        self.log_prior[on], self.action_mask[on] = as_shown(
+            self.mask, log_probs[torch.from_numpy(on)], self.tokens[on], self.lengths[on]
         )
-        if self.finished.any():
-            self.log_prior[self.finished] = 0.0
-            self.action_mask[self.finished] = 1
 
     def _start_state(self) -> _Start:
         if self._start is None:
@@ -310,17 +318,17 @@ class Lanes:
         for t in range(1, len(primer) + 1):
             length = np.array([t])
             _, task_state = self.task.score(tokens, length, np.zeros(1, dtype=bool), task_state)
-        shown, mask = as_shown(self.domain, log_probs, tokens, np.array([len(primer)]))
+        shown, mask = as_shown(self.mask, log_probs, tokens, np.array([len(primer)]))
         return _Start(shown[0], mask[0], state, task_state)
 
 
 def as_shown(
-    domain: Domain, log_probs: torch.Tensor, tokens: Tokens, lengths: Tokens
+    mask: ActionMask | None, log_probs: torch.Tensor, tokens: Tokens, lengths: Tokens
 ) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """What an agent sees of a prior: renormalised under the domain's mask and bounded.
+    """What an agent sees of a prior: renormalised under a mask and bounded.
 
     Args:
-        domain: whose ``action_mask`` holds.
+        mask: the environment's, or None.
         log_probs: the prior's log p(.|s) [N, V].
         tokens: the prefixes s, int64 [N, T], padded.
         lengths: theirs, int64 [N].
@@ -328,13 +336,13 @@ def as_shown(
     Returns:
         log p(.|s) float32 [N, V], masked tokens at :data:`MIN_LOG_PROB`, and the mask int8 [N, V].
     """
-    if domain.action_mask is None:
-        mask = np.ones((len(tokens), domain.vocabulary.size), dtype=np.int8)
+    if mask is None:
+        allowed = np.ones(tuple(log_probs.shape), dtype=np.int8)
     else:
-        mask = domain.action_mask(tokens, lengths)
-        masked = log_probs.masked_fill(torch.from_numpy(mask == 0), -torch.inf)
+        allowed = mask(tokens, lengths)
+        masked = log_probs.masked_fill(torch.from_numpy(allowed == 0), -torch.inf)
         log_probs = torch.log_softmax(masked, dim=-1)
-    return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), mask
+    return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), allowed
 
 
 class LanesView:
@@ -356,6 +364,11 @@ class LanesView:
     def prior(self) -> Prior:
         """The frozen prior (loaded on first use)."""
         return self.lanes.prior
+
+    @property
+    def mask(self) -> ActionMask | None:
+        """Which tokens may follow, as a function of prefixes; None: all may."""
+        return self.lanes.mask
 
     @property
     def c(self) -> float:

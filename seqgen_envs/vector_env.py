@@ -30,8 +30,8 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
         num_envs: N.
         autoreset_mode: ``NextStep`` (Gymnasium's default), ``SameStep`` or ``Disabled`` (reset
             finished lanes with ``options={"reset_mask": mask}``).
-        domain, prior, task, c, prior_weight, length, primer, observation, render_mode: as for
-            :class:`~seqgen_envs.env.SequenceEnv`.
+        domain, prior, task, c, prior_weight, length, primer, mask, observation, render_mode: as
+            for :class:`~seqgen_envs.env.SequenceEnv`.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -50,13 +50,14 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
         prior_weight: float = 1.0,
         length: int | None = None,
         primer: Any = None,
+        mask: str | None = None,
         observation: str = "dict",
         render_mode: str | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
-        settings = LaneSettings(domain, prior, task, c, prior_weight, length, primer)
+        settings = LaneSettings(domain, prior, task, c, prior_weight, length, primer, mask)
         self.lanes = Lanes(num_envs, settings)
         self.kind = check_kind(observation)
         self.render_mode = check_render_mode(render_mode)

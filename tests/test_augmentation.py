@@ -73,7 +73,7 @@ def played(lanes, sequences):
 def augmenter_of(domain, task=None, prior=None, primer=(), horizon=T):
     return Augmenter(
         domain, prior or domain.load_prior(), task or domain.make_task(),
-        np.array(primer, dtype=np.int64), horizon - len(primer),
+        np.array(primer, dtype=np.int64), horizon - len(primer), domain.action_mask,
     )  # fmt: skip
 
 
