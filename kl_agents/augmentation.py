@@ -36,7 +36,7 @@ import torch
 from numpy.typing import NDArray
 
 from kl_agents.replay import EpisodeBatch
-from seqgen_envs.domain import Domain
+from seqgen_envs.domain import ActionMask, Domain
 from seqgen_envs.lanes import MIN_LOG_PROB, as_shown
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task, score_sequences
@@ -53,18 +53,28 @@ class Augmenter:
         task: the environment's; only its terms that judge every step are asked.
         primer: what every episode begins with, int64 [P].
         horizon: steps of an episode at most, the primer left out.
+        mask: the environment's action mask, if it has one.
 
     Raises:
         ValueError: the domain has one spelling of everything.
     """
 
-    def __init__(self, domain: Domain, prior: Prior, task: Task, primer: Ids, horizon: int) -> None:
+    def __init__(
+        self,
+        domain: Domain,
+        prior: Prior,
+        task: Task,
+        primer: Ids,
+        horizon: int,
+        mask: ActionMask | None = None,
+    ) -> None:
         if domain.augment is None:
             raise ValueError(
                 f"augment must be 0 in domain {domain.name!r}: it has no other spellings of a "
                 "sequence (Domain.augment)"
             )
         self.domain, self.prior, self.primer, self.horizon = domain, prior, primer, horizon
+        self.mask = mask
         self._augment = domain.augment
         end = domain.vocabulary.end_id
         self._ending = np.array([] if end is None else [end], dtype=np.int64)
@@ -134,7 +144,7 @@ class Augmenter:
             log_probs = self.prior.sequence_log_probs(read)[row, first + step]
             seen = np.arange(whole.shape[1]) < first + step[:, None]
             prefixes = np.where(seen, whole[row], pad)
-            shown, _ = as_shown(self.domain, log_probs, prefixes, first + step)
+            shown, _ = as_shown(self.mask, log_probs, prefixes, first + step)
             log_prior[row, step] = shown
             taken[row, step] = shown[np.arange(len(row)), tokens[row, step]]
         return log_prior, taken
