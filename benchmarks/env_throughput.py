@@ -19,28 +19,22 @@ Tables show medians of the repeats; a ratio is the median of each repeat's own r
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
-import platform
 import statistics
 import time
 from collections.abc import Callable
-from datetime import date
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
+from common import circumstances, multinomial, parse_options, race, write_results
 from torch import Tensor
 
-import seqgen_envs
+import seqgen_envs  # noqa: F401  (registers the ids)
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.rollout import sample_rows
 
-RESULTS = Path(__file__).parent / "results"
 ENV_ID = "MelodyGen-v0"
 #: Melodies a lane in one repeat, by N.
 EPISODES = {1: 16, 64: 8, 256: 4, 1024: 2}
@@ -86,14 +80,6 @@ def single_contender() -> Contender:
         return {"single": time.perf_counter() - start}
 
     return run
-
-
-def multinomial(log_probs: Tensor) -> Tensor:
-    return torch.multinomial(log_probs.exp(), 1)[:, 0]
-
-
-def race(log_probs: Tensor) -> Tensor:
-    return log_probs.exp().div_(torch.empty_like(log_probs).exponential_()).argmax(dim=1)
 
 
 def bare_contender(
@@ -159,27 +145,6 @@ def measure(repeats: int, episodes: dict[int, int]) -> dict[int, dict[str, list[
     return speeds
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on besides the code."""
-    model = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.exists():
-        lines = cpuinfo.read_text().splitlines()
-        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-        model = names[0] if names else model
-    packages = ("seqgen", "gymnasium", "numpy", "torch")
-    return {
-        "processor": model,
-        "cores": os.cpu_count(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},
-    }
-
-
-def _version(package: str) -> str:
-    return seqgen_envs.__version__ if package == "seqgen" else version(package)
-
-
 def ratios(speeds: dict[str, list[float]], name: str) -> dict[str, float]:
     """Median over the repeats of ``name``'s speed by each bare loop's in the same repeat."""
     return {
@@ -192,9 +157,6 @@ def to_report(speeds: dict[int, dict[str, list[float]]], repeats: int, seconds: 
     prior = gym.make(ENV_ID).unwrapped.prior
     sizes = prior.network.config
     return {
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "threads": torch.get_num_threads(),
         "repeats": repeats,
         "seconds": round(seconds, 1),
         "prior": {
@@ -244,23 +206,13 @@ def to_markdown(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="PyTorch threads")
-    parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--quick", action="store_true", help="seconds instead of a minute; rough")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the two files")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = parse_options(__doc__, repeats=9)
     episodes = {1: 2, 256: 1} if arguments.quick else EPISODES
     repeats = min(arguments.repeats, 3) if arguments.quick else arguments.repeats
     start, load = time.perf_counter(), os.getloadavg()[0]
     speeds = measure(repeats, episodes)
-    report = to_report(speeds, repeats, time.perf_counter() - start) | {"load_average": load}
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / "env_throughput.json"
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    path.with_suffix(".md").write_text(to_markdown(report))
-    print(path.with_suffix(".md").read_text())
+    report = circumstances(load) | to_report(speeds, repeats, time.perf_counter() - start)
+    write_results(arguments.out, "env_throughput", report, to_markdown(report))
 
 
 if __name__ == "__main__":

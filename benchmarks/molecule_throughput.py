@@ -16,21 +16,17 @@ samples, and the memory of scoring 10,000 molecules.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import resource
 import statistics
 import time
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
 import torch
-from env_throughput import RESULTS, machine, multinomial
+from common import circumstances, multinomial, parse_options, write_results
 from torch import Tensor
 
 import seqgen_envs  # noqa: F401  (registers the ids)
@@ -205,13 +201,7 @@ def to_markdown(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="PyTorch threads")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; rough")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the two files")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = parse_options(__doc__, repeats=5)
     torch.manual_seed(0)
     load = os.getloadavg()[0]
     sequences = {1: 2, 128: 256} if arguments.quick else SEQUENCES
@@ -219,23 +209,15 @@ def main() -> None:
     speeds = throughput(repeats, sequences)
     smiles = samples(256 if arguments.quick else MEMORY_OF)
     sizes = gym.make(ENV_ID).unwrapped.prior.network.config
-    report = {
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "threads": arguments.threads,
+    report = circumstances(load) | {
         "repeats": repeats,
-        "load_average": load,
         "prior": f"{sizes.layers} x {sizes.cell.upper()} of {sizes.hidden_size}",
         "all_repeats": speeds,
         "microseconds": costs(smiles[:1000]),
         "scoring": scoring(smiles),
         "peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / "molecule_throughput.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    path.with_suffix(".md").write_text(to_markdown(report), encoding="utf-8")
-    print(to_markdown(report))
+    write_results(arguments.out, "molecule_throughput", report, to_markdown(report))
 
 
 if __name__ == "__main__":

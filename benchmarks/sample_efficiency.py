@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from env_throughput import RESULTS, machine
+from common import RESULTS, machine
 from stable_baselines3.common.callbacks import BaseCallback
 
 from kl_agents.hyperparams import FOLDER, load_hyperparams

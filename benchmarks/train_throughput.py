@@ -16,20 +16,16 @@ repeat's own ratio. Peak memory is the whole process's.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import resource
 import statistics
 import time
 from collections.abc import Callable
-from datetime import date
-from pathlib import Path
 from typing import Any
 
 import gymnasium as gym
 import torch
-from env_throughput import RESULTS, machine, race
+from common import circumstances, parse_options, race, write_results
 
 import seqgen_envs  # noqa: F401  (registers the ids)
 from kl_agents import PsiLearning
@@ -139,30 +135,16 @@ def to_markdown(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="PyTorch threads")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--quick", action="store_true", help="seconds; rough")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the two files")
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
+    arguments = parse_options(__doc__, repeats=5)
     load = os.getloadavg()[0]
     repeats, rounds = (2, 1) if arguments.quick else (arguments.repeats, 10)
     steps = rounds * LANES * 32
-    report = {
-        "date": date.today().isoformat(),
-        "machine": machine(),
-        "threads": torch.get_num_threads(),
-        "load_average": load,
+    report = circumstances(load) | {
         "repeats": repeats,
         "steps": steps,
         **measure(repeats, steps),
     }
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    path = arguments.out / "train_throughput.json"
-    path.write_text(json.dumps(report, indent=1) + "\n")
-    path.with_suffix(".md").write_text(to_markdown(report))
-    print(path.with_suffix(".md").read_text())
+    write_results(arguments.out, "train_throughput", report, to_markdown(report))
 
 
 if __name__ == "__main__":

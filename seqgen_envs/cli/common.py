@@ -34,6 +34,9 @@ TaskOption = Annotated[
     str | None,
     typer.Option(help="A task's name, or JSON with its arguments: '{\"name\": ..., ...}'."),
 ]
+MaskOption = Annotated[
+    str | None, typer.Option(help="A mask of the domain's: only what it lets follow is written.")
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")

@@ -14,6 +14,7 @@ import typer
 from seqgen_envs.cli.common import (
     COMMAND_KEY,
     DomainArgument,
+    MaskOption,
     PriorOption,
     SeedOption,
     TaskOption,
@@ -54,6 +55,7 @@ def evaluate(
     ] = None,
     task: TaskOption = None,
     length: Annotated[int | None, typer.Option(help="Tokens in a sequence.")] = None,
+    mask: MaskOption = None,
     seed: SeedOption = 0,
     out: Annotated[
         Path | None, typer.Option(help="Write the report to this file, as .json and as .md.")
@@ -71,7 +73,8 @@ def evaluate(
     if out is not None and out.suffix not in ("", ".json", ".md"):
         raise ValueError(f"--out {out} must end in .json or .md (both are written)")
     set_threads(threads)
-    lanes = Lanes(min(n, LANES), LaneSettings(kind, prior, parse_task(task), length=length))
+    chosen = LaneSettings(kind, prior, parse_task(task), length=length, mask=mask)
+    lanes = Lanes(min(n, LANES), chosen)
     corpus = None if data is None else load_corpus(kind, data, jobs)
     metrics, seconds = sample_metrics(lanes, n, seed)
     report: dict[str, Any] = {
@@ -81,6 +84,7 @@ def evaluate(
         "seed": seed,
         "samples": n,
         "length": lanes.horizon,
+        "mask": mask,
         "prior": prior or kind.default_prior,
         "fingerprint": lanes.prior.fingerprint,
         "metrics": metrics,

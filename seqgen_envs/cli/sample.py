@@ -11,6 +11,7 @@ import typer
 
 from seqgen_envs.cli.common import (
     DomainArgument,
+    MaskOption,
     PriorOption,
     SeedOption,
     TaskOption,
@@ -47,6 +48,7 @@ def sample(
     length: Annotated[
         int | None, typer.Option(help="Tokens in a sequence, primer included.")
     ] = None,
+    mask: MaskOption = None,
     temperature: Annotated[
         float, typer.Option(help="Below 1: likelier sequences; above 1: wilder. Priors only.")
     ] = 1.0,
@@ -81,6 +83,7 @@ def sample(
         c=c,
         length=length,
         primer=_primer(kind, primer, primer_length),
+        mask=mask,
     )
     policy, observation = _policy(env, agent, temperature, seed)
     episodes = join(list(sample_chunks(env.lanes, policy, n, observation)))

@@ -5,7 +5,7 @@ RDKit is imported here, PyTorch and matplotlib are not: the functions that need 
 
 from __future__ import annotations
 
-from functools import partial
+import functools  # not its ``partial`` alone: there is a module of that name here
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from seqgen_envs.domains.molecule.augment import augment as other_spelling
 from seqgen_envs.domains.molecule.classifiers import fetch_models
 from seqgen_envs.domains.molecule.corpora import CORPORA, FILES, read_corpus
 from seqgen_envs.domains.molecule.files import ENDINGS, read_molecules, write_collection
+from seqgen_envs.domains.molecule.masking import PartialSmilesMask
 from seqgen_envs.domains.molecule.metrics import (
     PUBLISHED,
     corpus_columns,
@@ -42,7 +43,7 @@ def _bundled(name: str) -> Prior:
 DOMAIN = Domain(
     name="molecule",
     vocabulary=VOCABULARY,
-    priors={"zinc250k": partial(_bundled, "zinc250k")},
+    priors={"zinc250k": functools.partial(_bundled, "zinc250k")},
     tasks=TASKS,
     default_prior="zinc250k",
     default_task="sequence-tutor",
@@ -64,6 +65,7 @@ DOMAIN = Domain(
     corpus_files=FILES,
     downloads={"oracles": fetch_models},
     augment=other_spelling,
+    masks={"partial-smiles": PartialSmilesMask},
     published=PUBLISHED,
     presets=PRIORS / "presets.yaml",
 )

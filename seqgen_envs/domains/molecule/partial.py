@@ -19,6 +19,7 @@ only. Every molecule that the tokens can spell at all has such a spelling.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -45,9 +46,10 @@ class AtomKind:
     double_until: int = -1
     exocyclic: int = 0
 
-    def most(self, exocyclic: bool) -> int:
-        """The largest sum."""
-        return self.exocyclic if exocyclic else max(self.sums)
+    @cached_property
+    def most(self) -> int:
+        """The largest sum without a double bond out of the system."""
+        return max(self.sums)
 
 
 def _kinds() -> dict[str, AtomKind]:
@@ -102,7 +104,7 @@ class Atom(NamedTuple):
     @property
     def room(self) -> int:
         """What may be added to the sum."""
-        return self.kind.most(self.exocyclic) - self.sum
+        return (self.kind.exocyclic if self.exocyclic else self.kind.most) - self.sum
 
     @property
     def finished(self) -> bool:
@@ -110,6 +112,12 @@ class Atom(NamedTuple):
         if self.exocyclic:
             return self.sum == self.kind.exocyclic
         return self.sum in self.kind.sums
+
+    @property
+    def lacking(self) -> int:
+        """What its sum must grow by for it to be finished."""
+        sums = (self.kind.exocyclic,) if self.exocyclic else self.kind.sums
+        return min((total - self.sum for total in sums if total >= self.sum), default=0)
 
     @property
     def needs_double(self) -> bool:
@@ -120,7 +128,7 @@ class Atom(NamedTuple):
     def may_stop_needing(self) -> bool:
         """Whether further bonds could take the need away: a third one of ``n``, or ``c=``."""
         kind = self.kind
-        if self.sum < max(kind.sums) and max(kind.sums) > kind.double_until:
+        if self.sum < kind.most > kind.double_until:
             return True
         return not self.exocyclic and self.sum + 2 <= kind.exocyclic
 
@@ -180,6 +188,26 @@ class Partial:
             return False
         return not self._matching.lone or self._matching.copy().settle(frozenset())
 
+    @property
+    def aromatic_unsettled(self) -> bool:
+        """Whether aromatic atoms still need a ring or a double bond, or one is to follow."""
+        if self._matching.lone or self.bond == "-":
+            return True
+        return any(atom.kind.aromatic and not atom.ring for atom in self.way)
+
+    @property
+    def lacking(self) -> int:
+        """Tokens that finish the present atom and those of open branches, no less than it takes.
+
+        Those for the bonds that are sure to come (:meth:`_due`, after branches) are left out.
+        Of 3 and more, some order needs a branch of its own.
+        """
+        present = self.way[-1]
+        outer = self.branches[:-1] if self.last == OPEN else self.branches
+        orders = [max(present.lacking, present.bonded(self._due()).lacking)]
+        orders += [self.way[place].bonded(1).lacking for place in outer]
+        return sum(order + (order >= 3) for order in orders)
+
     # -- atoms ------------------------------------------------------------------------------------
 
     def _write_atom(self, kind: AtomKind) -> Partial | None:
@@ -228,12 +256,12 @@ class Partial:
 
     def _may_be_ring(self, place: int) -> bool:
         """Whether the bond after a place, if the way goes on, may come to lie in a ring."""
-        return any(label <= place for label in self.labels.values())
+        return bool(self.labels) and min(self.labels.values()) <= place
 
     def _must_go_on(self) -> bool:
         """Whether the innermost branch has labels or aromatic atoms that need a bond more in it."""
         base = self.branches[-1] if self.branches else -1
-        if any(label > base for label in self.labels.values()):
+        if self.labels and max(self.labels.values()) > base:
             return True
         return any(atom.kind.aromatic and not atom.ring for atom in self.way[base + 1 :])
 
@@ -273,8 +301,8 @@ class Partial:
         after._put(other, opener)
         after._put(place, atom)
         after.way = after.way[:other] + tuple(
-            between._replace(ring=True, ring_bond=between.ring_bond or at > other)
-            for at, between in enumerate(after.way[other:], other)
+            Atom(a.kind, a.number, a.sum, a.exocyclic, True, a.ring_bond or at > other)
+            for at, a in enumerate(after.way[other:], other)
         )
         if atom.room < after._must_go_on():
             return None
@@ -327,7 +355,8 @@ class Partial:
                 return None
             if not (atom.ring or self._may_be_ring(place)):
                 return None
-            atom = atom._replace(exocyclic=atom.exocyclic or order == 2)
+            if order == 2:
+                atom = atom._replace(exocyclic=True)
         elif symbol == "-":
             return None
         after = self._next(BOND)

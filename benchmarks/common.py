@@ -1,0 +1,81 @@
+"""What the timed programs share: their options, the machine's description, the two result files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import seqgen_envs
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def parse_options(doc: str, repeats: int) -> argparse.Namespace:
+    """``--threads``, ``--repeats``, ``--quick``, ``--out``; PyTorch's threads are set."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=os.cpu_count(), help="PyTorch threads")
+    parser.add_argument("--repeats", type=int, default=repeats)
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; rough")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the two files")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    return options
+
+
+def circumstances(load: float) -> dict[str, Any]:
+    """What every report begins with; ``load`` is the machine's load average at the start."""
+    return {
+        "date": date.today().isoformat(),
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+        "load_average": load,
+    }
+
+
+def write_results(folder: Path, name: str, report: dict[str, Any], markdown: str) -> None:
+    """``NAME.json`` and ``NAME.md``; the latter is printed too."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{name}.json"
+    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    path.with_suffix(".md").write_text(markdown, encoding="utf-8")
+    print(markdown)
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on besides the code."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        lines = cpuinfo.read_text().splitlines()
+        names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+        model = names[0] if names else model
+    packages = ("seqgen", "gymnasium", "numpy", "torch")
+    return {
+        "processor": model,
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": {"python": platform.python_version()} | {p: _version(p) for p in packages},
+    }
+
+
+def _version(package: str) -> str:
+    return seqgen_envs.__version__ if package == "seqgen" else version(package)
+
+
+def multinomial(log_probs: Tensor) -> Tensor:
+    """A token a row."""
+    return torch.multinomial(log_probs.exp(), 1)[:, 0]
+
+
+def race(log_probs: Tensor) -> Tensor:
+    """A token a row, by an exponential race: the fastest way we know."""
+    return log_probs.exp().div_(torch.empty_like(log_probs).exponential_()).argmax(dim=1)
