@@ -5,7 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from seqgen_envs.domains.molecule.masking import (
@@ -120,6 +120,7 @@ def test_where_nothing_fits_the_syntax_decides_and_where_it_is_broken_nothing_is
 
 
 @settings(max_examples=150, deadline=None)
+@example(728, 15)  # after a branch another atom must follow
 @given(st.integers(0, 2**32), st.integers(0, 45))
 def test_every_state_has_an_ending_within_the_estimate(seed, most):
     state = random_state(seed, most)

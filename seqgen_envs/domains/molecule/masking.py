@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from seqgen_envs.domains.molecule.partial import (
     BOND,
     BOND_ORDERS,
+    CLOSE,
     KINDS,
     OPEN,
     RINGS,
@@ -53,12 +54,13 @@ _BONDS = tuple(symbol for symbol in BOND_ORDERS if symbol)
 def tokens_to_end(state: Partial) -> int:
     """A cautious estimate of the tokens that complete ``state``; 0 only if it is complete.
 
-    Two for each open label and branch, what atoms lack, and some for an aromatic system. That no
-    ending needed more on thousands of random walks is how it was chosen, and is tested.
+    Two for each open label and branch, one for the atom that must follow a bond or a branch, what
+    atoms lack, and some for an aromatic system. That no ending needed more after 150,000 random
+    walks is how it was chosen, and is tested on fewer.
     """
     if state.last == START:
         return 1
-    total = 2 * (len(state.labels) + len(state.branches)) + (state.last in (BOND, OPEN))
+    total = 2 * (len(state.labels) + len(state.branches)) + (state.last in (BOND, OPEN, CLOSE))
     total += state.lacking
     if state.aromatic_unsettled:
         return total + 5

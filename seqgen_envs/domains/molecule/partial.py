@@ -204,7 +204,8 @@ class Partial:
         """
         present = self.way[-1]
         outer = self.branches[:-1] if self.last == OPEN else self.branches
-        orders = [max(present.lacking, present.bonded(self._due()).lacking)]
+        due = max(self._due(), int(self.last == CLOSE))  # after a branch the way goes on
+        orders = [max(present.lacking, present.bonded(due).lacking)]
         orders += [self.way[place].bonded(1).lacking for place in outer]
         return sum(order + (order >= 3) for order in orders)
 
