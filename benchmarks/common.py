@@ -11,10 +11,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 import seqgen_envs
+from seqgen_envs.rules import Task, Term
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -69,6 +71,25 @@ def machine() -> dict[str, Any]:
 
 def _version(package: str) -> str:
     return seqgen_envs.__version__ if package == "seqgen" else version(package)
+
+
+def conditions(report: dict[str, Any]) -> str:
+    """The date, the machine and the versions of a report, in words."""
+    where = report["machine"]
+    return (
+        f"{report['date']}: {where['processor']}, {where['cores']} cores, {report['threads']} "
+        f"PyTorch thread(s), Python {where['versions']['python']}, PyTorch "
+        f"{where['versions']['torch']}"
+    )
+
+
+def _nothing(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    return np.zeros(len(tokens))
+
+
+def unpaid_task() -> Task:
+    """A task that pays nothing, and costs as good as nothing."""
+    return Task("nothing", [Term("nothing", _nothing, at="end")])
 
 
 def multinomial(log_probs: Tensor) -> Tensor:

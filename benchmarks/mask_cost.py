@@ -19,13 +19,12 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import partialsmiles
-from common import circumstances, parse_options, write_results
+from common import circumstances, conditions, parse_options, unpaid_task, write_results
 
 import seqgen_envs  # noqa: F401  (registers the ids)
 from seqgen_envs.domains.molecule.smiles import parse
 from seqgen_envs.domains.molecule.vocabulary import END, VOCABULARY
 from seqgen_envs.rollout import Episodes, Policy, PriorPolicy, rollout
-from seqgen_envs.rules import Task, Term
 
 ENV_ID, MASK = "MoleculeGen-v0", "partial-smiles"
 #: SMILES of one repeat, by N.
@@ -53,16 +52,11 @@ class Uniform:
         return (action_masks * self.rng.random(action_masks.shape)).argmax(axis=1), None
 
 
-def nothing(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    return np.zeros(len(tokens))
-
-
 def timed(
     n: int, sequences: int, policy: Policy, mask: str | None, length: int | None = None
 ) -> tuple[Episodes, float]:
     """Episodes, and the seconds they took."""
-    task = Task("nothing", [Term("nothing", nothing, at="end")])
-    env = gym.make_vec(ENV_ID, num_envs=n, task=task, mask=mask, length=length).unwrapped
+    env = gym.make_vec(ENV_ID, num_envs=n, task=unpaid_task(), mask=mask, length=length).unwrapped
     env.reset()
     start = time.perf_counter()
     episodes = rollout(env.lanes, policy, sequences)
@@ -126,13 +120,9 @@ def from_scratch(prefixes: int) -> float:
 
 
 def to_markdown(report: dict[str, Any]) -> str:
-    where = report["machine"]
     lines = [
-        f"Microseconds a token of a lane, {report['date']}: {where['processor']}, "
-        f"{where['cores']} cores, {report['threads']} PyTorch thread(s), Python "
-        f"{where['versions']['python']}, PyTorch {where['versions']['torch']}. Medians of "
-        f"{report['repeats']} interleaved repeats; load average {report['load_average']:.1f} at "
-        "the start.",
+        f"Microseconds a token of a lane, {conditions(report)}. Medians of {report['repeats']} "
+        f"interleaved repeats; load average {report['load_average']:.1f} at the start.",
         "",
         "| N | without a mask | with it | the mask | tokens a second without, with |",
         "| ---: | ---: | ---: | ---: | ---: |",

@@ -24,9 +24,15 @@ from collections.abc import Callable
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 import torch
-from common import circumstances, multinomial, parse_options, write_results
+from common import (
+    circumstances,
+    conditions,
+    multinomial,
+    parse_options,
+    unpaid_task,
+    write_results,
+)
 from torch import Tensor
 
 import seqgen_envs  # noqa: F401  (registers the ids)
@@ -35,7 +41,6 @@ from seqgen_envs.domains.molecule.scoring import Scorer
 from seqgen_envs.domains.molecule.smiles import canonical, parse
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.rollout import PriorPolicy, rollout
-from seqgen_envs.rules import Task, Term
 
 ENV_ID = "MoleculeGen-v0"
 #: Sequences of one repeat, by N.
@@ -46,12 +51,8 @@ SCORED = ("logp", "sa", "qed", "ring_penalty")
 MEMORY_OF = 10_000
 
 
-def nothing(tokens: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    return np.zeros(len(tokens))
-
-
 def ours(n: int, scored: bool) -> Callable[[int], float]:
-    task = None if scored else Task("nothing", [Term("nothing", nothing, at="end")])
+    task = None if scored else unpaid_task()
     seed = 0
 
     def run(sequences: int) -> float:
@@ -116,9 +117,7 @@ def throughput(repeats: int, sequences: dict[int, int]) -> dict[str, dict[str, l
 
 
 def samples(n: int) -> list[str]:
-    env = gym.make_vec(
-        ENV_ID, num_envs=128, task=Task("nothing", [Term("nothing", nothing, at="end")])
-    ).unwrapped
+    env = gym.make_vec(ENV_ID, num_envs=128, task=unpaid_task()).unwrapped
     episodes = rollout(env.lanes, PriorPolicy(123), n)
     return [env.domain.to_text(row) for row in episodes.tokens]
 
@@ -171,12 +170,10 @@ def ratio(speeds: dict[str, list[float]], name: str, by: str) -> float:
 
 
 def to_markdown(report: dict[str, Any]) -> str:
-    where = report["machine"]
     lines = [
-        f"SMILES per second, {report['date']}: {where['processor']}, {where['cores']} cores, "
-        f"{report['threads']} PyTorch thread(s), Python {where['versions']['python']}, PyTorch "
-        f"{where['versions']['torch']}. Prior: {report['prior']}. Medians of {report['repeats']} "
-        f"interleaved repeats; load average {report['load_average']:.1f} at the start.",
+        f"SMILES per second, {conditions(report)}. Prior: {report['prior']}. Medians of "
+        f"{report['repeats']} interleaved repeats; load average {report['load_average']:.1f} at "
+        "the start.",
         "",
         f"| N | {' | '.join((*OURS, *BARE))} | unscored / stepper | end to end / nn.GRU |",
         "| ---: |" + " ---: |" * 6,

@@ -18,14 +18,14 @@ import multiprocessing
 import resource
 import statistics
 import time
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import RESULTS, machine
+from common import RESULTS, machine, write_results
 from stable_baselines3.common.callbacks import BaseCallback
 
 from kl_agents.hyperparams import FOLDER, load_hyperparams
@@ -117,8 +117,7 @@ def perform_all(runs: list[Run], folder: Path, jobs: int) -> list[dict[str, Any]
     results = []
     # a process a run, so that peak memory is a run's own
     with ProcessPoolExecutor(jobs, mp_context=context, max_tasks_per_child=1) as pool:
-        for future in as_completed([pool.submit(perform, run, folder) for run in runs]):
-            result = future.result()
+        for result in pool.map(perform, runs, [folder] * len(runs)):
             results.append(result)
             print(
                 f"{result['task']} {result['agent']} seed {result['seed']}: AUC top-10 "
@@ -179,14 +178,9 @@ def main() -> None:
         for agent in arguments.agents.split(",")
     ]
     results = perform_all(runs, arguments.out / "sample_efficiency", arguments.jobs)
-    order = {(run.task, run.agent, run.seed): place for place, run in enumerate(runs)}
-    results.sort(key=lambda r: order[r["task"], r["agent"], r["seed"]])
     report = {"date": date.today().isoformat(), "machine": machine(), "budget": budget}
-    text = table(results, report)
-    (arguments.out / "sample_efficiency.md").write_text(text, encoding="utf-8")
-    content = json.dumps({**report, "runs": results}, indent=1) + "\n"
-    (arguments.out / "sample_efficiency.json").write_text(content, encoding="utf-8")
-    print(text)
+    report["runs"] = results
+    write_results(arguments.out, "sample_efficiency", report, table(results, report))
 
 
 if __name__ == "__main__":

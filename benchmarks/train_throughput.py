@@ -25,7 +25,7 @@ from typing import Any
 
 import gymnasium as gym
 import torch
-from common import circumstances, parse_options, race, write_results
+from common import circumstances, conditions, parse_options, race, write_results
 
 import seqgen_envs  # noqa: F401  (registers the ids)
 from kl_agents import PsiLearning
@@ -118,13 +118,10 @@ def measure(repeats: int, steps: int) -> dict[str, Any]:
 
 
 def to_markdown(report: dict[str, Any]) -> str:
-    where, versions = report["machine"], report["machine"]["versions"]
     speed = report["steps_per_second"]
     return (
-        f"Environment steps per second of training, {report['date']}: {where['processor']}, "
-        f"{where['cores']} cores, {report['threads']} PyTorch thread(s), Python "
-        f"{versions['python']}, PyTorch {versions['torch']}. Medians of {report['repeats']} "
-        f"interleaved repeats of {report['steps']:,} steps; load average "
+        f"Environment steps per second of training, {conditions(report)}. Medians of "
+        f"{report['repeats']} interleaved repeats of {report['steps']:,} steps; load average "
         f"{report['load_average']:.1f} at the start.\n\n"
         "| PsiLearning | bare loop of the same passes | ratio | 1,000,000 steps | peak memory |\n"
         "| ---: | ---: | ---: | ---: | ---: |\n"

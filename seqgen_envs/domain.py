@@ -200,10 +200,8 @@ class Domain:
     def _named_prior(self, prior: str | Path) -> Prior:
         if str(prior) in self.priors:
             return self.priors[str(prior)]()
-        from seqgen_envs.prior import load_prior_folder
-
         if Path(prior).expanduser().is_dir():
-            return load_prior_folder(prior)
+            return _load_prior_in(prior)
         raise ValueError(
             f"unknown prior {str(prior)!r} for domain {self.name!r}: neither one of "
             f"{sorted(self.priors)} nor a folder"
@@ -259,6 +257,17 @@ class Domain:
             return partial(self.tasks[f"{family}:"], argument)
         known = [f"{task}..." if task.endswith(":") else task for task in sorted(self.tasks)]
         raise ValueError(f"unknown task {name!r} for domain {self.name!r}; tasks: {known}")
+
+
+def prior_in(folder: Path) -> Callable[[], Prior]:
+    """What loads the prior stored in ``folder``: for a domain's ``priors``."""
+    return partial(_load_prior_in, folder)
+
+
+def _load_prior_in(folder: str | Path) -> Prior:
+    from seqgen_envs.prior import load_prior_folder
+
+    return load_prior_folder(folder)
 
 
 @dataclass(frozen=True)

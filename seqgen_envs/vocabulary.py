@@ -14,7 +14,22 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+
+def sequence_array(tokens: ArrayLike) -> NDArray[np.int64]:
+    """``tokens`` as int64 [N, T], T >= 1.
+
+    Raises:
+        ValueError: they are no such array.
+    """
+    array = np.asarray(tokens)
+    if array.ndim != 2 or array.shape[1] == 0 or not np.issubdtype(array.dtype, np.integer):
+        raise ValueError(
+            f"tokens must be an integer array [N, T] with T >= 1, "
+            f"got {array.dtype} of shape {array.shape}"
+        )
+    return array.astype(np.int64, copy=False)
 
 
 @dataclass(frozen=True)
@@ -111,6 +126,14 @@ class Vocabulary:
                     f"token id {token_id} at position {position} is outside 0..{size - 1}"
                 )
             tokens.append(self.tokens[token_id])
+        return tokens
+
+    def padded(self, sequences: Sequence[NDArray[np.integer]], width: int = 0) -> NDArray[np.int64]:
+        """Sequences of ids as rows, int64 [N, T]; T is the longest's length, ``width`` at least."""
+        longest = max(map(len, sequences), default=0)
+        tokens = np.full((len(sequences), max(longest, width)), self.pad_id, dtype=np.int64)
+        for row, ids in zip(tokens, sequences, strict=True):
+            row[: len(ids)] = ids
         return tokens
 
     def to_text(self, ids: Sequence[int] | NDArray[np.integer]) -> str:

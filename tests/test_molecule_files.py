@@ -8,8 +8,8 @@ from matplotlib.image import imread
 from rdkit import Chem
 from rdkit.Chem import QED
 
+from seqgen_envs.domains.molecule.dataset import ENDINGS
 from seqgen_envs.domains.molecule.files import (
-    ENDINGS,
     read_molecules,
     write_collection,
     write_sdf,

@@ -80,3 +80,14 @@ def test_unknown_tokens_and_ids_are_named():
 def test_vocabularies_are_checked(names, end, message):
     with pytest.raises(ValueError, match=message):
         Vocabulary(names, end=end)
+
+
+def test_padded_rows():
+    vocabulary = Vocabulary(("a", "b", "c"))
+    rows = [np.array([0, 1], dtype=np.int8), np.array([], dtype=np.int8), np.array([2])]
+    expected = [[0, 1], [3, 3], [2, 3]]
+    assert vocabulary.padded(rows).tolist() == expected
+    assert vocabulary.padded(rows, 1).tolist() == expected
+    assert vocabulary.padded(rows, 3).tolist() == [[*row, 3] for row in expected]
+    assert vocabulary.padded([]).shape == (0, 0)
+    assert vocabulary.padded(rows).dtype == np.int64

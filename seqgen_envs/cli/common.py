@@ -6,7 +6,7 @@ import json
 import math
 import os
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -114,6 +114,20 @@ def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
     corpus = domain.read_corpus(data, n_jobs=jobs)
     assert isinstance(corpus, Corpus)
     return corpus
+
+
+def installed_domains(missing: Callable[[str, ImportError], object] | None = None) -> list[Domain]:
+    """All domains whose libraries are installed; ``missing`` is told of the others, and why."""
+    from seqgen_envs.domain import get_domain, registered_domains
+
+    domains = []
+    for name in registered_domains():
+        try:
+            domains.append(get_domain(name))
+        except ImportError as error:
+            if missing is not None:
+                missing(name, error)
+    return domains
 
 
 def check_folder(out: Path) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import say, show, warn
+from seqgen_envs.cli.common import installed_domains, say, show, warn
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
@@ -100,16 +100,8 @@ def _names() -> Table:
 
 
 def _domains() -> list[Domain]:
-    """All whose libraries are installed."""
-    from seqgen_envs.domain import get_domain, registered_domains
-
-    domains = []
-    for name in registered_domains():
-        try:
-            domains.append(get_domain(name))
-        except ImportError as error:
-            warn(f"domain {name!r} is not available: {error}")
-    return domains
+    """All whose libraries are installed; the others are named."""
+    return installed_domains(lambda name, why: warn(f"domain {name!r} is not available: {why}"))
 
 
 def _domain_of(name: str) -> Domain:
@@ -149,14 +141,15 @@ def _read(domain: Domain, name: str, jobs: int | None, options: dict[str, Any]) 
 
 
 def _report(corpus: Corpus) -> None:
+    from seqgen_envs.datasets.corpus import SPLITS
+
     problems = corpus.report.problems
     for problem in problems[:SHOWN]:
         warn(f"dropped {problem}")
     if len(problems) > SHOWN:
         warn(f"dropped {len(problems) - SHOWN:,} more for such reasons")
     show(corpus.report.table(f"Corpus: {corpus.source}"))
-    splits = {split: len(corpus.split(split)) for split in ("train", "validation", "test")}
-    shares = ", ".join(f"{split} {count:,}" for split, count in splits.items())
+    shares = ", ".join(f"{split} {len(corpus.split(split)):,}" for split in SPLITS)
     say(f"{len(corpus):,} sequences of {corpus.n_tokens:,} tokens: {shares}")
 
 

@@ -156,17 +156,13 @@ def held_out_nats(domain: Domain, prior: Prior, corpus: Corpus) -> dict[str, flo
 
 
 def _nats(prior: Prior, sequences: Sequence[NDArray[np.integer]]) -> float:
-    import numpy as np
     import torch
 
     ordered = sorted(sequences, key=len)
     total = 0.0
     for start in progress(range(0, len(ordered), BATCH), "test split", "batch"):
         batch = ordered[start : start + BATCH]
-        ids = np.full((len(batch), len(batch[-1])), prior.vocabulary.pad_id, dtype=np.int64)
-        for row, sequence in enumerate(batch):
-            ids[row, : len(sequence)] = sequence
-        tokens = torch.from_numpy(ids)
+        tokens = torch.from_numpy(prior.vocabulary.padded(batch))
         inside = tokens != prior.vocabulary.pad_id
         log_probs = prior.sequence_log_probs(tokens)
         chosen = log_probs.gather(-1, torch.where(inside, tokens, 0)[..., None])[..., 0]

@@ -13,6 +13,7 @@ from seqgen_envs.cli.common import (
     TaskOption,
     fail,
     figures_table,
+    installed_domains,
     parse_task,
     progress,
     say,
@@ -63,7 +64,7 @@ def score(
         for i, row in zip(indices, scored, strict=True):
             rows[i] = row
     if rows and kind.read_sequences is not None:
-        show_sequences(kind, rows, _padded(kind, sequences), judge, names=_labels(names))
+        show_sequences(kind, rows, kind.vocabulary.padded(sequences), judge, names=_labels(names))
     if kind.read_sequences is None or len(rows) <= FILES_A_TABLE:
         _show_figures(rows)
     if csv is not None and rows:
@@ -81,7 +82,7 @@ def domain_of(files: Sequence[Path]) -> str:
     Raises:
         ValueError: there is none, or several.
     """
-    suffixes = _suffixes()
+    suffixes = {domain.name: tuple(domain.suffixes) for domain in installed_domains()}
     found: set[str] = set()
     for file in files:
         owners = {name for name, ends in suffixes.items() if file.name.lower().endswith(ends)}
@@ -91,19 +92,6 @@ def domain_of(files: Sequence[Path]) -> str:
     if len(found) > 1:
         raise ValueError(f"the files are of the domains {sorted(found)}; give those of one")
     return found.pop()
-
-
-def _suffixes() -> dict[str, tuple[str, ...]]:
-    """How the files of each domain are called."""
-    from seqgen_envs.domain import get_domain, registered_domains
-
-    suffixes = {}
-    for name in registered_domains():
-        try:
-            suffixes[name] = tuple(get_domain(name).suffixes)
-        except ImportError:  # a domain whose libraries are not installed reads no files
-            continue
-    return suffixes
 
 
 def _read_all(
@@ -141,16 +129,6 @@ def _naming(name: str, error: Exception) -> str:
     message = str(error)
     message = message if len(message) <= MESSAGE else f"{message[:MESSAGE]}..."
     return message if name in message else f"{name}: {message}"
-
-
-def _padded(domain: Domain, sequences: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    import numpy as np
-
-    longest = max(map(len, sequences))
-    tokens = np.full((len(sequences), longest), domain.vocabulary.pad_id, dtype=np.int64)
-    for row, ids in zip(tokens, sequences, strict=True):
-        row[: len(ids)] = ids
-    return tokens
 
 
 def _show_figures(rows: Sequence[Mapping[str, Any]]) -> None:

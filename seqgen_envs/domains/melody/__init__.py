@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domain import Domain
+from seqgen_envs.domain import Domain, prior_in
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
 from seqgen_envs.domains.melody.notation import write_musicxml, write_svg
 from seqgen_envs.domains.melody.parse import SUFFIXES
@@ -39,12 +39,6 @@ logger = logging.getLogger(__name__)
 PRIORS = Path(__file__).parents[2] / "priors" / "melody"
 HORIZON = 32
 MIN_HORIZON = 8
-
-
-def _bundled(name: str) -> Prior:
-    from seqgen_envs.prior import load_prior_folder
-
-    return load_prior_folder(PRIORS / name)
 
 
 def _write_sequence(tokens: NDArray[np.int64], folder: Path, stem: str, prior: Prior) -> list[Path]:
@@ -103,7 +97,7 @@ def _read_corpus(data: str, *, n_jobs: int | None = None, refresh: bool = False)
 DOMAIN = Domain(
     name="melody",
     vocabulary=VOCABULARY,
-    priors={name: partial(_bundled, name) for name in ("default", "paper")},
+    priors={name: prior_in(PRIORS / name) for name in ("default", "paper")},
     tasks={"rl-tuner": rl_tuner_task},
     default_prior="default",
     default_task="rl-tuner",

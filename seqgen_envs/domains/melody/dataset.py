@@ -15,10 +15,8 @@ from __future__ import annotations
 import argparse
 import logging
 import math
-import multiprocessing
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -30,6 +28,7 @@ from numpy.typing import NDArray
 
 from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
+from seqgen_envs.datasets.parallel import in_processes
 from seqgen_envs.domains.melody.line import Line, TuneError, line_tokens
 from seqgen_envs.domains.melody.parse import SUFFIXES, Tune, key_of, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
@@ -240,13 +239,7 @@ def _outcomes(
         ):
             yield from outcomes
 
-    if workers <= 1:
-        yield from bar(map(work, files))
-        return
-    # spawn: a fork of a process that already runs torch's threads can hang
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from bar(pool.map(work, files))
+    yield from bar(in_processes(work, files, workers))
 
 
 def _file_outcomes(file: Path, root: Path) -> list[Outcome]:

@@ -28,6 +28,7 @@ from seqgen_envs.domains.melody.rules import (
 )
 from seqgen_envs.domains.melody.vocabulary import SIZE
 from seqgen_envs.rules import Task, Tokens, Values, score_sequences
+from seqgen_envs.vocabulary import sequence_array
 
 _CHUNK = 4096
 
@@ -134,18 +135,13 @@ def summarize(
 
 
 def _checked(tokens: ArrayLike) -> Tokens:
-    array = np.asarray(tokens)
-    if array.ndim != 2 or array.shape[1] == 0 or not np.issubdtype(array.dtype, np.integer):
-        raise ValueError(
-            f"tokens must be an integer array [N, T] with T >= 1, "
-            f"got {array.dtype} of shape {array.shape}"
-        )
+    array = sequence_array(tokens)
     if array.size and not (array.min() >= 0 and array.max() < SIZE):
         raise ValueError(
             f"tokens must be ids 0..{SIZE - 1} throughout (melodies are of length T, unpadded), "
             f"got {array.min()}..{array.max()}"
         )
-    return array.astype(np.int64, copy=False)
+    return array
 
 
 def _counting_task(key: str, bar_length: int) -> Task:

@@ -5,15 +5,14 @@ RDKit is imported here, PyTorch and matplotlib are not: the functions that need 
 
 from __future__ import annotations
 
-import functools  # not its ``partial`` alone: there is a module of that name here
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from seqgen_envs.domain import Domain
+from seqgen_envs.domain import Domain, prior_in
 from seqgen_envs.domains.molecule.augment import augment as other_spelling
 from seqgen_envs.domains.molecule.classifiers import fetch_models
-from seqgen_envs.domains.molecule.corpora import CORPORA, FILES, read_corpus
-from seqgen_envs.domains.molecule.files import ENDINGS, read_molecules, write_collection
+from seqgen_envs.domains.molecule.corpora import CORPORA, read_corpus
+from seqgen_envs.domains.molecule.dataset import ENDINGS
+from seqgen_envs.domains.molecule.files import read_molecules, write_collection
 from seqgen_envs.domains.molecule.masking import PartialSmilesMask
 from seqgen_envs.domains.molecule.metrics import (
     PUBLISHED,
@@ -26,24 +25,15 @@ from seqgen_envs.domains.molecule.render import render_image, render_text
 from seqgen_envs.domains.molecule.rules import TASKS
 from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
 
-if TYPE_CHECKING:
-    from seqgen_envs.prior import Prior
-
 PRIORS = Path(__file__).parents[2] / "priors" / "molecule"
 HORIZON = 100
 MIN_HORIZON = 2
 
 
-def _bundled(name: str) -> Prior:
-    from seqgen_envs.prior import load_prior_folder
-
-    return load_prior_folder(PRIORS / name)
-
-
 DOMAIN = Domain(
     name="molecule",
     vocabulary=VOCABULARY,
-    priors={"zinc250k": functools.partial(_bundled, "zinc250k")},
+    priors={"zinc250k": prior_in(PRIORS / "zinc250k")},
     tasks=TASKS,
     default_prior="zinc250k",
     default_task="sequence-tutor",
@@ -62,7 +52,7 @@ DOMAIN = Domain(
     suffixes=ENDINGS,
     read_corpus=read_corpus,
     corpora=CORPORA,
-    corpus_files=FILES,
+    corpus_files=ENDINGS,
     downloads={"oracles": fetch_models},
     augment=other_spelling,
     masks={"partial-smiles": PartialSmilesMask},

@@ -31,6 +31,7 @@ from seqgen_envs.datasets.cache import cache_folder, cached_corpus
 from seqgen_envs.datasets.corpus import Corpus, split_of
 from seqgen_envs.datasets.fetch import download, sha256_of, wheel
 from seqgen_envs.domains.molecule.dataset import (
+    ENDINGS,
     MAX_TOKENS,
     SUFFIXES,
     Cleaning,
@@ -46,7 +47,6 @@ CORPORA = {
     "moses-scaffolds": "MOSES, tested on molecules of scaffolds not seen in training",
 }
 DEFAULT = "zinc250k"
-FILES = tuple(f"{suffix}{gzipped}" for suffix in SUFFIXES for gzipped in ("", ".gz"))
 #: Part of the cache's key: raise it whenever a line's tokens would come out differently.
 FORMAT = 1
 
@@ -115,7 +115,7 @@ def read_corpus(
         test = "test_scaffolds" if name == "moses-scaffolds" else "test"
         content = f"{MOSES_FILES['train']} {MOSES_FILES[test]} {MOSES_VALIDATION}"
         build = partial(_moses, name, test, clean, cache_dir)
-    elif name.lower().endswith(FILES):
+    elif name.lower().endswith(ENDINGS):
         content, build = _stamp(Path(name)), partial(_file, Path(name), clean)
     else:
         raise ValueError(

@@ -11,11 +11,9 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import multiprocessing
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +25,7 @@ from numpy.typing import NDArray
 from rdkit import Chem
 
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
+from seqgen_envs.datasets.parallel import in_processes
 from seqgen_envs.domains.molecule.smiles import (
     MAX_CHARACTERS,
     canonical,
@@ -36,6 +35,8 @@ from seqgen_envs.domains.molecule.smiles import (
 from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
 
 SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv")
+#: How the names of the files end that :func:`numbered_smiles` reads.
+ENDINGS = tuple(f"{suffix}{gzipped}" for suffix in SUFFIXES for gzipped in ("", ".gz"))
 #: Columns of a table that hold the SMILES, in order of preference (compared in lower case).
 SMILES_COLUMNS = ("smiles", "canonical_smiles", "molecule", "structure")
 #: Longest sequence kept, end token included: the default horizon.
@@ -194,13 +195,7 @@ def _outcomes(
                 shown.update(len(part))
                 yield from part
 
-    if workers <= 1:
-        yield from bar(map(work, chunks))
-        return
-    # spawn: a fork of a process that already runs torch's threads can hang
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
-        yield from bar(pool.map(work, chunks))
+    yield from bar(in_processes(work, chunks, workers))
 
 
 def _clean_all(lines: Sequence[str], cleaning: Cleaning) -> list[Outcome]:

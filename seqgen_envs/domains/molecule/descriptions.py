@@ -16,10 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
-from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from seqgen_envs.domains.molecule.properties import PROPERTIES
-from seqgen_envs.domains.molecule.smiles import canonical, parse, quiet
+from seqgen_envs.domains.molecule.smiles import canonical, canonicalize, parse, quiet, scaffold_of
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +30,8 @@ _CACHED = 100_000
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
 #: Fingerprints compared at a time.
 _BLOCK = 1000
+
+_canonical_of = lru_cache(maxsize=_CACHED)(canonicalize)
 
 
 class Description(NamedTuple):
@@ -51,15 +52,8 @@ class Description(NamedTuple):
 
 def describe(smiles: str) -> Description | None:
     """The molecule a string stands for, or None where it is not a valid SMILES."""
-    text = canonical_of(smiles)
+    text = _canonical_of(smiles)
     return None if text is None else _described(text)
-
-
-@lru_cache(maxsize=_CACHED)
-def canonical_of(smiles: str) -> str | None:
-    """The canonical SMILES of a string, or None where it is invalid; remembered."""
-    molecule = parse(smiles)
-    return None if molecule is None else canonical(molecule)
 
 
 @lru_cache(maxsize=_CACHED)
@@ -83,7 +77,7 @@ def _measured(name: str, molecule: Chem.Mol, text: str) -> float:
 
 def _scaffold(molecule: Chem.Mol) -> str:
     try:
-        return str(MurckoScaffold.MurckoScaffoldSmiles(mol=molecule))
+        return scaffold_of(molecule)
     except Exception as error:
         _say_once("scaffold", f"the scaffold of {canonical(molecule)} cannot be found: {error!r}")
         return ""

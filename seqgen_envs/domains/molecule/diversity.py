@@ -35,7 +35,7 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.Chem.Scaffolds import MurckoScaffold
 from rdkit.DataStructs import BulkTanimotoSimilarity
 
-from seqgen_envs.domains.molecule.smiles import parse, quiet
+from seqgen_envs.domains.molecule.smiles import parse, quiet, scaffold_of
 from seqgen_envs.domains.molecule.terms import Board, MoleculeTask
 from seqgen_envs.rules import Term, Tokens, Values
 
@@ -122,12 +122,6 @@ def diversity_from(value: Diversity | Mapping[str, Any]) -> Diversity:
             f"{known[1:]}, got {value!r}"
         )
     return Diversity(**value)
-
-
-def scaffold_of(molecule: Chem.Mol) -> str:
-    """SMILES of the Bemis-Murcko scaffold without stereochemistry; empty without rings."""
-    scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
-    return Chem.MolToSmiles(scaffold, isomericSmiles=False)
 
 
 def topology_of(molecule: Chem.Mol) -> str:

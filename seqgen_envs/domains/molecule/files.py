@@ -17,7 +17,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
 from seqgen_envs.domains.molecule.corpus_reference import COMPARED
-from seqgen_envs.domains.molecule.dataset import SUFFIXES, numbered_smiles
+from seqgen_envs.domains.molecule.dataset import numbered_smiles
 from seqgen_envs.domains.molecule.descriptions import MEASURED, describe
 from seqgen_envs.domains.molecule.metrics import reference
 from seqgen_envs.domains.molecule.render import GRID_OF, write_grid, write_histograms
@@ -31,8 +31,6 @@ SMI, SDF, GRIDS, HISTOGRAMS = (
     ("grid.svg", "grid.png"),
     "histograms.png",
 )
-#: How the names of files end that :func:`read_molecules` reads.
-ENDINGS = (*SUFFIXES, *(f"{suffix}.gz" for suffix in SUFFIXES))
 _NOT_FIELDS = ("name", "text", "tokens")
 
 
@@ -95,9 +93,10 @@ def write_sdf(path: Path, molecules: Sequence[tuple[str, str, Mapping[str, Any]]
                 continue
             rdDepictor.Compute2DCoords(molecule)
             molecule.SetProp("_Name", name)
-            for field, value in _fields(smiles, row).items():
+            fields = _fields(smiles, row)
+            for field, value in fields.items():
                 molecule.SetProp(field, value)
-            writer.SetProps(list(_fields(smiles, row)))
+            writer.SetProps(list(fields))
             writer.write(molecule)
 
 

@@ -36,7 +36,8 @@ from seqgen_envs.domains.molecule.descriptions import (
     describe,
     internal_diversity,
 )
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.domains.molecule.vocabulary import CARBONS, VOCABULARY, encode
+from seqgen_envs.vocabulary import sequence_array
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
@@ -51,7 +52,6 @@ DEFAULT_REFERENCE = Path(__file__).parents[2] / "priors" / "molecule" / "zinc250
 DIVERSITY_OF = 10_000
 #: Training molecules that the corpus's own column is made of.
 YARDSTICK = 10_000
-_CARBONS = np.array([VOCABULARY.tokens.index("C"), VOCABULARY.tokens.index("c")])
 # What stands for the molecules of a batch without any: the worst of each scale, or 0.
 _NOTHING = MappingProxyType({"logp": 0.0, "qed": 0.0, "sa": 10.0, "weight": 0.0})
 
@@ -188,7 +188,7 @@ def longest_carbon_run(tokens: ArrayLike) -> Values:
     """Most ``C``, or most ``c``, tokens in a row, float64 [N], of ids [N, T]."""
     ids = np.asarray(tokens)
     longest = np.zeros(len(ids))
-    for carbon in _CARBONS:
+    for carbon in CARBONS:
         run = np.zeros(len(ids))
         for column in ids.T:
             run = np.where(column == carbon, run + 1, 0)
@@ -239,12 +239,7 @@ def _say_default_is_used(folder: str) -> None:
 
 
 def _padded(texts: Sequence[str]) -> Tokens:
-    ids = [encode(text) for text in texts]
-    width = max(MAX_TOKENS, *map(len, ids))
-    tokens = np.full((len(ids), width), VOCABULARY.pad_id, dtype=np.int64)
-    for row, sequence in zip(tokens, ids, strict=True):
-        row[: len(sequence)] = sequence
-    return tokens
+    return VOCABULARY.padded([encode(text) for text in texts], MAX_TOKENS)
 
 
 def _describe_all(ids: Tokens) -> list[Description | None]:
@@ -257,12 +252,7 @@ def _lengths(ids: Tokens) -> Values:
 
 
 def _checked(tokens: ArrayLike) -> Tokens:
-    ids = np.asarray(tokens)
-    if ids.ndim != 2 or ids.shape[1] == 0 or not np.issubdtype(ids.dtype, np.integer):
-        raise ValueError(
-            f"tokens must be an integer array [N, T] with T >= 1, "
-            f"got {ids.dtype} of shape {ids.shape}"
-        )
+    ids = sequence_array(tokens)
     if ids.size and not (ids.min() >= 0 and ids.max() <= VOCABULARY.pad_id):
         raise ValueError(f"tokens must be ids 0..{VOCABULARY.pad_id}, got {ids.min()}..{ids.max()}")
-    return ids.astype(np.int64, copy=False)
+    return ids

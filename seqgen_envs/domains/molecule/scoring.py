@@ -21,9 +21,9 @@ from typing import Any, NamedTuple
 
 from rdkit import Chem
 
-from seqgen_envs.domains.molecule.smiles import canonical, parse, quiet
+from seqgen_envs.domains.molecule.means import Objective
+from seqgen_envs.domains.molecule.smiles import canonicalize, quiet
 
-Objective = Callable[[Chem.Mol], float]
 #: Molecules a process is given at a time.
 _CHUNK = 16
 
@@ -130,9 +130,7 @@ class Scorer:
     def canonicalize(self, smiles: str) -> str | None:
         """The canonical SMILES of a string, or None where it is invalid; remembered."""
         if smiles not in self._canonical:
-            molecule = parse(smiles)
-            text = None if molecule is None else canonical(molecule)
-            _remember(self._canonical, smiles, text, self.cache_size)
+            _remember(self._canonical, smiles, canonicalize(smiles), self.cache_size)
         return self._canonical[smiles]
 
     def score(self, smiles: Sequence[str]) -> list[Verdict]:

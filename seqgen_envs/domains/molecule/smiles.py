@@ -1,4 +1,4 @@
-"""SMILES and RDKit molecules; nothing here raises on a string, however broken.
+"""SMILES and RDKit molecules; no string is so broken that anything here raises on it.
 
 RDKit's messages are blocked while it works on strings that a model made up, and only then.
 """
@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 import numpy as np
 from rdkit import Chem
+from rdkit.Chem.Scaffolds import MurckoScaffold
 from rdkit.rdBase import BlockLogs
 
 #: Longer strings are not parsed: no token sequence of an environment comes near it, and RDKit's
@@ -48,6 +49,12 @@ def canonicalize(smiles: str) -> str | None:
     """The canonical SMILES of a string, or None where it is invalid."""
     molecule = parse(smiles)
     return None if molecule is None else canonical(molecule)
+
+
+def scaffold_of(molecule: Chem.Mol) -> str:
+    """SMILES of the Bemis-Murcko scaffold without stereochemistry; empty without rings."""
+    scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
+    return Chem.MolToSmiles(scaffold, isomericSmiles=False)
 
 
 def largest_fragment(molecule: Chem.Mol) -> Chem.Mol:

@@ -12,10 +12,8 @@ from typing import Any
 import numpy as np
 
 from seqgen_envs.domains.molecule.scoring import Scorer, Verdict
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY
+from seqgen_envs.domains.molecule.vocabulary import CARBONS, VOCABULARY
 from seqgen_envs.rules import Task, Term, Tokens, Values
-
-_CARBON = np.array([VOCABULARY.tokens.index("C"), VOCABULARY.tokens.index("c")])
 
 
 class OracleError(RuntimeError):
@@ -104,4 +102,4 @@ class CarbonRunRule:
         at = lengths[:, None] - 1 - np.arange(self.longest + 1)  # the last ones, backwards
         last = np.take_along_axis(tokens, np.maximum(at, 0), axis=1)
         same = (last == last[:, :1]).all(axis=1) & (lengths > self.longest)
-        return np.where(same & np.isin(last[:, 0], _CARBON), -1.0, 0.0)
+        return np.where(same & np.isin(last[:, 0], CARBONS), -1.0, 0.0)

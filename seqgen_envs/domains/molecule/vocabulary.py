@@ -33,6 +33,10 @@ _BRACKETS = (
 VOCABULARY = Vocabulary((*_ATOMS, *_BONDS, *_RINGS, *_BRACKETS, END), end=END, joiner="")
 
 
+#: Ids of the two carbon tokens.
+CARBONS = np.array([VOCABULARY.tokens.index("C"), VOCABULARY.tokens.index("c")])
+
+
 def tokenize(smiles: str) -> list[str]:
     """Tokens of a SMILES; ``"".join`` of them is the SMILES again."""
     return _TOKEN.findall(smiles)
