@@ -108,10 +108,12 @@ class PriorTrainer:
         device: ``"cpu"`` or ``"cuda"``.
         augment: what ``config.augment`` spells a sequence anew with, from its ids and a generator;
             usually the domain's.
+        initial: a prior whose weights training starts from (transfer learning, or a second stage);
+            None: random weights.
 
     Raises:
-        ValueError: a split of the corpus is empty, it was encoded with another vocabulary, or there
-            is nothing to augment with.
+        ValueError: a split of the corpus is empty, it was encoded with another vocabulary, there
+            is nothing to augment with, or ``initial`` has other sizes or another vocabulary.
     """
 
     def __init__(
@@ -123,6 +125,7 @@ class PriorTrainer:
         run_dir: str | Path,
         device: str = "cpu",
         augment: Augment | None = None,
+        initial: RecurrentPrior | None = None,
     ) -> None:
         if config.augment and augment is None:
             raise ValueError(
@@ -142,7 +145,12 @@ class PriorTrainer:
         self._augment = augment
         self.device = torch.device(device)
         torch.manual_seed(config.seed)
-        self.network = RecurrentNetwork(architecture).to(self.device)
+        self.network = RecurrentNetwork(architecture)
+        self._initial = None if initial is None else initial.fingerprint
+        if initial is not None:
+            _check_initial(initial, architecture, vocabulary)
+            self.network.load_state_dict(initial.network.state_dict())
+        self.network.to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -300,6 +308,8 @@ class PriorTrainer:
             "config": asdict(self.config),
             "code_version": __version__,
         }
+        if self._initial is not None:
+            summary["initial_prior"] = self._initial
         for name in ("validation", "test"):
             nats, accuracy = evaluate(self.network, self.splits[name], self.vocabulary)
             summary[f"{name}_nats_per_token"] = round(nats, 5)
@@ -348,10 +358,25 @@ class PriorTrainer:
         """All that must be equal for a resumed run to be the same run, as JSON."""
         config = asdict(self.config)
         del config["checkpoint_seconds"]
+        if self._initial is not None:
+            config["initial prior"] = self._initial
         if not config["augment"]:  # checkpoints of versions that had no such setting go on
             del config["augment"]
         content = hashlib.sha256(b"".join(p.tobytes() for p in self.train_pieces)).hexdigest()
         return json.dumps({**config, **self.network.config.to_dict(), "training data": content})
+
+
+def _check_initial(
+    initial: RecurrentPrior, architecture: RecurrentConfig, vocabulary: Vocabulary
+) -> None:
+    if initial.vocabulary.fingerprint != vocabulary.fingerprint:
+        raise ValueError("the prior to start from has another vocabulary than the corpus")
+    theirs, ours = initial.network.config.to_dict(), architecture.to_dict()
+    other = sorted(k for k in ours if k != "dropout" and theirs[k] != ours[k])
+    if other:
+        raise ValueError(
+            f"the prior to start from has other sizes ({', '.join(other)}): only dropout may differ"
+        )
 
 
 def cut(sequences: Sequence[IntArray], window: int | None) -> list[IntArray]:

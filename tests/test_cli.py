@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import mido
@@ -482,6 +483,18 @@ def test_a_stopped_run_resumes_to_the_same_prior(trained, corpus_file, tmp_path,
     assert result.stdout.count("epoch ") == 1
     resumed, whole = load_prior_folder(tmp_path / "run" / "prior"), load_prior_folder(out / "prior")
     assert resumed.fingerprint == whole.fingerprint
+
+
+def test_training_starts_from_a_prior_and_keeps_its_sizes(trained, corpus_file, tmp_path):
+    first = load_prior_folder(trained[0] / "prior")
+    common = ("prior", "train", "melody", "--data", corpus_file, "--initial", trained[0] / "prior")
+    options = ("--epochs", "1", "--dropout", "0.3", "--seed", "1")
+    run(*common, "--out", tmp_path / "on", *options)
+    prior = load_prior_folder(tmp_path / "on" / "prior")
+    assert prior.network.config == replace(first.network.config, dropout=0.3)
+    assert prior.metadata["initial_prior"] == first.fingerprint
+    error = refused(*common, "--out", tmp_path / "other", "--hidden", "13")
+    assert "other sizes (hidden_size)" in error
 
 
 def test_a_folder_of_files_trains_a_prior(tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 
 from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.pretrain import CHECKPOINT_FILE, PriorTrainer, TrainingConfig, cut, evaluate, pad
-from seqgen_envs.prior import load_prior_folder
+from seqgen_envs.prior import RecurrentPrior, load_prior_folder
 from seqgen_envs.recurrent import RecurrentConfig
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -44,9 +45,9 @@ def noise(n=60, seed=0):
     return [rng.integers(0, 4, 8) for _ in range(n)]
 
 
-def trainer_of(folder, corpus=None, config=QUICK, sizes=SIZES, augment=None):
+def trainer_of(folder, corpus=None, config=QUICK, sizes=SIZES, augment=None, initial=None):
     corpus = corpus or corpus_of(cycles())
-    return PriorTrainer(corpus, ABCD, sizes, config, folder, augment=augment)
+    return PriorTrainer(corpus, ABCD, sizes, config, folder, augment=augment, initial=initial)
 
 
 def weights(trainer):
@@ -202,6 +203,43 @@ def test_other_settings_are_refused_by_name(tmp_path, changes, named):
         trainer_of(tmp_path, **changes).train(resume=True)
     often = with_changes(checkpoint_seconds=5.0)
     trainer_of(tmp_path, config=often).train(resume=True)  # this one changes no result
+
+
+# -- from a trained prior -------------------------------------------------------------------------
+
+
+def test_training_on_starts_where_the_prior_is(tmp_path):
+    first = trainer_of(tmp_path / "first", config=with_changes(epochs=8)).train()
+    second = trainer_of(
+        tmp_path / "second", sizes=replace(SIZES, dropout=0.0), config=QUICK, initial=first
+    )
+    assert_equal_weights(weights(second), first.network.state_dict())
+    further = second.train()
+    anew = trainer_of(tmp_path / "anew").train()
+    assert further.metadata["initial_prior"] == first.fingerprint
+    assert "initial_prior" not in anew.metadata
+    losses = [p.metadata["validation_nats_per_token"] for p in (further, anew)]
+    assert losses[0] < losses[1] - 0.05
+
+
+@pytest.mark.parametrize("batches", [1, 25])
+def test_training_on_resumes_exactly(tmp_path, batches):
+    first = trainer_of(tmp_path / "first").train()
+    finished = trainer_of(tmp_path / "straight", initial=first).train()
+    kill_after(trainer_of(tmp_path / "killed", initial=first), batches)
+    with pytest.raises(ValueError, match=r"other settings \(initial prior\)"):
+        trainer_of(tmp_path / "killed").train(resume=True)
+    again = trainer_of(tmp_path / "killed", initial=first).train(resume=True)
+    assert again.fingerprint == finished.fingerprint
+
+
+def test_only_a_prior_that_fits_can_be_trained_on(tmp_path):
+    prior = trainer_of(tmp_path).train()
+    with pytest.raises(ValueError, match=r"other sizes \(cell, hidden_size\)"):
+        trainer_of(tmp_path, sizes=RecurrentConfig(4, "lstm", 4, 13), initial=prior)
+    other = RecurrentPrior(prior.network, Vocabulary(("w", "x", "y", "z")))
+    with pytest.raises(ValueError, match="has another vocabulary"):
+        trainer_of(tmp_path, initial=other)
 
 
 # -- spellings drawn anew --------------------------------------------------------------------------

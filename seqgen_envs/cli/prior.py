@@ -24,6 +24,7 @@ from seqgen_envs.cli.evaluation import evaluate
 if TYPE_CHECKING:
     from seqgen_envs.domain import Domain
     from seqgen_envs.pretrain import TrainingConfig
+    from seqgen_envs.prior import RecurrentPrior
     from seqgen_envs.recurrent import RecurrentConfig
 
 app = typer.Typer(help="Train priors, and measure what they sample.", no_args_is_help=True)
@@ -43,6 +44,10 @@ def train(
     preset: Annotated[
         str | None,
         typer.Option(help="The domain's hyper-parameters of that name; options override them."),
+    ] = None,
+    initial: Annotated[
+        Path | None,
+        typer.Option(help="A trained prior's folder to start from, with its sizes, not anew."),
     ] = None,
     cell: Annotated[str | None, typer.Option(help="gru or lstm.")] = None,
     hidden: Annotated[int | None, typer.Option(help="Width of a recurrent layer.")] = None,
@@ -82,6 +87,7 @@ def train(
     """
     from seqgen_envs.domain import get_domain
     from seqgen_envs.pretrain import PriorTrainer
+    from seqgen_envs.prior import load_prior_folder
 
     kind = get_domain(domain)
     explicit = {
@@ -99,13 +105,17 @@ def train(
         "seed": seed,
     }
     given = {name: value for name, value in explicit.items() if value is not None}
-    architecture, config = _configs(kind, preset_values(kind, preset) | given)
+    values = preset_values(kind, preset)
+    start = None if initial is None else load_prior_folder(initial)
+    if start is not None:
+        values |= sizes_of(start)
+    architecture, config = _configs(kind, values | given)
     _check_run(out, resume, device)
     set_threads(threads)
     corpus = load_corpus(kind, data, jobs)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
     trainer = PriorTrainer(
-        corpus, kind.vocabulary, architecture, config, out, device, augment=kind.augment
+        corpus, kind.vocabulary, architecture, config, out, device, kind.augment, start
     )
     prior = trainer.train(resume, on_epoch=_say_epoch)
     show(figures_table("Trained prior", summary_columns(prior.metadata)))
@@ -132,6 +142,12 @@ def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
             f"domain {domain.name!r} has no preset {preset!r}; it has {sorted(known) or 'none'}"
         )
     return dict(known[preset])
+
+
+def sizes_of(prior: RecurrentPrior) -> dict[str, Any]:
+    """The architecture that training on from ``prior`` keeps: all of it but drop-out."""
+    architecture = prior.network.config.to_dict()
+    return {k: v for k, v in architecture.items() if k not in ("vocabulary_size", "dropout")}
 
 
 def _configs(domain: Domain, values: Mapping[str, Any]) -> tuple[RecurrentConfig, TrainingConfig]:
