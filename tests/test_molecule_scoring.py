@@ -1,6 +1,7 @@
 """The scorer: once a molecule, never an exception, PMO's accounts; and the tasks that read it."""
 
 import copy
+import json
 import math
 import pickle
 
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from kl_agents import PsiLearning
 from seqgen_envs import get_domain
+from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.domains.molecule import rules
 from seqgen_envs.domains.molecule.properties import PROPERTIES, logp
 from seqgen_envs.domains.molecule.scoring import Scorer, SmilesFunction, Verdict
@@ -194,6 +197,43 @@ def test_the_budget_ends_within_a_batch_and_then_all_is_0():
     assert [v.values for v in scorer.score(["C", "CCCC", BROKEN])] == [(0.0,)] * 3
     assert objective.asked == ["C", "CC"]
     assert scorer.calls == 2
+
+
+def test_accounts_go_on_where_they_were_kept():
+    objective, later = Counting(), Counting()
+    scorer = Scorer({"atoms": objective, "fails": fails_on_rings}, budget=3)
+    scorer.score(["CC", BENZENE, BROKEN, "CC"])
+    kept = json.loads(json.dumps(scorer.state_dict()))
+    other = Scorer({"atoms": later, "fails": fails_on_rings}, budget=3)
+    other.load_state_dict(kept)
+    assert (other.calls, other.requests, other.repeats) == (2, 4, scorer.repeats)
+    for each in (scorer, other):
+        verdicts = each.score([BENZENE, "CC", "CCC", "CCCC"])
+        assert [v.values[0] for v in verdicts] == [6.0, 2.0, 3.0, 0.0]
+        assert math.isnan(verdicts[0].values[1])
+        assert "no rings here" in verdicts[0].error
+        assert each.exhausted
+    assert later.asked == ["CCC"]  # what was scored before is not again
+    assert other.state_dict()["scored"] == scorer.state_dict()["scored"]
+    assert Scorer({"logp": logp}).state_dict() == {}
+    with pytest.raises(ValueError, match="give the task one"):
+        Scorer({"logp": logp}).load_state_dict(kept)
+    with pytest.raises(ValueError, match="not of 1 objectives"):
+        Scorer({"logp": logp}, budget=3).load_state_dict(kept)
+
+
+def test_a_resumed_training_has_the_budget_that_was_left(tmp_path):
+    def env():
+        task = {"name": "qed", "budget": 12}
+        return make_sb3_vec_env("MoleculeGen-QED-v0", num_envs=4, task=task)
+
+    agent = PsiLearning("SequencePolicy", env(), seed=0, episodes_per_round=4, batch_episodes=2)
+    agent.learn(200)
+    agent.save(tmp_path / "agent", include=["replay_buffer"])
+    loaded = PsiLearning.load(tmp_path / "agent", env=env())
+    before, after = (each.env.get_attr("task")[0].scorer for each in (agent, loaded))
+    assert 0 < before.calls < 12
+    assert (after.calls, after.history) == (before.calls, before.history)
 
 
 def test_two_scorers_share_nothing():

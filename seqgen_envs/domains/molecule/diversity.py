@@ -268,10 +268,12 @@ class DiverseTask(MoleculeTask):
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`~seqgen_envs.rules.Task`."""
-        return self.memory.state_dict()
+        return {**super().state_dict(), **self.memory.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """See :class:`~seqgen_envs.rules.Task`."""
+        names = ("molecules", "scaled")
+        super().load_state_dict({k: v for k, v in state.items() if k not in names})
         self.memory.load_state_dict(state)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -69,7 +69,8 @@ class Verdict(NamedTuple):
 class Scorer:
     """Objectives of SMILES.
 
-    A pickled or copied scorer starts anew: with an empty cache and its whole budget.
+    A pickled or copied scorer starts anew: with an empty cache and its whole budget. A resumed
+    training goes on with what ``state_dict`` gave.
 
     Args:
         objectives: by name.
@@ -121,6 +122,44 @@ class Scorer:
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update(state)
         self._start_anew()
+
+    def state_dict(self) -> dict[str, Any]:
+        """The accounts, JSON-able; without a budget there are none to keep.
+
+        ``scored`` is [canonical SMILES, values (None for NaN), error] in the order of first calls.
+        """
+        if self.budget is None:
+            return {}
+        results = ((text, self._scored[text]) for text, _ in self.history)
+        scored = [
+            [text, [None if math.isnan(v) else v for v in known.values], known.error]
+            for text, known in results
+        ]
+        return {"requests": self.requests, "repeats": self.repeats, "scored": scored}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Replace the accounts by those of :meth:`state_dict`; what was scored is not again.
+
+        Raises:
+            ValueError: they are of a scorer with a budget, which this one does not have, or with
+                another number of objectives.
+        """
+        if not state:
+            return
+        if self.budget is None:
+            raise ValueError("the accounts are of a scorer with a budget: give the task one")
+        if any(len(values) != len(self.names) for _, values, _ in state["scored"]):
+            raise ValueError(
+                f"the accounts are not of {len(self.names)} objectives: another task's"
+            )
+        self.close()
+        self._start_anew()
+        self.requests, self.repeats = state["requests"], state["repeats"]
+        self.calls = len(state["scored"])
+        for text, values, error in state["scored"]:
+            known = Scored(tuple(math.nan if v is None else v for v in values), error)
+            self._scored[text] = known
+            self.history.append((text, known.values))
 
     @property
     def exhausted(self) -> bool:

@@ -6,7 +6,7 @@ however many of them ask for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,17 @@ class MoleculeTask(Task):
     def __init__(self, name: str, terms: Sequence[Term], scorer: Scorer) -> None:
         super().__init__(name, terms)
         self.scorer = scorer
+
+    def state_dict(self) -> dict[str, Any]:
+        """See :class:`~seqgen_envs.rules.Task`: what a budget has been spent on."""
+        accounts = self.scorer.state_dict()
+        return {"scorer": accounts} if accounts else {}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """See :class:`~seqgen_envs.rules.Task`."""
+        rest = dict(state)
+        self.scorer.load_state_dict(rest.pop("scorer", {}))
+        super().load_state_dict(rest)
 
 
 class Board:
