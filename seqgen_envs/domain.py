@@ -76,6 +76,7 @@ class Domain:
             the files' paths.
         augment: (ids of a training sequence int64 [n], generator) to ids of the same thing spelled
             another way, or None: a sequence has one spelling.
+        valid: ids of finished sequences int64 [N, T], padded, to bool [N], or None: all are.
         action_mask: (tokens [N, T], lengths [N]) to int8 [N, V], 1 for each token that may follow,
             at least one a row; or None where all may. A pure function of each prefix and T, which
             can be pickled; what it has worked out it may keep.
@@ -118,6 +119,7 @@ class Domain:
     corpus_files: Sequence[str] = ()
     downloads: Mapping[str, Callable[[], Sequence[Path]]] = field(default_factory=dict)
     augment: Callable[[Tokens, np.random.Generator], Tokens] | None = None
+    valid: Callable[[Tokens], NDArray[np.bool_]] | None = None
     action_mask: ActionMask | None = None
     masks: Mapping[str, Callable[[], ActionMask]] = field(default_factory=dict)
     plural: str = ""

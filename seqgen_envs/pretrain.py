@@ -28,6 +28,7 @@ from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.ngram import NGram
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.validity import Judge, ValidityLoss
 from seqgen_envs.vocabulary import Vocabulary
 
 IntArray = NDArray[np.integer]
@@ -51,11 +52,14 @@ class TrainingConfig:
         window: cut sequences into pieces of this many tokens; None: whole sequences.
         augment: spell each training sequence anew in every epoch. Batches are made of the given
             spellings' lengths, so one may hold a few tokens more than ``batch_tokens``.
-        seed: of initial weights, order, drop-out and spellings.
+        valid_weight: weight of the expected share of valid sequences beside the log-likelihood of
+            one sequence, in nats; 0 leaves it out (see :mod:`~seqgen_envs.validity`).
+        valid_samples: sequences sampled for it in every step.
+        seed: of initial weights, order, drop-out, spellings and samples.
         checkpoint_seconds: time between checkpoints.
 
     Raises:
-        ValueError: a value is out of its range, or sequences are to be both cut and spelled anew.
+        ValueError: a value is out of its range, or whole sequences are wanted and pieces too.
     """
 
     epochs: int = 30
@@ -67,6 +71,8 @@ class TrainingConfig:
     patience: int = 4
     window: int | None = None
     augment: bool = False
+    valid_weight: float = 0.0
+    valid_samples: int = 64
     seed: int = 0
     checkpoint_seconds: float = 60.0
 
@@ -78,6 +84,13 @@ class TrainingConfig:
             raise ValueError(f"window must be at least 2 tokens, got {self.window}")
         if self.window is not None and self.augment:
             raise ValueError("augment spells whole sequences anew: leave window out")
+        if self.valid_weight < 0 or self.valid_samples < 2:
+            raise ValueError(
+                f"valid_weight must be at least 0 and valid_samples at least 2, got "
+                f"{self.valid_weight} and {self.valid_samples}"
+            )
+        if self.window is not None and self.valid_weight:
+            raise ValueError("valid_weight is of whole sequences: leave window out")
 
 
 @dataclass
@@ -93,6 +106,7 @@ class Progress:
     epoch_loss: float = 0.0
     epoch_tokens: int = 0
     epoch_kept: int = 0
+    epoch_valid: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
 
 
@@ -108,12 +122,15 @@ class PriorTrainer:
         device: ``"cpu"`` or ``"cuda"``.
         augment: what ``config.augment`` spells a sequence anew with, from its ids and a generator;
             usually the domain's.
+        judge: which sequences are valid, for ``config.valid_weight``: ids int64 [N, T], padded, to
+            bool [N]; usually the domain's.
         initial: a prior whose weights training starts from (transfer learning, or a second stage);
             None: random weights.
 
     Raises:
         ValueError: a split of the corpus is empty, it was encoded with another vocabulary, there
-            is nothing to augment with, or ``initial`` has other sizes or another vocabulary.
+            is nothing to augment or to judge with, or ``initial`` has other sizes or another
+            vocabulary.
     """
 
     def __init__(
@@ -125,12 +142,15 @@ class PriorTrainer:
         run_dir: str | Path,
         device: str = "cpu",
         augment: Augment | None = None,
+        judge: Judge | None = None,
         initial: RecurrentPrior | None = None,
     ) -> None:
         if config.augment and augment is None:
             raise ValueError(
                 "the sequences of this domain cannot be spelled in other ways: leave augment out"
             )
+        if config.valid_weight and judge is None:
+            raise ValueError("all sequences of this domain are valid: leave valid_weight out")
         if corpus.vocabulary_fingerprint != vocabulary.fingerprint:
             raise ValueError("the corpus was encoded with another vocabulary; build it again")
         self.splits = {name: corpus.split(name) for name in ("train", "validation", "test")}
@@ -143,6 +163,10 @@ class PriorTrainer:
         self.corpus, self.vocabulary, self.config = corpus, vocabulary, config
         self.run_dir = Path(run_dir)
         self._augment = augment
+        self._validity = None
+        if config.valid_weight and judge is not None:
+            longest = max(map(len, self.splits["train"]))
+            self._validity = ValidityLoss(vocabulary, judge, config.valid_samples, longest)
         self.device = torch.device(device)
         torch.manual_seed(config.seed)
         self.network = RecurrentNetwork(architecture)
@@ -237,6 +261,11 @@ class PriorTrainer:
         inputs, targets = pad(sequences, self.vocabulary, self.device)
         logits, _ = self.network(inputs)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        likelihood = loss.item()
+        if self._validity is not None:
+            validity, share = self._validity(self.network)
+            loss = loss + self.config.valid_weight * validity
+            progress.epoch_valid += share
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
@@ -244,7 +273,7 @@ class PriorTrainer:
         count = sum(len(s) for s in sequences)
         progress.step += 1
         progress.tokens_seen += count
-        progress.epoch_loss += loss.item() * count
+        progress.epoch_loss += likelihood * count
         progress.epoch_tokens += count
 
     def _close_epoch(self) -> dict[str, float]:
@@ -258,6 +287,8 @@ class PriorTrainer:
         }
         if self.config.augment:  # by chance, or since no other spelling would do
             figures["kept_spelling"] = progress.epoch_kept / len(self.train_pieces)
+        if self._validity is not None:
+            figures["valid_share"] = progress.epoch_valid / max(progress.batch, 1)
         if not math.isfinite(nats):
             raise ValueError(
                 f"training diverged: after epoch {progress.epoch} the validation loss is {nats}; "
@@ -272,6 +303,7 @@ class PriorTrainer:
         progress.epoch += 1
         progress.batch = 0
         progress.epoch_loss, progress.epoch_tokens, progress.epoch_kept = 0.0, 0, 0
+        progress.epoch_valid = 0.0
         return figures
 
     def _learning_rate(self, step: int, batches_an_epoch: int) -> float:
@@ -362,6 +394,8 @@ class PriorTrainer:
             config["initial prior"] = self._initial
         if not config["augment"]:  # checkpoints of versions that had no such setting go on
             del config["augment"]
+        if not config["valid_weight"]:
+            del config["valid_weight"], config["valid_samples"]
         content = hashlib.sha256(b"".join(p.tobytes() for p in self.train_pieces)).hexdigest()
         return json.dumps({**config, **self.network.config.to_dict(), "training data": content})
 

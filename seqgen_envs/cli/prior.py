@@ -69,6 +69,13 @@ def train(
             "--augment/--no-augment", help="Spell each sequence anew in every epoch (molecules)."
         ),
     ] = None,
+    valid_weight: Annotated[
+        float | None,
+        typer.Option(help="Weight of the share of valid samples beside likelihood (molecules)."),
+    ] = None,
+    valid_samples: Annotated[
+        int | None, typer.Option(help="Sequences sampled in every step for --valid-weight.")
+    ] = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Seed of weights, order and drop-out.")
     ] = None,
@@ -102,6 +109,8 @@ def train(
         "patience": patience,
         "window": window,
         "augment": augment,
+        "valid_weight": valid_weight,
+        "valid_samples": valid_samples,
         "seed": seed,
     }
     given = {name: value for name, value in explicit.items() if value is not None}
@@ -115,7 +124,15 @@ def train(
     corpus = load_corpus(kind, data, jobs)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
     trainer = PriorTrainer(
-        corpus, kind.vocabulary, architecture, config, out, device, kind.augment, start
+        corpus,
+        kind.vocabulary,
+        architecture,
+        config,
+        out,
+        device,
+        augment=kind.augment,
+        judge=kind.valid,
+        initial=start,
     )
     prior = trainer.train(resume, on_epoch=_say_epoch)
     show(figures_table("Trained prior", summary_columns(prior.metadata)))
@@ -184,7 +201,8 @@ def _say_epoch(figures: Mapping[str, float]) -> None:
         f"epoch {figures['epoch']:.0f}: train {figures['train_nats']:.4f} nats per token, "
         f"validation {figures['validation_nats']:.4f} "
         f"(accuracy {figures['validation_accuracy']:.3f}), "
-        f"{figures['tokens_per_second']:,.0f} tokens/s"
+        + (f"{figures['valid_share']:.1%} valid, " if "valid_share" in figures else "")
+        + f"{figures['tokens_per_second']:,.0f} tokens/s"
     )
 
 

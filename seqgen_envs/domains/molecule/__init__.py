@@ -16,6 +16,7 @@ from seqgen_envs.domains.molecule.files import read_molecules, write_collection
 from seqgen_envs.domains.molecule.masking import PartialSmilesMask
 from seqgen_envs.domains.molecule.metrics import (
     PUBLISHED,
+    are_valid,
     corpus_columns,
     describe_corpus,
     sequence_metrics,
@@ -55,6 +56,7 @@ DOMAIN = Domain(
     corpus_files=ENDINGS,
     downloads={"oracles": fetch_models},
     augment=other_spelling,
+    valid=are_valid,
     masks={"partial-smiles": PartialSmilesMask},
     published=PUBLISHED,
     presets=PRIORS / "presets.yaml",

@@ -36,6 +36,7 @@ from seqgen_envs.domains.molecule.descriptions import (
     describe,
     internal_diversity,
 )
+from seqgen_envs.domains.molecule.smiles import parse
 from seqgen_envs.domains.molecule.vocabulary import CARBONS, VOCABULARY, encode
 from seqgen_envs.vocabulary import sequence_array
 
@@ -84,6 +85,11 @@ PUBLISHED = MappingProxyType(
         "REINVENT (ZINC)": MappingProxyType({"valid": 0.94}),
     }
 )
+
+
+def are_valid(ids: Tokens) -> NDArray[np.bool_]:
+    """Which of the sequences [N, T] are SMILES of a molecule, bool [N]."""
+    return np.array([parse(VOCABULARY.to_text(row)) is not None for row in ids], dtype=np.bool_)
 
 
 def sequence_metrics(tokens: ArrayLike) -> dict[str, Values]:
