@@ -15,7 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 SEQGEN_ORDER = (
     (("_version", "extras", "vocabulary"), 0),
     (("recurrent", "rules", "ngram"), 1),
-    (("prior",), 2),
+    (("prior", "validity"), 2),
     (("datasets",), 2),
     (("domain",), 3),
     (("domains",), 4),

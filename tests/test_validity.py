@@ -62,7 +62,7 @@ def test_the_gradient_is_that_of_the_expected_share():
 
 
 def test_invalid_sequences_go_and_the_likelihood_holds_the_proportions(tmp_path):
-    """Too short to learn well that b never comes; the valid ones are equally frequent in the data."""
+    """Too short to learn well that b never comes; the valid ones are equally frequent."""
     rng = np.random.default_rng(0)
     rows = [[END], [A, END], [A, A, END]] * 100
     corpus = Corpus(
