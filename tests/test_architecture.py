@@ -15,7 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 SEQGEN_ORDER = (
     (("_version", "extras", "vocabulary"), 0),
     (("recurrent", "rules", "ngram"), 1),
-    (("prior", "validity"), 2),
+    (("prior",), 2),
     (("datasets",), 2),
     (("domain",), 3),
     (("domains",), 4),
@@ -154,8 +154,9 @@ def test_seqgen_envs_never_imports_kl_agents():
 
 def test_environments_never_import_training():
     for path in FILES:
-        if "seqgen_envs.pretrain" in imports_of(path):
-            assert name_of(path).startswith(("seqgen_envs.cli", "seqgen_envs.benchmark")), path
+        if any(m.startswith("seqgen_envs.pretrain") for m in imports_of(path)):
+            allowed = ("seqgen_envs.pretrain", "seqgen_envs.cli", "seqgen_envs.benchmark")
+            assert name_of(path).startswith(allowed), path
 
 
 def test_domains_see_up_to_domain():

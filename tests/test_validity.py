@@ -7,8 +7,8 @@ import torch
 from seqgen_envs import get_domain
 from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.pretrain import PriorTrainer, TrainingConfig
+from seqgen_envs.pretrain.validity import ValidityLoss, sample
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
-from seqgen_envs.validity import ValidityLoss, sample
 from seqgen_envs.vocabulary import Vocabulary
 
 ABE = Vocabulary(("a", "b", "$"), end="$")
@@ -87,7 +87,7 @@ def test_invalid_sequences_go_and_the_likelihood_holds_the_proportions(tmp_path)
         good = [each[row] for row in ((END, PAD, PAD), (A, END, PAD), (A, A, END))]
         assert min(good) > 0.15, weight
     bad = {w: 1 - sum(v for k, v in each.items() if B not in k) for w, each in found.items()}
-    assert bad[0.0] > 0.02
+    assert bad[0.0] > 0.01
     assert bad[3.0] < 0.6 * bad[0.0]
 
 

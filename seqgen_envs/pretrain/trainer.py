@@ -1,10 +1,4 @@
-"""Maximum-likelihood training of priors; never imported by the environments.
-
-Sequences are read whole from the start token, so the model knows how they begin; ``window`` cuts
-them into pieces that each start anew. Every epoch's order is a function of the seed and the epoch
-alone, so is every sequence's spelling where ``augment`` draws them, and checkpoints hold the
-generators' states: a killed run resumes exactly.
-"""
+"""Trains one recurrent prior."""
 
 from __future__ import annotations
 
@@ -14,7 +8,7 @@ import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -26,88 +20,15 @@ from torch import Tensor, nn
 from seqgen_envs._version import __version__
 from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.ngram import NGram
+from seqgen_envs.pretrain.batches import IntArray, cut, evaluate, pad, shuffled
+from seqgen_envs.pretrain.config import Progress, TrainingConfig
+from seqgen_envs.pretrain.validity import Judge, ValidityLoss
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
-from seqgen_envs.validity import Judge, ValidityLoss
 from seqgen_envs.vocabulary import Vocabulary
 
-IntArray = NDArray[np.integer]
 Augment = Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
 CHECKPOINT_FILE = "checkpoint.pt"
-IGNORE = -100  # torch's own mark for positions without a target
-
-
-@dataclass(frozen=True)
-class TrainingConfig:
-    """Hyper-parameters of maximum-likelihood training.
-
-    Args:
-        epochs: passes over the training split at most.
-        batch_tokens: tokens in a batch, padding included.
-        learning_rate: peak of a linear warm-up and cosine decay to a hundredth.
-        warmup_steps: steps of the warm-up.
-        weight_decay: AdamW's.
-        clip_norm: gradients are scaled down to this norm.
-        patience: stop after this many epochs without a better validation loss.
-        window: cut sequences into pieces of this many tokens; None: whole sequences.
-        augment: spell each training sequence anew in every epoch. Batches are made of the given
-            spellings' lengths, so one may hold a few tokens more than ``batch_tokens``.
-        valid_weight: weight of the expected share of valid sequences beside the log-likelihood of
-            one sequence, in nats; 0 leaves it out (see :mod:`~seqgen_envs.validity`).
-        valid_samples: sequences sampled for it in every step.
-        seed: of initial weights, order, drop-out, spellings and samples.
-        checkpoint_seconds: time between checkpoints.
-
-    Raises:
-        ValueError: a value is out of its range, or whole sequences are wanted and pieces too.
-    """
-
-    epochs: int = 30
-    batch_tokens: int = 8192
-    learning_rate: float = 3e-3
-    warmup_steps: int = 100
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    patience: int = 4
-    window: int | None = None
-    augment: bool = False
-    valid_weight: float = 0.0
-    valid_samples: int = 64
-    seed: int = 0
-    checkpoint_seconds: float = 60.0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_tokens", "learning_rate", "clip_norm", "patience"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} must be above 0, got {getattr(self, name)}")
-        if self.window is not None and self.window < 2:
-            raise ValueError(f"window must be at least 2 tokens, got {self.window}")
-        if self.window is not None and self.augment:
-            raise ValueError("augment spells whole sequences anew: leave window out")
-        if self.valid_weight < 0 or self.valid_samples < 2:
-            raise ValueError(
-                f"valid_weight must be at least 0 and valid_samples at least 2, got "
-                f"{self.valid_weight} and {self.valid_samples}"
-            )
-        if self.window is not None and self.valid_weight:
-            raise ValueError("valid_weight is of whole sequences: leave window out")
-
-
-@dataclass
-class Progress:
-    """Where a run stands; everything needed to go on, besides weights and optimiser."""
-
-    epoch: int = 0
-    batch: int = 0
-    step: int = 0
-    tokens_seen: int = 0
-    best_loss: float = math.inf
-    best_epoch: int = -1
-    epoch_loss: float = 0.0
-    epoch_tokens: int = 0
-    epoch_kept: int = 0
-    epoch_valid: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 class PriorTrainer:
@@ -315,17 +236,7 @@ class PriorTrainer:
         return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
 
     def _batches(self, epoch: int) -> list[list[int]]:
-        """Indices of the pieces, in batches of like length, in an order new in each epoch."""
-        rng = np.random.default_rng([self.config.seed, epoch])
-        order = rng.permutation(len(self.train_pieces))
-        lengths = np.array([len(p) for p in self.train_pieces])
-        pool = max(len(order) // 8, 1)
-        batches: list[list[int]] = []
-        for start in range(0, len(order), pool):
-            part = order[start : start + pool]
-            by_length = part[np.argsort(lengths[part], kind="stable")].tolist()
-            batches.extend(_fill(by_length, lengths, self.config.batch_tokens))
-        return [batches[i] for i in rng.permutation(len(batches))]
+        return shuffled(self.train_pieces, self.config.seed, epoch, self.config.batch_tokens)
 
     def summary(self) -> dict[str, Any]:
         """What ``config.json`` says of the training, the n-gram baseline included."""
@@ -411,56 +322,3 @@ def _check_initial(
         raise ValueError(
             f"the prior to start from has other sizes ({', '.join(other)}): only dropout may differ"
         )
-
-
-def cut(sequences: Sequence[IntArray], window: int | None) -> list[IntArray]:
-    """The sequences in pieces of at most ``window`` tokens; None leaves them whole."""
-    if window is None:
-        return list(sequences)
-    return [s[i : i + window] for s in sequences for i in range(0, len(s), window)]
-
-
-def pad(
-    sequences: Sequence[IntArray], vocabulary: Vocabulary, device: torch.device
-) -> tuple[Tensor, Tensor]:
-    """Inputs (start token first) and targets, int64 [N, T]; targets past the end are -100."""
-    longest = max(len(s) for s in sequences)
-    inputs = np.full((len(sequences), longest), vocabulary.pad_id, dtype=np.int64)
-    targets = np.full((len(sequences), longest), IGNORE, dtype=np.int64)
-    for row, sequence in enumerate(sequences):
-        inputs[row, 1 : len(sequence)] = sequence[:-1]
-        targets[row, : len(sequence)] = sequence
-    return torch.from_numpy(inputs).to(device), torch.from_numpy(targets).to(device)
-
-
-@torch.inference_mode()
-def evaluate(
-    network: RecurrentNetwork,
-    sequences: Sequence[IntArray],
-    vocabulary: Vocabulary,
-    batch_tokens: int = 32768,
-) -> tuple[float, float]:
-    """Mean nats per token and share of tokens that were the likeliest, over whole sequences."""
-    network.eval()
-    device = network.head.weight.device
-    lengths = np.array([len(s) for s in sequences])
-    nats = hits = 0.0
-    for batch in _fill(np.argsort(lengths, kind="stable").tolist(), lengths, batch_tokens):
-        inputs, targets = pad([sequences[i] for i in batch], vocabulary, device)
-        logits, _ = network(inputs)
-        nats += nn.functional.cross_entropy(
-            logits.flatten(0, 1), targets.flatten(), reduction="sum"
-        ).item()
-        hits += (logits.argmax(-1) == targets).sum().item()
-    total = int(lengths.sum())
-    return nats / total, hits / total
-
-
-def _fill(order: Sequence[int], lengths: NDArray[np.int64], batch_tokens: int) -> list[list[int]]:
-    """``order``, ascending in length, in batches of at most ``batch_tokens`` with padding."""
-    batches: list[list[int]] = [[]]
-    for index in order:
-        if batches[-1] and (len(batches[-1]) + 1) * lengths[index] > batch_tokens:
-            batches.append([])
-        batches[-1].append(index)
-    return batches
