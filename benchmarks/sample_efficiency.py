@@ -4,10 +4,12 @@
         [--seeds 3] [--budget 10000] [--jobs 2] [--quick] [--out FOLDER]
 
 Every run has a budget of distinct canonical SMILES, kept by the task's own scorer; repeats and
-invalid SMILES cost nothing, and when the budget is spent the training stops. Ours take their
-hyper-parameters from ``kl_agents/hyperparams/sample-efficiency.yml``; PPO is
-Stable-Baselines3's, on the whole prefix, with the environment's own reward. A finished run is not
-run again: results are kept in the folder, one JSON file a run.
+invalid SMILES cost nothing, and when the budget is spent the training stops; so it does at 60
+environment steps a call of the budget, where an agent no longer writes anything new. Ours take
+their hyper-parameters from the environments' files in ``kl_agents/hyperparams``; PPO is
+Stable-Baselines3's, on the whole prefix, with the environment's own reward. ``prior`` samples and
+learns nothing. A finished run is not run again: results are kept in the folder, one JSON file a
+run.
 """
 
 from __future__ import annotations
@@ -28,17 +30,16 @@ import torch
 from common import RESULTS, machine, write_results
 from stable_baselines3.common.callbacks import BaseCallback
 
-from kl_agents.hyperparams import FOLDER, load_hyperparams
+from kl_agents.hyperparams import load_hyperparams
 from kl_agents.registry import get_algorithm
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.benchmark.scores import auc_top, best_so_far
 
-SETTINGS = FOLDER / "sample-efficiency.yml"
 ENV_IDS = {"qed": "MoleculeGen-QED-v0", "penalized-logp": "MoleculeGen-PenalizedLogP-v0"}
-AGENTS = ("psi", "g", "reinvent", "q", "ppo")
+AGENTS = ("prior", "psi", "g", "reinvent", "q", "ppo")
 PPO, PPO_LANES, PPO_STEPS = "ppo", 64, 64
 #: A run that samples nothing new must end too: environment steps a call of the budget, at most.
-STEPS_A_CALL = 120
+STEPS_A_CALL = 60
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def train(run: Run) -> dict[str, Any]:
         )
         model: Any = Algorithm("MlpPolicy", env, n_steps=PPO_STEPS, seed=run.seed, device="cpu")
     else:
-        settings = load_hyperparams(run.agent, ENV_IDS[run.task], source=SETTINGS)
+        settings = load_hyperparams(run.agent, ENV_IDS[run.task])
         env = make_sb3_vec_env(
             ENV_IDS[run.task], num_envs=settings.n_envs, **{**settings.env_kwargs, "task": task}
         )

@@ -324,6 +324,14 @@ def test_bundled_files_make_agents(path, algorithm):
             assert getattr(agent, name) == value
 
 
+def test_an_id_without_a_file_has_its_familys():
+    merged = load_hyperparams("psi", "PMO-Perindopril_MPO-v0")
+    assert merged.arguments == load_hyperparams("psi", "PMO").arguments
+    assert merged.arguments["c"] == load_hyperparams("psi", "MoleculeGen-QED-v0").arguments["c"]
+    assert merged.arguments["c"] != load_hyperparams("psi", "MoleculeGen-v0").arguments["c"]
+    assert "c" not in load_hyperparams("psi", "Other-v0").arguments
+
+
 def test_layers_override_each_other(tmp_path):
     path = tmp_path / "x.yml"
     path.write_text("default: {tau: 0.1, discount: 0.9, policy_kwargs: {scale: 2, init: prior}}\n"

@@ -1,4 +1,4 @@
-"""Hyper-parameters by environment, in rl-zoo3's form: one YAML file an environment id.
+"""Hyper-parameters by environment, in rl-zoo3's form: one YAML file an environment id or family.
 
 A file's blocks are ``default`` and the algorithms' names; a block holds constructor arguments and
 
@@ -72,8 +72,14 @@ def valid_keys(algorithm: str) -> dict[str, tuple[str, ...]]:
 
 
 def file_of(env_id: str) -> Path:
-    """Where an environment's hyper-parameters are; the file need not exist."""
-    return FOLDER / f"{env_id.rpartition(':')[2]}.yml"
+    """Where an environment's hyper-parameters are; the file need not exist.
+
+    Those of ``PMO-QED-v0`` are in ``PMO-QED-v0.yml`` or, without one, in ``PMO.yml``.
+    """
+    name = env_id.rpartition(":")[2]
+    family = FOLDER / f"{name.partition('-')[0]}.yml"
+    own = FOLDER / f"{name}.yml"
+    return family if family.is_file() and not own.is_file() else own
 
 
 def load_hyperparams(
