@@ -36,7 +36,7 @@ from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.benchmark.scores import auc_top, best_so_far
 
 ENV_IDS = {"qed": "MoleculeGen-QED-v0", "penalized-logp": "MoleculeGen-PenalizedLogP-v0"}
-AGENTS = ("prior", "psi", "g", "reinvent", "q", "ppo")
+AGENTS = ("psi", "g", "reinvent", "q", "ppo", "prior")
 PPO, PPO_LANES, PPO_STEPS = "ppo", 64, 64
 #: A run that samples nothing new must end too: environment steps a call of the budget, at most.
 STEPS_A_CALL = 60

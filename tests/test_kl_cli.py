@@ -26,6 +26,7 @@ blocks:
     title: A small table
     about: Two agents.
     kind: table
+    act_c: 1.25
     settings: {c: 1.5, tau: 0.5}
     agents: {prior: {}, psi: {lambda_: 0.25}}
   front:
@@ -251,6 +252,7 @@ def test_reproduce_reports_every_block(reproduced):
         json.loads((out / "runs" / "small" / f"psi-c1.5-seed{i}" / "evaluation.json").read_text())
         for i in range(2)
     ]
+    assert [one["c"] for one in stored] == [1.25, 1.25]  # acts colder than it was trained
     mean = sum(one["summary"]["notes_in_motif"] for one in stored) / 2
     assert float(motif["Psi"]) == pytest.approx(mean)
     assert float(motif["Psi sd"]) > 0

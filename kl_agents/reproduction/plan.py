@@ -32,6 +32,7 @@ class Block:
         c: temperatures at the end of training; empty: as the settings have it.
         seeds: how many, or None for ``--seeds``.
         evaluate: sequences of an evaluation, or None for ``-n``.
+        act_c: temperature the agents act at when evaluated; None: that of the training's end.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Block:
     c: Sequence[float] = ()
     seeds: int | None = None
     evaluate: int | None = None
+    act_c: float | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in (TABLE, FRONTIER):
@@ -74,6 +76,7 @@ class Job:
     seed: int
     spec: RunSpec
     episodes: int
+    act_c: float | None = None
 
     @property
     def name(self) -> str:
@@ -153,4 +156,4 @@ def _job(plan: Plan, block: Block, agent: str, c: float | None, seed: int, scale
     if scale.quick:
         episodes = min(episodes, QUICK_EPISODES)
     end = final_c(settings.arguments.get("c"))
-    return Job(block.name, agent, end or float("nan"), seed, spec, episodes)
+    return Job(block.name, agent, end or float("nan"), seed, spec, episodes, block.act_c)

@@ -34,7 +34,8 @@ def stored_evaluation(out: Path, job: Job) -> dict[str, Any] | None:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return None
-    return stored if stored.get("episodes") == job.episodes else None
+    fits = stored.get("episodes") == job.episodes and job.act_c in (None, stored.get("c"))
+    return stored if fits else None
 
 
 def _is_evaluated(out: Path, job: Job) -> bool:
@@ -120,7 +121,9 @@ def evaluate_run(model: Any, job: Job) -> dict[str, Any]:
     """The figures of a run, with which run it is."""
     from kl_agents.runs import evaluate_agent
 
-    evaluation = evaluate_agent(model, job.spec, job.episodes, job.seed, EVALUATION_LANES)
+    evaluation = evaluate_agent(
+        model, job.spec, job.episodes, job.seed, EVALUATION_LANES, c=job.act_c
+    )
     head = {"block": job.block, "agent": job.agent, "run_seed": job.seed}
     return head | evaluation.to_dict()
 
