@@ -495,6 +495,8 @@ def test_training_starts_from_a_prior_and_keeps_its_sizes(trained, corpus_file, 
     assert prior.metadata["initial_prior"] == first.fingerprint
     error = refused(*common, "--out", tmp_path / "other", "--hidden", "13")
     assert "other sizes (hidden_size)" in error
+    error = refused(*common, "--out", tmp_path / "valid", "--valid-weight", "1")
+    assert "all sequences of this domain are valid" in error
 
 
 def test_a_folder_of_files_trains_a_prior(tmp_path, monkeypatch):

@@ -206,7 +206,9 @@ def test_a_trained_prior_comes_with_its_corpuss_reference(tmp_path):
     result = run(
         *("prior", "train", "molecule", "--data", tmp_path / "chains.npz", "--epochs", 1),
         *("--hidden", 8, "--embedding", 4, "--out", tmp_path / "run"),
+        *("--valid-weight", 1, "--valid-samples", 4),
     )
+    assert "% valid, " in result.stdout
     assert f"{tmp_path / 'run' / 'prior' / 'reference.npz'} describes the corpus" in result.stdout
     trained = DOMAIN.load_prior(tmp_path / "run" / "prior")
     tokens = np.array([np.append(encode("CCCO"), VOCABULARY.end_id)])
