@@ -9,7 +9,7 @@ environment steps a call of the budget, where an agent no longer writes anything
 their hyper-parameters from the environments' files in ``kl_agents/hyperparams``; PPO is
 Stable-Baselines3's, on the whole prefix, with the environment's own reward. ``prior`` samples and
 learns nothing. A finished run is not run again: results are kept in the folder, one JSON file a
-run.
+run; empty it when settings have changed.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ from typing import Any
 
 import torch
 from common import RESULTS, machine, write_results
-from stable_baselines3.common.callbacks import BaseCallback
 
+from kl_agents.callbacks import StopWhenSpent
 from kl_agents.hyperparams import load_hyperparams
 from kl_agents.registry import get_algorithm
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
@@ -54,17 +54,6 @@ class Run:
         return f"{self.task}-{self.agent}-seed{self.seed}-{self.budget}"
 
 
-class UntilSpent(BaseCallback):
-    """Stops when the budget is spent."""
-
-    def __init__(self, scorer: Any) -> None:
-        super().__init__()
-        self.scorer = scorer
-
-    def _on_step(self) -> bool:
-        return not self.scorer.exhausted
-
-
 def train(run: Run) -> dict[str, Any]:
     torch.set_num_threads(1)
     began = time.perf_counter()
@@ -85,7 +74,7 @@ def train(run: Run) -> dict[str, Any]:
         kind = get_algorithm(run.agent)
         model = kind("SequencePolicy", env, seed=run.seed, device="cpu", **settings.arguments)
     scorer = env.env.unwrapped.lanes.task.scorer
-    model.learn(steps, callback=UntilSpent(scorer))
+    model.learn(steps, callback=StopWhenSpent())
     values = [value for _, (value,) in scorer.history]
     best = sorted(scorer.history, key=lambda entry: -entry[1][0])[:10]
     return {

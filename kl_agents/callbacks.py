@@ -25,6 +25,19 @@ STEP = "time/total_timesteps"
 _NOT_SCALARS = ("stdout", "log", "json", "csv")
 
 
+class StopWhenSpent(BaseCallback):
+    """Ends the training when the budget of every task is spent: what follows would earn nothing.
+
+    It does not see the tasks of environments in worker processes.
+    """
+
+    def _on_training_start(self) -> None:
+        self._tasks = self.training_env.get_attr("task")
+
+    def _on_step(self) -> bool:
+        return not all(task.spent for task in self._tasks)
+
+
 class KLEvalCallback(BaseCallback):
     """Evaluates every so many steps: ``eval/`` figures, pictures and sounds of a few sequences.
 

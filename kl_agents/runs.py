@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,18 @@ from stable_baselines3.common.logger import KVWriter, Logger
 import seqgen_envs  # noqa: F401  (registers the environments)
 from kl_agents.algorithm import SequenceAlgorithm
 from kl_agents.baselines import RLOnly
-from kl_agents.callbacks import CheckpointEvery, KLEvalCallback, ProgressCsv, TensorBoard
+from kl_agents.callbacks import (
+    CheckpointEvery,
+    KLEvalCallback,
+    ProgressCsv,
+    StopWhenSpent,
+    TensorBoard,
+)
 from kl_agents.evaluation import Evaluation, evaluate_policy_network
 from kl_agents.hyperparams import Hyperparams, final_c
 from kl_agents.registry import get_algorithm, load
 from kl_agents.value_learning import EpisodicValueLearning
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 FORMAT = 1
@@ -282,14 +288,15 @@ def evaluate_agent(
 
 
 def make_lanes(spec: RunSpec, n: int) -> Lanes:
-    """Lanes of the same environment, to evaluate in."""
-    return Lanes(n, lane_settings(spec))
+    """Lanes of the same environment, to evaluate in; a budget is the training's alone."""
+    one = single_lane(spec)
+    return Lanes(n, replace(one.settings, task=one.task.for_evaluation()))
 
 
-def lane_settings(spec: RunSpec) -> LaneSettings:
-    """The environment's settings as its engine takes them."""
-    one = make_env(RunSpec(**{**vars(spec), "n_envs": 1}))
-    return one.lanes.settings
+def single_lane(spec: RunSpec) -> Lanes:
+    """The engine of the environment with one lane, which knows its settings, domain and task."""
+    lanes: Lanes = make_env(RunSpec(**{**vars(spec), "n_envs": 1})).lanes
+    return lanes
 
 
 def _new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
@@ -320,7 +327,7 @@ def _train(
 
 def _callbacks(folder: Path, spec: RunSpec, options: RunOptions) -> list[BaseCallback]:
     """The checkpoint comes last: what the others write is then part of it."""
-    callbacks = list(options.callbacks)
+    callbacks = [StopWhenSpent(), *options.callbacks]
     if options.eval_every is not None:
         lanes = make_lanes(spec, min(options.eval_episodes, 256))
         callbacks.append(

@@ -163,6 +163,15 @@ class Task:
         if state:
             raise ValueError(f"task {self.name!r} remembers nothing, got {sorted(state)}")
 
+    @property
+    def spent(self) -> bool:
+        """Whether the task has a budget and nothing is left of it: training ends then."""
+        return False
+
+    def for_evaluation(self: SelfTask) -> SelfTask:
+        """This task for judging an agent: one that has no budget to keep."""
+        return self
+
     def initial_state(self) -> tuple[Values, ...]:
         """State before the first token: one array [width] for each scan rule, in order."""
         return tuple(

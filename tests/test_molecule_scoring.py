@@ -7,9 +7,11 @@ import pickle
 
 import numpy as np
 import pytest
+import torch
 from rdkit import Chem
 
 from kl_agents import PsiLearning
+from kl_agents.runs import RunSpec, evaluate_agent, start_run
 from seqgen_envs import get_domain
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.domains.molecule import rules
@@ -206,7 +208,7 @@ def test_accounts_go_on_where_they_were_kept():
     kept = json.loads(json.dumps(scorer.state_dict()))
     other = Scorer({"atoms": later, "fails": fails_on_rings}, budget=3)
     other.load_state_dict(kept)
-    assert (other.calls, other.requests, other.repeats) == (2, 4, scorer.repeats)
+    assert (other.calls, other.requests) == (2, 4)
     for each in (scorer, other):
         verdicts = each.score([BENZENE, "CC", "CCC", "CCCC"])
         assert [v.values[0] for v in verdicts] == [6.0, 2.0, 3.0, 0.0]
@@ -218,7 +220,7 @@ def test_accounts_go_on_where_they_were_kept():
     assert Scorer({"logp": logp}).state_dict() == {}
     with pytest.raises(ValueError, match="give the task one"):
         Scorer({"logp": logp}).load_state_dict(kept)
-    with pytest.raises(ValueError, match="not of 1 objectives"):
+    with pytest.raises(ValueError, match=r"of \['atoms', 'fails'\], not of \['logp'\]"):
         Scorer({"logp": logp}, budget=3).load_state_dict(kept)
 
 
@@ -227,13 +229,35 @@ def test_a_resumed_training_has_the_budget_that_was_left(tmp_path):
         task = {"name": "qed", "budget": 12}
         return make_sb3_vec_env("MoleculeGen-QED-v0", num_envs=4, task=task)
 
-    agent = PsiLearning("SequencePolicy", env(), seed=0, episodes_per_round=4, batch_episodes=2)
+    arguments = {"episodes_per_round": 4, "batch_episodes": 2, "learning_rate": 1e-5}
+    agent = PsiLearning("SequencePolicy", env(), seed=0, **arguments)
     agent.learn(200)
     agent.save(tmp_path / "agent", include=["replay_buffer"])
     loaded = PsiLearning.load(tmp_path / "agent", env=env())
     before, after = (each.env.get_attr("task")[0].scorer for each in (agent, loaded))
     assert 0 < before.calls < 12
     assert (after.calls, after.history) == (before.calls, before.history)
+    kept = after.calls
+    for each in (agent, loaded):
+        each.learn(800, reset_num_timesteps=False)
+    assert kept < before.calls
+    assert after.history == before.history
+    for name, tensor in agent.policy.state_dict().items():
+        assert torch.equal(loaded.policy.state_dict()[name], tensor), name
+
+
+def test_a_run_ends_with_its_budget_and_is_judged_without_one(tmp_path):
+    task = {"name": "qed", "budget": 12}
+    arguments = {"episodes_per_round": 4, "batch_episodes": 2, "learning_rate": 1e-5}
+    spec = RunSpec("psi", "MoleculeGen-QED-v0", 5000, 0, 4, {"task": task}, arguments)
+    model = start_run(tmp_path / "run", spec)
+    assert model.num_timesteps < 5000
+    trained = model.env.get_attr("task")[0]
+    assert trained.spent
+    evaluation = evaluate_agent(model, spec, 60, seed=0, num_envs=20)
+    assert evaluation.summary["valid"] * 60 > 12
+    assert evaluation.task_return > 0.4
+    assert trained.scorer.calls == 12
 
 
 def test_two_scorers_share_nothing():

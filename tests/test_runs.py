@@ -312,7 +312,11 @@ def test_an_agent_acts_at_another_temperature(uninterrupted):
 # -- hyper-parameters -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*-v*.yml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [*sorted(FOLDER.glob("*-v*.yml")), FOLDER / "PMO-QED-v0.yml"],
+    ids=lambda path: path.stem,
+)
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_bundled_files_make_agents(path, algorithm):
     merged = load_hyperparams(algorithm, path.stem)

@@ -33,7 +33,7 @@ def shares(net, n=20_000, horizon=3):
 
 def test_samples_are_the_networks_own():
     net = network()
-    found = shares(net)
+    found, total = shares(net), 0.0
     for row, share in found.items():
         ids = torch.tensor([row])
         log_probs = torch.log_softmax(net.shifted_logits(ids.clamp(max=END)), dim=-1)[0]
@@ -41,7 +41,8 @@ def test_samples_are_the_networks_own():
         assert set(row[length:]) <= {PAD}
         expected = log_probs[range(length), row[:length]].sum().exp().item()
         assert share == pytest.approx(expected, abs=4 * (expected / 20_000) ** 0.5)
-    assert sum(found.values()) == pytest.approx(1.0)
+        total += expected
+    assert total == pytest.approx(1.0, abs=0.01)  # all that matter were found
 
 
 def test_the_gradient_is_that_of_the_expected_share():
@@ -102,6 +103,52 @@ def test_validity_needs_a_judge_and_settings_are_kept(tmp_path):
     PriorTrainer(corpus, ABE, sizes, config, tmp_path, judge=has_no_b).train()
     with pytest.raises(ValueError, match=r"other settings \(valid_samples, valid_weight\)"):
         PriorTrainer(corpus, ABE, sizes, TrainingConfig(epochs=1), tmp_path).train(resume=True)
+
+
+@pytest.mark.parametrize("batches", [1, 5])
+def test_a_killed_run_resumes_exactly(tmp_path, batches, monkeypatch):
+    rows = [[END], [A, END], [A, A, END]] * 20
+    corpus = Corpus(
+        [np.array(row, dtype=np.int8) for row in rows], [str(i) for i in range(60)],
+        np.array(["train"] * 40 + ["validation"] * 10 + ["test"] * 10), "made up", ABE.fingerprint,
+    )  # fmt: skip
+    config = TrainingConfig(
+        epochs=2, batch_tokens=30, valid_weight=1.0, valid_samples=8, checkpoint_seconds=1e-9
+    )
+
+    def trainer(name):
+        torch.manual_seed(len(name))  # another process would not have the same numbers either
+        sizes = RecurrentConfig(3, "gru", 4, 8)
+        return PriorTrainer(corpus, ABE, sizes, config, tmp_path / name, judge=has_no_b)
+
+    straight = trainer("straight")
+    finished = straight.train()
+    assert straight.progress.best_epoch == 1  # the last, whatever its likelihood
+    killed = trainer("killed")
+    train_batch, done = killed._train_batch, []
+
+    def dying(*args):
+        if len(done) == batches:
+            raise KeyboardInterrupt
+        done.append(1)
+        train_batch(*args)
+
+    killed._train_batch = dying
+    with pytest.raises(KeyboardInterrupt):
+        killed.train()
+    torch.manual_seed(99)
+    resumed = trainer("killed")
+    assert resumed.train(resume=True).fingerprint == finished.fingerprint
+    shares = [[f["valid_share"] for f in t.progress.history] for t in (straight, resumed)]
+    assert shares[0] == shares[1]
+
+
+def test_a_diverged_run_says_so():
+    net = network()
+    with torch.no_grad():
+        net.head.bias[0] = float("nan")
+    with pytest.raises(ValueError, match="lower the learning rate"):
+        ValidityLoss(ABE, has_no_b, 8, 3)(net)
 
 
 def test_molecules_are_judged_by_rdkit():

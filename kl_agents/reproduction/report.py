@@ -15,7 +15,6 @@ from kl_agents.reproduction import figures
 from kl_agents.reproduction.plan import FRONTIER, Block, Job, Plan
 from kl_agents.reproduction.work import folder_of, stored_evaluation
 from seqgen_envs.cli.common import figure
-from seqgen_envs.lanes import Lanes
 
 REPORT = "report.md"
 #: Rows above the domain's own: name in an evaluation, name in the report.
@@ -142,9 +141,9 @@ def _table(plan: Plan, block: Block, results: Sequence[Result]) -> list[dict[str
 
 
 def _published(job: Job) -> Mapping[str, Mapping[str, float]]:
-    from kl_agents.runs import lane_settings
+    from kl_agents.runs import single_lane
 
-    return Lanes(1, lane_settings(job.spec)).domain.published or {}
+    return single_lane(job.spec).domain.published or {}
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

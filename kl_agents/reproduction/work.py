@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import multiprocessing
 import os
 import threading
@@ -34,8 +35,9 @@ def stored_evaluation(out: Path, job: Job) -> dict[str, Any] | None:
         stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, json.JSONDecodeError):
         return None
-    fits = stored.get("episodes") == job.episodes and job.act_c in (None, stored.get("c"))
-    return stored if fits else None
+    c = job.c if job.act_c is None else job.act_c
+    acted = math.isnan(c) or stored.get("c") == c
+    return stored if acted and stored.get("episodes") == job.episodes else None
 
 
 def _is_evaluated(out: Path, job: Job) -> bool:

@@ -31,6 +31,8 @@ app = typer.Typer(help="Train priors, and measure what they sample.", no_args_is
 app.command("evaluate")(evaluate)
 
 DEFAULT_PRESET = "default"
+#: A preset's mark that it goes on from what another made.
+SECOND_STAGE = "second_stage"
 
 
 @app.command("train")
@@ -46,8 +48,10 @@ def train(
         typer.Option(help="The domain's hyper-parameters of that name; options override them."),
     ] = None,
     initial: Annotated[
-        Path | None,
-        typer.Option(help="A trained prior's folder to start from, with its sizes, not anew."),
+        str | None,
+        typer.Option(
+            help="A prior to start from: a bundled one's name, or a trained one's folder."
+        ),
     ] = None,
     cell: Annotated[str | None, typer.Option(help="gru or lstm.")] = None,
     hidden: Annotated[int | None, typer.Option(help="Width of a recurrent layer.")] = None,
@@ -77,7 +81,7 @@ def train(
         int | None, typer.Option(help="Sequences sampled in every step for --valid-weight.")
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of weights, order and drop-out.")
+        int | None, typer.Option(min=0, help="Seed of weights, order, drop-out and samples.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: ThreadsOption = None,
@@ -94,7 +98,6 @@ def train(
     """
     from seqgen_envs.domain import get_domain
     from seqgen_envs.pretrain import PriorTrainer
-    from seqgen_envs.prior import load_prior_folder
 
     kind = get_domain(domain)
     explicit = {
@@ -115,9 +118,12 @@ def train(
     }
     given = {name: value for name, value in explicit.items() if value is not None}
     values = preset_values(kind, preset)
-    start = None if initial is None else load_prior_folder(initial)
+    second_stage = values.pop(SECOND_STAGE, False)
+    start = None if initial is None else _initial(kind, initial)
     if start is not None:
         values |= sizes_of(start)
+    elif second_stage:
+        raise ValueError(f"preset {preset!r} goes on from a trained prior: give --initial")
     architecture, config = _configs(kind, values | given)
     _check_run(out, resume, device)
     set_threads(threads)
@@ -159,6 +165,15 @@ def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
             f"domain {domain.name!r} has no preset {preset!r}; it has {sorted(known) or 'none'}"
         )
     return dict(known[preset])
+
+
+def _initial(domain: Domain, name: str) -> RecurrentPrior:
+    from seqgen_envs.prior import RecurrentPrior
+
+    prior = domain.load_prior(name)
+    if not isinstance(prior, RecurrentPrior):
+        raise ValueError(f"prior {name!r} is no recurrent network: training cannot start from it")
+    return prior
 
 
 def sizes_of(prior: RecurrentPrior) -> dict[str, Any]:

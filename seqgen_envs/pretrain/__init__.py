@@ -1,4 +1,4 @@
-"""Maximum-likelihood training of priors; never imported by the environments.
+"""Training of priors: likelihood, and validity if wanted; never imported by environments.
 
 Sequences are read whole from the start token, so the model knows how they begin; ``window`` cuts
 them into pieces that each start anew. Every epoch's order is a function of the seed and the epoch

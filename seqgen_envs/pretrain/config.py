@@ -17,7 +17,8 @@ class TrainingConfig:
         warmup_steps: steps of the warm-up.
         weight_decay: AdamW's.
         clip_norm: gradients are scaled down to this norm.
-        patience: stop after this many epochs without a better validation loss.
+        patience: stop after this many epochs without a better validation loss, whose weights are
+            kept. With ``valid_weight`` all epochs are run and the last one's weights kept.
         window: cut sequences into pieces of this many tokens; None: whole sequences.
         augment: spell each training sequence anew in every epoch. Batches are made of the given
             spellings' lengths, so one may hold a few tokens more than ``batch_tokens``.

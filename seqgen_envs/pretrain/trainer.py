@@ -216,7 +216,8 @@ class PriorTrainer:
                 "lower the learning rate"
             )
         progress.history.append(figures.copy())
-        if nats < progress.best_loss:
+        # with a second objective likelihood alone does not say which epoch is best: the last is
+        if nats < progress.best_loss or self._validity is not None:
             progress.best_loss, progress.best_epoch = nats, progress.epoch
             self.best_weights = {
                 k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()
@@ -270,6 +271,7 @@ class PriorTrainer:
             "best_weights": self.best_weights,
             "progress": asdict(self.progress),
             "torch_rng": torch.get_rng_state(),
+            "cuda_rng": self._cuda_state(),
             "settings": self._settings(),
         }
         temporary = path.with_suffix(".tmp")
@@ -296,6 +298,11 @@ class PriorTrainer:
         self.best_weights = state["best_weights"]
         self.progress = Progress(**state["progress"])
         torch.set_rng_state(state["torch_rng"].cpu())
+        if state.get("cuda_rng") is not None:
+            torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
+
+    def _cuda_state(self) -> Tensor | None:
+        return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
     def _settings(self) -> str:
         """All that must be equal for a resumed run to be the same run, as JSON."""

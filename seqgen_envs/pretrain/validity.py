@@ -39,11 +39,13 @@ def sample(network: RecurrentNetwork, vocabulary: Vocabulary, n: int, horizon: i
         tokens = torch.multinomial(torch.softmax(logits, dim=-1), 1)[:, 0]
         written.append(tokens.masked_fill(ended, vocabulary.pad_id))
         ended |= tokens == vocabulary.end_id
-    return torch.stack(written, dim=1).clone()
+    return torch.stack(written, dim=1)
 
 
 class ValidityLoss:
-    """Minus the gradient's estimate of the expected share of valid sequences.
+    """A loss whose gradient is minus the estimate of the share's, over the mean length.
+
+    Samples are drawn without drop-out; where the network has any, the estimate is that much off.
 
     Args:
         vocabulary: the tokens.
@@ -57,7 +59,15 @@ class ValidityLoss:
         self.samples, self.horizon = samples, horizon
 
     def __call__(self, network: RecurrentNetwork) -> tuple[Tensor, float]:
-        """A loss per token, to be added to one of likelihood, and the share that was valid."""
+        """A loss per token, to be added to one of likelihood, and the share that was valid.
+
+        Raises:
+            ValueError: the network's weights are no longer finite.
+        """
+        if not all(bool(torch.isfinite(weight).all()) for weight in network.parameters()):
+            raise ValueError(
+                "training diverged: the weights are no longer finite; lower the learning rate"
+            )
         ids = sample(network, self.vocabulary, self.samples, self.horizon)
         valid = torch.from_numpy(self.judge(ids.cpu().numpy())).to(ids.device)
         if self.vocabulary.end_id is not None:

@@ -70,7 +70,8 @@ class Scorer:
     """Objectives of SMILES.
 
     A pickled or copied scorer starts anew: with an empty cache and its whole budget. A resumed
-    training goes on with what ``state_dict`` gave.
+    training goes on with what ``state_dict`` gave, unless the environments live in worker
+    processes.
 
     Args:
         objectives: by name.
@@ -80,7 +81,8 @@ class Scorer:
 
     Attributes:
         calls: distinct molecules scored.
-        requests, repeats: strings asked for, and those of them that the caches answered.
+        requests, repeats: strings asked for, and those of them that the caches answered (since a
+            resume).
         history: (canonical SMILES, values) of the molecules in the order of their first call;
             kept only with a budget.
 
@@ -135,26 +137,27 @@ class Scorer:
             [text, [None if math.isnan(v) else v for v in known.values], known.error]
             for text, known in results
         ]
-        return {"requests": self.requests, "repeats": self.repeats, "scored": scored}
+        return {"objectives": list(self.names), "requests": self.requests, "scored": scored}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace the accounts by those of :meth:`state_dict`; what was scored is not again.
 
         Raises:
-            ValueError: they are of a scorer with a budget, which this one does not have, or with
-                another number of objectives.
+            ValueError: they are of a scorer with a budget, which this one does not have, or of
+                other objectives.
         """
         if not state:
             return
         if self.budget is None:
             raise ValueError("the accounts are of a scorer with a budget: give the task one")
-        if any(len(values) != len(self.names) for _, values, _ in state["scored"]):
+        if state["objectives"] != list(self.names):
             raise ValueError(
-                f"the accounts are not of {len(self.names)} objectives: another task's"
+                f"the accounts are of {state['objectives']}, not of {list(self.names)}: "
+                "they are another task's"
             )
         self.close()
         self._start_anew()
-        self.requests, self.repeats = state["requests"], state["repeats"]
+        self.requests = state["requests"]
         self.calls = len(state["scored"])
         for text, values, error in state["scored"]:
             known = Scored(tuple(math.nan if v is None else v for v in values), error)

@@ -6,14 +6,17 @@ however many of them ask for it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from seqgen_envs.domains.molecule.scoring import Scorer, Verdict
 from seqgen_envs.domains.molecule.vocabulary import CARBONS, VOCABULARY
 from seqgen_envs.rules import Task, Term, Tokens, Values
+
+SelfTask = TypeVar("SelfTask", bound="MoleculeTask")
 
 
 class OracleError(RuntimeError):
@@ -42,6 +45,19 @@ class MoleculeTask(Task):
         rest = dict(state)
         self.scorer.load_state_dict(rest.pop("scorer", {}))
         super().load_state_dict(rest)
+
+    @property
+    def spent(self) -> bool:
+        """See :class:`~seqgen_envs.rules.Task`."""
+        return self.scorer.exhausted
+
+    def for_evaluation(self: SelfTask) -> SelfTask:
+        """See :class:`~seqgen_envs.rules.Task`; with a budget, a copy whose scorer has none."""
+        if self.scorer.budget is None:
+            return self
+        task = copy.deepcopy(self)
+        task.scorer.budget = None
+        return task
 
 
 class Board:
