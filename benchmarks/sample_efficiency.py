@@ -37,7 +37,9 @@ from seqgen_envs.benchmark.scores import auc_top, best_so_far
 
 ENV_IDS = {"qed": "MoleculeGen-QED-v0", "penalized-logp": "MoleculeGen-PenalizedLogP-v0"}
 AGENTS = ("psi", "g", "reinvent", "q", "ppo", "prior")
-PPO, PPO_LANES, PPO_STEPS = "ppo", 64, 64
+PPO, PPO_LANES = "ppo", 64
+#: Of 64 steps in 64 lanes, 8 batches: the default of 64 a batch is for one environment.
+PPO_SIZES = {"n_steps": 64, "batch_size": 512}
 #: A run that samples nothing new must end too: environment steps a call of the budget, at most.
 STEPS_A_CALL = 60
 
@@ -65,7 +67,7 @@ def train(run: Run) -> dict[str, Any]:
         env = make_sb3_vec_env(
             ENV_IDS[run.task], num_envs=PPO_LANES, observation="tokens", task=task
         )
-        model: Any = Algorithm("MlpPolicy", env, n_steps=PPO_STEPS, seed=run.seed, device="cpu")
+        model: Any = Algorithm("MlpPolicy", env, **PPO_SIZES, seed=run.seed, device="cpu")
     else:
         settings = load_hyperparams(run.agent, ENV_IDS[run.task])
         env = make_sb3_vec_env(
