@@ -1,7 +1,7 @@
 """AUC of the ten best molecules within a budget of oracle calls, by agent (Gao et al. 2022).
 
     python benchmarks/sample_efficiency.py [--tasks qed,penalized-logp] [--agents psi,g,...]
-        [--seeds 3] [--budget 10000] [--jobs 2] [--quick] [--out FOLDER]
+        [--seeds 3] [--budget 10000] [--jobs 2] [--quick] [--report-only] [--out FOLDER]
 
 Every run has a budget of distinct canonical SMILES, kept by the task's own scorer; repeats and
 invalid SMILES cost nothing, and when the budget is spent the training stops; so it does at 60
@@ -9,7 +9,7 @@ environment steps a call of the budget, where an agent no longer writes anything
 their hyper-parameters from the environments' files in ``kl_agents/hyperparams``; PPO is
 Stable-Baselines3's, on the whole prefix, with the environment's own reward. ``prior`` samples and
 learns nothing. A finished run is not run again: results are kept in the folder, one JSON file a
-run; empty it when settings have changed.
+run; empty it when settings have changed. ``--report-only`` makes the table of those there are.
 """
 
 from __future__ import annotations
@@ -148,7 +148,9 @@ def table(results: list[dict[str, Any]], report: dict[str, Any]) -> str:
                 cells.append(spread([r[key] for r in mine]) if mine else "-")
             calls = [r["calls"] for r in mine]
             cells.append(f"{statistics.mean(calls):,.0f}" if mine else "-")
-        lines.append(f"| {agent} | {' | '.join(cells)} |")
+        runs = {r["seed"] for r in results if r["agent"] == agent}
+        label = agent if len(runs) == seeds else f"{agent} ({len(runs)} of {seeds} seeds)"
+        lines.append(f"| {label} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 
@@ -160,6 +162,7 @@ def main() -> None:
     parser.add_argument("--budget", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="at a size that shows only it works")
+    parser.add_argument("--report-only", action="store_true", help="train nothing")
     parser.add_argument("--out", type=Path, default=RESULTS)
     arguments = parser.parse_args()
     seeds, budget = (1, 100) if arguments.quick else (arguments.seeds, arguments.budget)
@@ -169,7 +172,10 @@ def main() -> None:
         for task in arguments.tasks.split(",")
         for agent in arguments.agents.split(",")
     ]
-    results = perform_all(runs, arguments.out / "sample_efficiency", arguments.jobs)
+    folder = arguments.out / "sample_efficiency"
+    if arguments.report_only:
+        runs = [run for run in runs if (folder / f"{run.name}.json").is_file()]
+    results = perform_all(runs, folder, arguments.jobs)
     report = {"date": date.today().isoformat(), "machine": machine(), "budget": budget}
     report["runs"] = results
     write_results(arguments.out, "sample_efficiency", report, table(results, report))
