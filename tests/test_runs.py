@@ -349,6 +349,31 @@ def test_layers_override_each_other(tmp_path):
     }  # fmt: skip
 
 
+def test_a_file_extends_another(tmp_path):
+    path, base = tmp_path / "x.yml", tmp_path / "base.yml"
+    base.write_text(
+        "extends: PMO.yml\ndefault: {c: 3, policy_kwargs: {scale: 2}}\npsi: {tau: 0.1}\n"
+    )
+    path.write_text("extends: base.yml\ndefault: {policy_kwargs: {scale: 4}}\n")
+    bundled = load_hyperparams("psi", "PMO").arguments
+    kept = bundled["policy_kwargs"]["start_value"]
+    expected = {"c": 3, "tau": 0.1, "policy_kwargs": {"scale": 4, "start_value": kept}}
+    assert load_hyperparams("psi", "Any-v0", (), path).arguments == bundled | expected
+    q, pmo = (load_hyperparams("q", "Any-v0", (), p) for p in (path, FOLDER / "PMO.yml"))
+    assert q.arguments["epsilon"] == pmo.arguments["epsilon"]
+
+
+def test_a_file_that_extends_itself_or_none_is_named(tmp_path):
+    path, other = tmp_path / "x.yml", tmp_path / "y.yml"
+    path.write_text("extends: y.yml")
+    other.write_text("extends: x.yml")
+    with pytest.raises(ValueError, match=r"x.yml extends itself by way of y.yml"):
+        load_hyperparams("psi", "Any-v0", (), path)
+    other.write_text("extends: z.yml")
+    with pytest.raises(FileNotFoundError, match=r"z.yml"):
+        load_hyperparams("psi", "Any-v0", (), path)
+
+
 def test_settings_are_parsed():
     settings = ["tau=1e-2", "env_kwargs.prior=paper", "c={start: 5, end: 1}", "replay_unique=false",
                 'env_kwargs.task={"name": "rl-tuner"}']  # fmt: skip

@@ -7,8 +7,9 @@ A file's blocks are ``default`` and the algorithms' names; a block holds constru
 - ``env_kwargs``: arguments of the environment;
 - ``policy_kwargs``: arguments of the policy.
 
-What counts is ``default``, then the algorithm's block, then the command line's ``key=value``.
-Entries of ``default`` that an algorithm does not take are left out for it.
+A file that says ``extends: OTHER.yml``, one beside it or a bundled one, has that one's blocks too,
+under its own. What counts is ``default``, then the algorithm's block, then the command line's
+``key=value``. Entries of ``default`` that an algorithm does not take are left out for it.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from kl_agents.registry import ALGORITHMS, get_algorithm
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 FOLDER = Path(__file__).parent
-DEFAULT = "default"
+DEFAULT, EXTENDS = "default", "extends"
 DEFAULT_TIMESTEPS, DEFAULT_ENVS = 1_000_000, 128
 
 _NESTED = ("env_kwargs", "policy_kwargs")
@@ -118,25 +119,39 @@ def load_hyperparams(
 
 
 def read_blocks(path: Path) -> dict[str, dict[str, Any]]:
-    """The blocks of a file.
+    """The blocks of a file, and under them those of the file it extends.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not YAML of that form.
+        ValueError: it is not YAML of that form, or extends a file that extends it.
     """
+    return _read_blocks(path, ())
+
+
+def _read_blocks(path: Path, inner: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of hyper-parameters {path}")
+    if path in inner:
+        raise ValueError(f"{path} extends itself by way of {inner[-1].name}")
     try:
         blocks = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
-    unknown = set(blocks) - {DEFAULT, *ALGORITHMS} if isinstance(blocks, dict) else None
+    known = {EXTENDS, DEFAULT, *ALGORITHMS}
+    unknown = set(blocks) - known if isinstance(blocks, dict) else None
     if unknown is None or unknown:
         raise ValueError(
             f"{path} must hold blocks named {DEFAULT} or as the algorithms {sorted(ALGORITHMS)}; "
             f"unknown: {sorted(unknown or ['(no blocks)'])}"
         )
-    return {name: dict(block or {}) for name, block in blocks.items()}
+    extended = blocks.pop(EXTENDS, None)
+    own = {name: _flat(block or {}) for name, block in blocks.items()}
+    if extended is None:
+        return own
+    beside = path.parent / str(extended)
+    found = beside if beside.is_file() else FOLDER / str(extended)
+    base = _read_blocks(found, (*inner, path))
+    return {name: base.get(name, {}) | own.get(name, {}) for name in {**base, **own}}
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:

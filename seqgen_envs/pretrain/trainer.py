@@ -321,8 +321,7 @@ class PriorTrainer:
 def _check_initial(
     initial: RecurrentPrior, architecture: RecurrentConfig, vocabulary: Vocabulary
 ) -> None:
-    if initial.vocabulary.fingerprint != vocabulary.fingerprint:
-        raise ValueError("the prior to start from has another vocabulary than the corpus")
+    vocabulary.check_same(initial.vocabulary, "the corpus", "the prior to start from")
     theirs, ours = initial.network.config.to_dict(), architecture.to_dict()
     other = sorted(k for k in ours if k != "dropout" and theirs[k] != ours[k])
     if other:
