@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,8 +49,7 @@ class NGram:
 
     def fit(self, sequences: Sequence[NDArray[np.integer]]) -> NGram:
         """Count the n-grams of ``sequences``; returns self."""
-        codes = self._codes(sequences)
-        self._counts = [_count(codes[k], self._base) for k in range(self.order)]
+        self._counts = [_count(codes, self._base) for codes in self._codes(sequences)]
         return self
 
     def log_probs(self, sequences: Sequence[NDArray[np.integer]]) -> NDArray[np.float64]:
@@ -75,20 +74,18 @@ class NGram:
     def _base(self) -> int:
         return self.vocabulary.size + 1
 
-    def _codes(self, sequences: Sequence[NDArray[np.integer]]) -> list[NDArray[np.int64]]:
-        """For order 1..n, every token with its context as one number, the token last."""
+    def _codes(self, sequences: Sequence[NDArray[np.integer]]) -> Iterator[NDArray[np.int64]]:
+        """For order 1..n in turn, every token with its context as one number, the token last."""
         start = np.full(self.order - 1, self.vocabulary.start_id, dtype=np.int64)
-        padded = [np.concatenate([start, np.asarray(s, dtype=np.int64)]) for s in sequences]
-        codes = []
-        for k in range(1, self.order + 1):
-            weights = self._base ** np.arange(k - 1, -1, -1, dtype=np.int64)
-            parts = [
-                np.lib.stride_tricks.sliding_window_view(p, k)[self.order - k :] @ weights
-                for p in padded
-                if len(p) >= self.order
-            ]
-            codes.append(np.concatenate([np.zeros(0, dtype=np.int64), *parts]))
-        return codes
+        parts = (part for s in sequences for part in (start, np.asarray(s, dtype=np.int64)))
+        tokens = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
+        lengths = np.array([len(s) for s in sequences], dtype=np.int64)
+        is_start = np.tile([True, False], len(sequences))
+        inside = ~np.repeat(is_start, np.stack([0 * lengths + len(start), lengths], 1).ravel())
+        codes = np.zeros_like(tokens)
+        for k in range(self.order):
+            codes += np.roll(tokens, k) * self._base**k  # what wraps round is outside
+            yield codes[inside]
 
 
 def _count(codes: NDArray[np.int64], base: int) -> _Counts:
