@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import NoneType
@@ -51,8 +51,9 @@ class Domain:
         render_image: (ids of a prefix, T) to uint8 [H, W, 3]; None draws a grid of tokens.
         sequence_metrics: ids [N, T] to arrays [N] by name, or None.
         summarize: ids [N, T] to the numbers that describe a batch, by name, or None.
-        summarize_against: as ``summarize``, with the folder of the prior whose corpus the batch is
-            compared with; None where that makes no difference.
+        compared_with: the folder of a prior to those of ``sequence_metrics``, ``summarize`` and
+            ``write_collection``, by name, that compare with its corpus; None where it makes no
+            difference.
         describe_corpus: (corpus, folder of a prior trained on it) writes there what that comparison
             needs.
         corpus_columns: the folder of a prior, or None, to what its corpus itself would score:
@@ -104,7 +105,7 @@ class Domain:
     render_image: Callable[[Tokens, int], NDArray[np.uint8]] | None = None
     sequence_metrics: Callable[[Tokens], dict[str, NDArray[np.float64]]] | None = None
     summarize: Callable[[Tokens], dict[str, float]] | None = None
-    summarize_against: Callable[[Tokens, Path], dict[str, float]] | None = None
+    compared_with: Callable[[Path], Mapping[str, Any]] | None = None
     describe_corpus: Callable[[Corpus, Path], Path] | None = None
     corpus_columns: Callable[[Path | None], Mapping[str, Mapping[str, float]]] | None = None
     waveform: Callable[[Tokens], NDArray[np.float32]] | None = None
@@ -169,12 +170,17 @@ class Domain:
             return self.vocabulary.encode(text)
         return self.vocabulary.encode(text.split(None if joiner.isspace() else joiner))
 
+    def beside(self, prior: Prior | None) -> Domain:
+        """This domain, comparing sequences with the prior's own corpus if that matters."""
+        folder = getattr(prior, "source", None)
+        if self.compared_with is None or folder is None:
+            return self
+        return replace(self, **self.compared_with(folder))
+
     def summary(self, ids: Tokens, prior: Prior | None = None) -> dict[str, float]:
         """``summarize`` of ids [N, T], against the prior's own corpus if that matters."""
-        folder = getattr(prior, "source", None)
-        if self.summarize_against is not None and folder is not None:
-            return self.summarize_against(ids, folder)
-        return self.summarize(ids) if self.summarize else {}
+        summarize = self.beside(prior).summarize
+        return summarize(ids) if summarize else {}
 
     def load_prior(self, prior: str | Path | Prior | None = None) -> Prior:
         """A bundled prior by name, one from a folder, or an object as it is; None: the default.

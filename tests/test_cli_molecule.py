@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import seqgen_envs.cli as cli
 from seqgen_envs import get_domain
 from seqgen_envs.datasets.corpus import Corpus
-from seqgen_envs.domains.molecule import DOMAIN
+from seqgen_envs.domains.molecule import DOMAIN, files
 from seqgen_envs.domains.molecule.metrics import summarize
 from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
 from seqgen_envs.prior import RecurrentPrior
@@ -193,7 +193,7 @@ def test_evaluate_shows_the_quality_table_beside_the_anchors(prior, tmp_path):
         assert f"{number:.4g}" in diversity
 
 
-def test_a_trained_prior_comes_with_its_corpuss_reference(tmp_path):
+def test_a_trained_prior_comes_with_its_corpuss_reference(tmp_path, monkeypatch):
     smiles = ["C" * n + end for n in range(1, 6) for end in ("O", "N", "F", "CCl")]
     corpus = Corpus(
         sequences=[np.append(encode(s), VOCABULARY.end_id).astype(np.int8) for s in smiles],
@@ -214,5 +214,18 @@ def test_a_trained_prior_comes_with_its_corpuss_reference(tmp_path):
     tokens = np.array([np.append(encode("CCCO"), VOCABULARY.end_id)])
     assert DOMAIN.summary(tokens, trained)["novel"] == 0
     assert DOMAIN.summary(tokens)["novel"] == 1
+    beside = DOMAIN.beside(trained)
+    assert beside.sequence_metrics(tokens)["novel"] == 0
+    assert DOMAIN.sequence_metrics(tokens)["novel"] == 1
     said = run("prior", "evaluate", "molecule", "-n", 5, "--prior", tmp_path / "run" / "prior")
     assert "16 of chains" in said.stdout
+    (tmp_path / "own.smi").write_text("CCCO\n")
+    for prior, novel in ((tmp_path / "run" / "prior", 0), ("zinc250k", 1)):
+        scores = tmp_path / f"{novel}.csv"
+        run("score", tmp_path / "own.smi", "--prior", prior, "--csv", scores)
+        assert [float(row["metric_novel"]) for row in table(scores)] == [novel]
+    drawn = []
+    monkeypatch.setattr(files, "write_histograms", lambda *given: drawn.append(given[2].source))
+    for prior in (tmp_path / "run" / "prior", "zinc250k"):
+        run("sample", "molecule", "-n", 1, "--prior", prior, "--out", tmp_path / "sampled")
+    assert drawn == ["chains", "zinc250k"]

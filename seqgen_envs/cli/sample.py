@@ -85,6 +85,7 @@ def sample(
         primer=_primer(kind, primer, primer_length),
         mask=mask,
     )
+    kind = kind.beside(env.prior)
     policy, observation = _policy(env, agent, temperature, seed)
     episodes = join(list(sample_chunks(env.lanes, policy, n, observation)))
     width = max(4, len(str(n)))

@@ -5,7 +5,9 @@ RDKit is imported here, PyTorch and matplotlib are not: the functions that need 
 
 from __future__ import annotations
 
+import functools  # a module beside this one is called partial
 from pathlib import Path
+from typing import Any
 
 from seqgen_envs.domain import Domain, prior_in
 from seqgen_envs.domains.molecule.augment import augment as other_spelling
@@ -31,6 +33,14 @@ HORIZON = 100
 MIN_HORIZON = 2
 
 
+def _compared_with(folder: Path) -> dict[str, Any]:
+    return {
+        "sequence_metrics": functools.partial(sequence_metrics, folder=folder),
+        "summarize": functools.partial(summarize, folder=folder),
+        "write_collection": functools.partial(write_collection, prior_folder=folder),
+    }
+
+
 DOMAIN = Domain(
     name="molecule",
     vocabulary=VOCABULARY,
@@ -45,7 +55,7 @@ DOMAIN = Domain(
     render_image=render_image,
     sequence_metrics=sequence_metrics,
     summarize=summarize,
-    summarize_against=summarize,
+    compared_with=_compared_with,
     describe_corpus=describe_corpus,
     corpus_columns=corpus_columns,
     write_collection=write_collection,

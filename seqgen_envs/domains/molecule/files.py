@@ -39,11 +39,12 @@ def write_collection(
     folder: Path,
     names: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
+    prior_folder: Path | None = None,
 ) -> list[Path]:
     """Write the valid ones of some molecules as ``.smi`` and ``.sdf``, and draw them.
 
     ``grid.svg`` and ``grid.png`` show the first 64 (where none is valid, of all), and
-    ``histograms.png`` the distributions of logP, QED, SA and weight beside the default prior's
+    ``histograms.png`` the distributions of logP, QED, SA and weight beside a prior's
     corpus.
 
     Args:
@@ -51,6 +52,7 @@ def write_collection(
         folder: that exists.
         names: of the N sequences.
         rows: what is known of each: fields of the ``.sdf``.
+        prior_folder: of the prior whose corpus is drawn; None: the default prior.
 
     Raises:
         ValueError: names or rows are not as many as the sequences.
@@ -68,7 +70,7 @@ def write_collection(
     write_histograms(
         _distributions([text for _, text, _ in valid]),
         folder / HISTOGRAMS,
-        reference(),
+        reference(prior_folder),
         f"{len(valid):,} valid of {len(smiles):,} sampled molecules",
     )
     return [folder / name for name in (SMI, SDF, *GRIDS, HISTOGRAMS)]

@@ -92,15 +92,16 @@ def are_valid(ids: Tokens) -> NDArray[np.bool_]:
     return np.array([parse(VOCABULARY.to_text(row)) is not None for row in ids], dtype=np.bool_)
 
 
-def sequence_metrics(tokens: ArrayLike) -> dict[str, Values]:
+def sequence_metrics(tokens: ArrayLike, folder: str | Path | None = None) -> dict[str, Values]:
     """Statistics of each sequence, float64 [N] each.
 
     ``valid``: 0 or 1. ``longest_carbon_run``: most equal carbon tokens in a row. NaN for an
-    invalid SMILES: ``novel`` (1: not in the default prior's training split), ``logp``, ``qed``,
+    invalid SMILES: ``novel`` (1: not in the training split), ``logp``, ``qed``,
     ``sa``, ``sa_penalty`` (-SA), ``ring_penalty`` (-max(largest ring - 6, 0)), ``weight`` (g/mol).
 
     Args:
         tokens: int [N, T].
+        folder: of the prior whose training split is meant; None: the default prior.
 
     Raises:
         ValueError: not such an array, or an id outside 0..V.
@@ -113,7 +114,7 @@ def sequence_metrics(tokens: ArrayLike) -> dict[str, Values]:
     if valid:
         molecules = [molecule for molecule in found if molecule is not None]
         table[valid] = [molecule.values for molecule in molecules]
-        novel[valid] = ~reference().known([molecule.canonical for molecule in molecules])
+        novel[valid] = ~reference(folder).known([molecule.canonical for molecule in molecules])
     columns = dict(zip(MEASURED, table.T, strict=True))
     return {
         "valid": np.array([molecule is not None for molecule in found], dtype=np.float64),
