@@ -171,7 +171,10 @@ class Domain:
         return self.vocabulary.encode(text.split(None if joiner.isspace() else joiner))
 
     def beside(self, prior: Prior | None) -> Domain:
-        """This domain, comparing sequences with the prior's own corpus if that matters."""
+        """This domain, comparing sequences with the prior's own corpus if that matters.
+
+        The registry does not know the domain returned: it is for use in this process.
+        """
         folder = getattr(prior, "source", None)
         if self.compared_with is None or folder is None:
             return self

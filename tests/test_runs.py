@@ -363,14 +363,21 @@ def test_a_file_extends_another(tmp_path):
     assert q.arguments["epsilon"] == pmo.arguments["epsilon"]
 
 
+def test_your_own_file_of_a_bundled_ones_name_extends_that_one(tmp_path):
+    path = tmp_path / "PMO.yml"
+    path.write_text("extends: PMO.yml\ndefault: {c: 3}\n")
+    expected = load_hyperparams("psi", "PMO").arguments | {"c": 3}
+    assert load_hyperparams("psi", "Any-v0", (), path).arguments == expected
+
+
 def test_a_file_that_extends_itself_or_none_is_named(tmp_path):
     path, other = tmp_path / "x.yml", tmp_path / "y.yml"
-    path.write_text("extends: y.yml")
-    other.write_text("extends: x.yml")
+    path.write_text(f"extends: ../{tmp_path.name}/y.yml")
+    other.write_text(f"extends: ../{tmp_path.name}/x.yml")
     with pytest.raises(ValueError, match=r"x.yml extends itself by way of y.yml"):
         load_hyperparams("psi", "Any-v0", (), path)
     other.write_text("extends: z.yml")
-    with pytest.raises(FileNotFoundError, match=r"z.yml"):
+    with pytest.raises(FileNotFoundError, match=r"y.yml extends z.yml, which is neither .*z.yml"):
         load_hyperparams("psi", "Any-v0", (), path)
 
 
@@ -392,6 +399,9 @@ def test_settings_are_parsed():
         ("psy: {}", "unknown: .*psy"),
         ("[1, 2]", "must hold blocks"),
         ("psi: {", "is not YAML"),
+        ("psi: tau", "block 'psi': settings are 'name: value', got 'tau'"),
+        ("3: {}", "unknown: .*3"),
+        ("extends: [PMO.yml]", r"extends takes the name of one file, got \['PMO.yml'\]"),
     ],
 )
 def test_bad_files_are_named(tmp_path, text, message):

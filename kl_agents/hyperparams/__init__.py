@@ -125,14 +125,27 @@ def read_blocks(path: Path) -> dict[str, dict[str, Any]]:
         FileNotFoundError: there is no such file.
         ValueError: it is not YAML of that form, or extends a file that extends it.
     """
-    return _read_blocks(path, ())
+    return _read_blocks(path.resolve(), ())
 
 
 def _read_blocks(path: Path, inner: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file of hyper-parameters {path}")
     if path in inner:
         raise ValueError(f"{path} extends itself by way of {inner[-1].name}")
+    blocks = _read_file(path)
+    extended = blocks.pop(EXTENDS, None)
+    for name, block in blocks.items():
+        if not isinstance(block or {}, Mapping):
+            raise ValueError(f"{path}, block {name!r}: settings are 'name: value', got {block!r}")
+    own = {name: _flat(block or {}) for name, block in blocks.items()}
+    if extended is None:
+        return own
+    base = _read_blocks(_extended_file(path, extended), (*inner, path))
+    return {name: base.get(name, {}) | own.get(name, {}) for name in {**base, **own}}
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file of hyper-parameters {path}")
     try:
         blocks = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
@@ -141,17 +154,21 @@ def _read_blocks(path: Path, inner: tuple[Path, ...]) -> dict[str, dict[str, Any
     unknown = set(blocks) - known if isinstance(blocks, dict) else None
     if unknown is None or unknown:
         raise ValueError(
-            f"{path} must hold blocks named {DEFAULT} or as the algorithms {sorted(ALGORITHMS)}; "
-            f"unknown: {sorted(unknown or ['(no blocks)'])}"
+            f"{path} must hold blocks named {DEFAULT} or as the algorithms {sorted(ALGORITHMS)}, "
+            f"and at most {EXTENDS}: FILE; unknown: {sorted(map(str, unknown or ['(no blocks)']))}"
         )
-    extended = blocks.pop(EXTENDS, None)
-    own = {name: _flat(block or {}) for name, block in blocks.items()}
-    if extended is None:
-        return own
-    beside = path.parent / str(extended)
-    found = beside if beside.is_file() else FOLDER / str(extended)
-    base = _read_blocks(found, (*inner, path))
-    return {name: base.get(name, {}) | own.get(name, {}) for name in {**base, **own}}
+    return blocks
+
+
+def _extended_file(path: Path, name: Any) -> Path:
+    """A file beside ``path``, other than itself, or a bundled one."""
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{path}: {EXTENDS} takes the name of one file, got {name!r}")
+    places = [(folder / name).resolve() for folder in (path.parent, FOLDER)]
+    for place in places:
+        if place.is_file() and place != path:
+            return place
+    raise FileNotFoundError(f"{path} extends {name}, which is neither {places[0]} nor bundled")
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
