@@ -539,8 +539,12 @@ def test_a_folder_of_files_trains_a_prior(tmp_path, monkeypatch):
 def test_presets_name_the_bundled_priors_and_options_override_them():
     from seqgen_envs.cli.prior import preset_values
 
-    for name in DOMAIN.priors:
-        assert preset_values(DOMAIN, name)["cell"] in ("gru", "lstm")
+    for domain in (DOMAIN, get_domain("molecule")):
+        for name in domain.priors:
+            sizes = domain.load_prior(name).network.config.to_dict()
+            said = {k: v for k, v in preset_values(domain, name).items() if k in sizes}
+            assert said["hidden_size"]
+            assert said.items() <= sizes.items()
     assert preset_values(DOMAIN, None) == preset_values(DOMAIN, "default")
     assert preset_values(get_domain("toy"), None) == {}
 

@@ -44,7 +44,7 @@ def _compared_with(folder: Path) -> dict[str, Any]:
 DOMAIN = Domain(
     name="molecule",
     vocabulary=VOCABULARY,
-    priors={"zinc250k": prior_in(PRIORS / "zinc250k")},
+    priors={name: prior_in(PRIORS / name) for name in ("zinc250k", "moses")},
     tasks=TASKS,
     default_prior="zinc250k",
     default_task="sequence-tutor",
