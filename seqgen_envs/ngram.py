@@ -80,8 +80,8 @@ class NGram:
         parts = (part for s in sequences for part in (start, np.asarray(s, dtype=np.int64)))
         tokens = np.concatenate([np.zeros(0, dtype=np.int64), *parts])
         lengths = np.array([len(s) for s in sequences], dtype=np.int64)
-        is_start = np.tile([True, False], len(sequences))
-        inside = ~np.repeat(is_start, np.stack([0 * lengths + len(start), lengths], 1).ravel())
+        runs = np.stack([np.full_like(lengths, len(start)), lengths], axis=1).ravel()
+        inside = np.repeat(np.tile([False, True], len(sequences)), runs)
         codes = np.zeros_like(tokens)
         for k in range(self.order):
             codes += np.roll(tokens, k) * self._base**k  # what wraps round is outside

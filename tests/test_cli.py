@@ -495,15 +495,8 @@ def test_training_starts_from_a_prior_and_keeps_its_sizes(trained, corpus_file, 
     assert prior.metadata["initial_prior"] == first.fingerprint
     error = refused(*common, "--out", tmp_path / "other", "--hidden", "13")
     assert "other sizes (hidden_size)" in error
-    again = (
-        "prior",
-        "train",
-        "molecule",
-        "--preset",
-        "zinc250k-valid",
-        "--out",
-        tmp_path / "second",
-    )
+    second = tmp_path / "second"
+    again = ("prior", "train", "molecule", "--preset", "zinc250k-valid", "--out", second)
     assert "goes on from a trained prior: give --initial" in refused(*again)
     assert "vocabularies differ" in refused(*again, "--initial", trained[0] / "prior")
     error = refused(*common, "--out", tmp_path / "valid", "--valid-weight", "1")

@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from seqgen_envs.domain import Domain
-    from seqgen_envs.prior import Prior
 
 SHOWN = 20
 
@@ -21,17 +20,15 @@ def show_sequences(
     domain: Domain,
     rows: Sequence[Mapping[str, Any]],
     tokens: NDArray[np.int64],
-    prior: Prior,
     *,
     names: Sequence[str] | None = None,
 ) -> None:
     """The rows of :func:`~seqgen_envs.cli.episodes.score_rows`, and a summary.
 
     Args:
-        domain: of the sequences.
+        domain: of the sequences, :meth:`~seqgen_envs.domain.Domain.beside` their prior.
         rows: one a sequence, at least one.
         tokens: the sequences, int [N, T], padded.
-        prior: whose corpus they are compared with where the domain does so.
         names: shown instead of the rows' own.
     """
     from rich.table import Table
@@ -50,5 +47,5 @@ def show_sequences(
     show(table)
     if len(rows) > SHOWN:
         say(f"... and {len(rows) - SHOWN} more")
-    summary = means(rows) | domain.summary(tokens, prior)
+    summary = means(rows) | domain.summary(tokens)
     show(figures_table("Summary", {f"{len(rows)} {domain.plural}": summary}))

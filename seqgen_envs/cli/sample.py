@@ -96,7 +96,7 @@ def sample(
     written = _write_files(kind, episodes, names[:max_files], out, env)
     if kind.write_collection is not None and max_files:
         written |= set(kind.write_collection(episodes.tokens, out, names, rows))
-    show_sequences(kind, rows, episodes.tokens, env.prior)
+    show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
     _warn_of_leftovers(kind, out, written)
 

@@ -65,7 +65,7 @@ def score(
         for i, row in zip(indices, scored, strict=True):
             rows[i] = row
     if rows and kind.read_sequences is not None:
-        show_sequences(kind, rows, kind.vocabulary.padded(sequences), judge, names=_labels(names))
+        show_sequences(kind, rows, kind.vocabulary.padded(sequences), names=_labels(names))
     if kind.read_sequences is None or len(rows) <= FILES_A_TABLE:
         _show_figures(rows)
     if csv is not None and rows:

@@ -44,8 +44,7 @@ def write_collection(
     """Write the valid ones of some molecules as ``.smi`` and ``.sdf``, and draw them.
 
     ``grid.svg`` and ``grid.png`` show the first 64 (where none is valid, of all), and
-    ``histograms.png`` the distributions of logP, QED, SA and weight beside a prior's
-    corpus.
+    ``histograms.png`` the distributions of logP, QED, SA and weight beside a prior's corpus.
 
     Args:
         tokens: int [N, T], padded with V, N > 0.

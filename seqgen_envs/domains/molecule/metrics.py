@@ -96,8 +96,8 @@ def sequence_metrics(tokens: ArrayLike, folder: str | Path | None = None) -> dic
     """Statistics of each sequence, float64 [N] each.
 
     ``valid``: 0 or 1. ``longest_carbon_run``: most equal carbon tokens in a row. NaN for an
-    invalid SMILES: ``novel`` (1: not in the training split), ``logp``, ``qed``,
-    ``sa``, ``sa_penalty`` (-SA), ``ring_penalty`` (-max(largest ring - 6, 0)), ``weight`` (g/mol).
+    invalid SMILES: ``novel`` (1: not in the training split), ``logp``, ``qed``, ``sa``,
+    ``sa_penalty`` (-SA), ``ring_penalty`` (-max(largest ring - 6, 0)), ``weight`` (g/mol).
 
     Args:
         tokens: int [N, T].
