@@ -39,6 +39,8 @@ class Domain:
         name: lower case, as in ``SequenceEnv(domain=name)``.
         vocabulary: the tokens.
         priors: bundled priors by name, as functions that load them.
+        of_vocabulary: makes this domain for the vocabulary of a prior that has another, or None:
+            priors must have this one.
         tasks: task factories by name; keyword arguments come from the environment's ``task``. A
             name that ends in a colon is a family: ``"similarity:CCO"`` calls the factory
             ``"similarity:"`` with ``"CCO"``.
@@ -126,6 +128,7 @@ class Domain:
     plural: str = ""
     published: Mapping[str, Mapping[str, float]] | None = None
     presets: Path | None = None
+    of_vocabulary: Callable[[Vocabulary], Domain] | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plural", self.plural or f"{self.name}s")
@@ -152,6 +155,17 @@ class Domain:
         if home is not None and _REGISTRY[self.name] is self:
             return _import, (home,)
         return super().__reduce_ex__(protocol)
+
+    def for_prior(self, prior: Prior) -> Domain:
+        """This domain in the tokens of ``prior``; itself where they are the same.
+
+        Raises:
+            ValueError: they differ, and the domain has no other tokens than its own.
+        """
+        if prior.vocabulary == self.vocabulary or self.of_vocabulary is None:
+            self.vocabulary.check_same(prior.vocabulary, f"domain {self.name!r}", "the prior")
+            return self
+        return self.of_vocabulary(prior.vocabulary)
 
     def to_text(self, ids: Any) -> str:
         """A sequence as text: ``decode`` where the domain has one, otherwise joined tokens."""
@@ -205,7 +219,7 @@ class Domain:
                 "prior must be a name, a folder or an object with vocabulary, fingerprint, "
                 f"initial_state, step and sequence_log_probs; got {type(prior).__name__}"
             )
-        self.vocabulary.check_same(loaded.vocabulary, f"domain {self.name!r}", "the prior")
+        self.for_prior(loaded)  # raises where the two do not fit
         return loaded
 
     def _named_prior(self, prior: str | Path) -> Prior:
@@ -226,7 +240,7 @@ class Domain:
             TypeError: none of these.
         """
         if isinstance(task, Task):
-            return task
+            return task.for_vocabulary(self.vocabulary)
         if not isinstance(task, (str, Mapping, NoneType)):
             raise TypeError(
                 "task must be a name, a dict {'name': ..., **arguments} or a Task; "
@@ -236,7 +250,7 @@ class Domain:
         name = arguments.pop("name", None) or self.default_task
         factory = self._task_factory(name)
         try:
-            return factory(**arguments)
+            return factory(**arguments).for_vocabulary(self.vocabulary)
         except TypeError as error:
             raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
 

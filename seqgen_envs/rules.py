@@ -26,6 +26,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen_envs.vocabulary import Vocabulary
+
 logger = logging.getLogger(__name__)
 
 Tokens = NDArray[np.int64]
@@ -163,6 +165,10 @@ class Task:
         if state:
             raise ValueError(f"task {self.name!r} remembers nothing, got {sorted(state)}")
 
+    def for_vocabulary(self: SelfTask, vocabulary: Vocabulary) -> SelfTask:
+        """This task for sequences of other tokens: itself, where its rules ask nothing of them."""
+        return self
+
     @property
     def spent(self) -> bool:
         """Whether the task has a budget and nothing is left of it: training ends then."""
@@ -232,7 +238,7 @@ class Task:
         assert not isinstance(term.rule, ScanRule)
         try:
             values = self._checked(term, term.rule(tokens, lengths), len(tokens))
-        except RuleShapeError:
+        except ProgramError:
             raise
         except Exception:
             if self.on_error == "raise":
@@ -323,8 +329,12 @@ class Task:
         return np.where(finite, values, 0.0)
 
 
-class RuleShapeError(ValueError):
-    """A rule returned an array of the wrong shape: an error of the program, never survived."""
+class ProgramError(ValueError):
+    """An error of the program, not of a sequence: never survived, it ends the run."""
+
+
+class RuleShapeError(ProgramError):
+    """A rule returned an array of the wrong shape."""
 
 
 def score_sequences(task: Task, tokens: Tokens, lengths: Tokens | None = None) -> Values:

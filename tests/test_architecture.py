@@ -237,7 +237,7 @@ def test_nothing_is_ever_unpickled():
                 assert keywords.get("allow_pickle", "False") == "False", f"{path}:{call.lineno}"
             assert name not in ("pickle.load", "pickle.loads"), f"{path}:{call.lineno}"
         if "Unpickler" in path.read_text(encoding="utf-8"):  # the reader that knows no functions
-            assert name_of(path) == "seqgen_envs.domains.molecule.pickles"
+            assert name_of(path) == "seqgen_envs.domains.molecule.objectives.pickles"
 
 
 def test_importing_changes_no_global_state():

@@ -30,6 +30,7 @@ from seqgen_envs.domains.melody.line import (
 )
 from seqgen_envs.domains.melody.parse import abc_line, key_of, read_tunes, split_abc
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
+from seqgen_envs.vocabulary import Vocabulary
 
 SCALE = "CDEF GABc | cBAG FEDC | CDEF GABc | cBAG FEDC |\n"
 
@@ -394,7 +395,7 @@ def test_a_folder_becomes_a_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         corpus = folder_corpus(root, cache_dir=tmp_path / "cache", progress=False)
     assert corpus.names == ["deep/line.mid", "tunes.abc#1 Tune 1"]
-    assert corpus.vocabulary_fingerprint == VOCABULARY.fingerprint
+    assert corpus.vocabulary == VOCABULARY
     assert text(corpus.sequences[1][:8]) == "C4 - D4 - E4 - F4 -"
     assert corpus.report.kept == 2
     assert corpus.report.dropped == {
@@ -512,7 +513,7 @@ def make_corpus(n: int = 5) -> Corpus:
         [f"tune {i} ü" for i in range(n)],
         np.array([SPLITS[i % 3] for i in range(n)]),
         "a test",
-        VOCABULARY.fingerprint,
+        VOCABULARY,
         SkipReport(n, {"empty": 2}, ["x.mid: it holds no notes"]),
     )
 
@@ -557,7 +558,7 @@ def test_loading_what_is_no_corpus_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Corpus.load(tmp_path / "none.npz")
     corpus = make_corpus()
-    Corpus(corpus.sequences, corpus.names, corpus.splits, "s", "0" * 16).save(path)
+    Corpus(corpus.sequences, corpus.names, corpus.splits, "s", Vocabulary(("a", "b"))).save(path)
     with pytest.raises(ValueError, match="another vocabulary"):
         Corpus.load(path, VOCABULARY)
 
@@ -568,9 +569,9 @@ def test_a_corpus_checks_its_parts() -> None:
     with pytest.raises(ValueError, match="no split 'valid'"):
         corpus.split("valid")
     with pytest.raises(ValueError, match="3 sequences need as many names"):
-        Corpus(corpus.sequences, ["one"], corpus.splits, "s", "v")
+        Corpus(corpus.sequences, ["one"], corpus.splits, "s", VOCABULARY)
     with pytest.raises(ValueError, match=r"unknown splits \['dev'\]"):
-        Corpus(corpus.sequences, corpus.names, np.array(["dev"] * 3), "s", "v")
+        Corpus(corpus.sequences, corpus.names, np.array(["dev"] * 3), "s", VOCABULARY)
 
 
 def test_splits_follow_content_alone() -> None:
@@ -602,4 +603,5 @@ def test_the_report_counts_and_shows() -> None:
         "kept": 6,
         "dropped": {"empty": 1, "duplicate": 3},
         "problems": ["a.mid: it holds no notes"],
+        "unknown": {},
     }

@@ -12,7 +12,7 @@ from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator as generators
 from rdkit.DataStructs import TanimotoSimilarity
 
-from seqgen_envs.domains.molecule.pharmacophores import gobbi
+from seqgen_envs.domains.molecule.objectives.pharmacophores import gobbi
 
 Fingerprint = Callable[[Chem.Mol], Any]
 

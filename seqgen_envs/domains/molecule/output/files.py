@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
-from seqgen_envs.domains.molecule.corpus_reference import COMPARED
-from seqgen_envs.domains.molecule.dataset import numbered_smiles
-from seqgen_envs.domains.molecule.descriptions import MEASURED, describe
-from seqgen_envs.domains.molecule.metrics import reference
-from seqgen_envs.domains.molecule.render import GRID_OF, write_grid, write_histograms
-from seqgen_envs.domains.molecule.smiles import parse, quiet
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY
+from seqgen_envs.domains.molecule.corpus.cleaning import numbered_smiles
+from seqgen_envs.domains.molecule.metrics.measured import MEASURED, describe
+from seqgen_envs.domains.molecule.metrics.reference import COMPARED
+from seqgen_envs.domains.molecule.metrics.summary import reference
+from seqgen_envs.domains.molecule.output.render import GRID_OF, write_grid, write_histograms
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, compound_of, quiet
+from seqgen_envs.vocabulary import Vocabulary
 
 #: Files of :func:`write_collection`.
 SMI, SDF, GRIDS, HISTOGRAMS = (
@@ -40,6 +40,7 @@ def write_collection(
     names: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
     prior_folder: Path | None = None,
+    vocabulary: Vocabulary = VOCABULARY,
 ) -> list[Path]:
     """Write the valid ones of some molecules as ``.smi`` and ``.sdf``, and draw them.
 
@@ -52,14 +53,15 @@ def write_collection(
         names: of the N sequences.
         rows: what is known of each: fields of the ``.sdf``.
         prior_folder: of the prior whose corpus is drawn; None: the default prior.
+        vocabulary: of the tokens.
 
     Raises:
         ValueError: names or rows are not as many as the sequences.
         OSError: a file cannot be written.
     """
-    smiles = [VOCABULARY.to_text(ids) for ids in tokens]
+    smiles = [vocabulary.to_text(ids) for ids in tokens]
     triples = list(zip(names, smiles, rows, strict=True))
-    valid = [triple for triple in triples if describe(triple[1]) is not None]
+    valid = [triple for triple in triples if compound_of(triple[1]) is not None]
     write_smi(folder / SMI, [(name, text) for name, text, _ in valid])
     write_sdf(folder / SDF, valid)
     drawn = (valid or triples)[:GRID_OF]
@@ -89,9 +91,10 @@ def write_sdf(path: Path, molecules: Sequence[tuple[str, str, Mapping[str, Any]]
     """
     with Chem.SDWriter(str(path)) as writer, quiet():
         for name, smiles, row in molecules:
-            molecule = parse(smiles)
-            if molecule is None:
+            compound = compound_of(smiles)
+            if compound is None:
                 continue
+            molecule = Chem.Mol(compound.molecule)  # the compound's own is everybody's
             rdDepictor.Compute2DCoords(molecule)
             molecule.SetProp("_Name", name)
             fields = _fields(smiles, row)
@@ -111,7 +114,7 @@ def _fields(smiles: str, row: Mapping[str, Any]) -> dict[str, str]:
 
 
 def read_molecules(path: Path) -> list[tuple[str, str]]:
-    """Pairs of a name, ``line N``, and a SMILES of a file; see :func:`~.dataset.numbered_smiles`.
+    """Pairs of a name, ``line N``, and a SMILES of a file; see :func:`~.cleaning.numbered_smiles`.
 
     Raises:
         FileNotFoundError: there is no such file.

@@ -1,4 +1,4 @@
-"""Means of objectives, which share what they measure of a molecule."""
+"""Objectives that share what they measure of a molecule, and means of them."""
 
 from __future__ import annotations
 
@@ -6,40 +6,31 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 from rdkit import Chem
 
+from seqgen_envs.domains.molecule.smiles import Compound
+
 Objective = Callable[[Chem.Mol], float]
-Result = TypeVar("Result")
-
-
-class Measurements:
-    """One molecule, and what has been measured of it so far."""
-
-    def __init__(self, molecule: Chem.Mol) -> None:
-        self.molecule = molecule
-        # by identity, as callables need not be hashable; held, so that no identity comes again
-        self._known: dict[int, tuple[Callable[..., Any], Any]] = {}
-
-    def take(self, function: Callable[[Chem.Mol], Result]) -> Result:
-        """What ``function`` gives for the molecule; it is called once."""
-        if id(function) not in self._known:
-            self._known[id(function)] = (function, function(self.molecule))
-        value: Result = self._known[id(function)][1]
-        return value
 
 
 class Part(ABC):
-    """An objective that shares its measurements with the others of a mean."""
+    """An objective that asks a compound for what others may have measured of it."""
 
     def __call__(self, molecule: Chem.Mol) -> float:
         """The score of a molecule."""
-        return self.score(Measurements(molecule))
+        return self.score(Compound(molecule))
 
     @abstractmethod
-    def score(self, measurements: Measurements) -> float:
-        """The score of the molecule that the measurements are of."""
+    def score(self, compound: Compound) -> float:
+        """The score of a compound."""
+
+
+def score_of(objective: Objective, compound: Compound) -> float:
+    """What an objective gives for a compound; nothing is measured again."""
+    if isinstance(objective, Part):
+        return objective.score(compound)
+    return float(compound.take(objective))
 
 
 @dataclass(frozen=True)
@@ -57,14 +48,11 @@ class _Mean(Part):
             weights = _checked_weights(self.weights, len(self.parts))
             object.__setattr__(self, "weights", weights)
 
-    def _scored(self, measurements: Measurements) -> Iterator[tuple[Objective, float, float]]:
+    def _scored(self, compound: Compound) -> Iterator[tuple[Objective, float, float]]:
         """Parts, their weights and their scores, in order and one at a time."""
         weights = self.weights or (1.0,) * len(self.parts)
         for part, weight in zip(self.parts, weights, strict=True):
-            if isinstance(part, Part):
-                yield part, weight, part.score(measurements)
-            else:
-                yield part, weight, float(measurements.take(part))
+            yield part, weight, score_of(part, compound)
 
     @property
     def _total(self) -> float:
@@ -83,9 +71,9 @@ class Arithmetic(_Mean):
         ValueError: there are no parts, or the weights do not fit.
     """
 
-    def score(self, measurements: Measurements) -> float:
+    def score(self, compound: Compound) -> float:
         """See :class:`Part`."""
-        return sum(weight * score for _, weight, score in self._scored(measurements)) / self._total
+        return sum(weight * score for _, weight, score in self._scored(compound)) / self._total
 
 
 @dataclass(frozen=True)
@@ -97,14 +85,14 @@ class Geometric(_Mean):
     Args, raises: as for :class:`Arithmetic`.
     """
 
-    def score(self, measurements: Measurements) -> float:
+    def score(self, compound: Compound) -> float:
         """See :class:`Part`.
 
         Raises:
             ValueError: a part gives less than 0.
         """
         logarithm = 0.0
-        for part, weight, score in self._scored(measurements):
+        for part, weight, score in self._scored(compound):
             if score < 0:
                 raise ValueError(
                     f"a geometric mean needs scores of at least 0, got {score} of {part}; modify "

@@ -20,11 +20,11 @@ from rdkit import Chem
 from rdkit.Chem import rdMolDescriptors
 from rdkit.Chem.Draw import rdMolDraw2D
 
-from seqgen_envs.domains.molecule.corpus_reference import COMPARED, CorpusReference
-from seqgen_envs.domains.molecule.drawing import Sketch, sketch
-from seqgen_envs.domains.molecule.properties import weight
-from seqgen_envs.domains.molecule.smiles import quiet
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY
+from seqgen_envs.domains.molecule.metrics.reference import COMPARED, CorpusReference
+from seqgen_envs.domains.molecule.objectives.properties import weight
+from seqgen_envs.domains.molecule.output.broken import Sketch, sketch
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, quiet
+from seqgen_envs.vocabulary import Vocabulary
 
 #: Pixels of :func:`render_image`.
 WIDTH, HEIGHT = 480, 400
@@ -40,20 +40,23 @@ _LABELS = {"logp": "logP", "qed": "QED", "sa": "SA score", "weight": "weight (g/
 _BINS = 40
 
 
-def render_text(ids: ArrayLike | Sequence[Any]) -> str:
+def render_text(ids: ArrayLike | Sequence[Any], vocabulary: Vocabulary = VOCABULARY) -> str:
     """The SMILES so far, and what it is: formula and weight, or what is open or wrong.
 
     Args:
         ids: token ids, shape [n].
+        vocabulary: of the ids.
 
     Raises:
         ValueError: an id outside 0..V.
     """
-    smiles, finished = _read(ids)
+    smiles, finished = _read(ids, vocabulary)
     return f"{smiles}\n{_status(sketch(smiles), finished)}"
 
 
-def render_image(ids: ArrayLike | Sequence[Any], horizon: int) -> NDArray[np.uint8]:
+def render_image(
+    ids: ArrayLike | Sequence[Any], horizon: int, vocabulary: Vocabulary = VOCABULARY
+) -> NDArray[np.uint8]:
     """The molecule in pixels, its SMILES below, and how much of the horizon is used.
 
     A prefix is drawn with its branches closed and its open rings left open; so is a SMILES that
@@ -62,6 +65,7 @@ def render_image(ids: ArrayLike | Sequence[Any], horizon: int) -> NDArray[np.uin
     Args:
         ids: token ids of a prefix, shape [n].
         horizon: T.
+        vocabulary: of the ids.
 
     Returns:
         RGB pixels, uint8 [400, 480, 3].
@@ -71,7 +75,7 @@ def render_image(ids: ArrayLike | Sequence[Any], horizon: int) -> NDArray[np.uin
     """
     from PIL import Image, ImageDraw
 
-    smiles, finished = _read(ids)
+    smiles, finished = _read(ids, vocabulary)
     drawn = sketch(smiles)
     canvas = Image.new("RGB", (WIDTH, HEIGHT), "white")
     if drawn.molecule is not None:
@@ -84,7 +88,7 @@ def render_image(ids: ArrayLike | Sequence[Any], horizon: int) -> NDArray[np.uin
     pen.text((10, top + 2), status, fill=colour, font=_font(13))
     for row, line in enumerate(_wrapped(smiles, 66, 3)):
         pen.text((10, top + 21 + 16 * row), line, fill=_INK, font=_font(11))
-    used = min(_length(ids) / max(horizon, 1), 1.0)
+    used = min(int((np.asarray(ids) < vocabulary.size).sum()) / max(horizon, 1), 1.0)
     pen.rectangle((0, HEIGHT - 6, WIDTH, HEIGHT), fill="#e8eaef")
     if used:
         pen.rectangle((0, HEIGHT - 6, round(used * WIDTH), HEIGHT), fill=colour)
@@ -136,7 +140,7 @@ def write_histograms(
     Wasserstein-1 distance of the two, in the property's units.
 
     Args:
-        values: by the names of :data:`~.corpus_reference.COMPARED`: [n], NaN left out.
+        values: by the names of :data:`~.reference.COMPARED`: [n], NaN left out.
         path: the PNG file to write.
         corpus: what to compare with.
         title: drawn above all.
@@ -188,14 +192,10 @@ def _draw_histogram(
         axes.spines[side].set_visible(False)
 
 
-def _read(ids: ArrayLike | Sequence[Any]) -> tuple[str, bool]:
+def _read(ids: ArrayLike | Sequence[Any], vocabulary: Vocabulary) -> tuple[str, bool]:
     """The SMILES of a prefix, and whether the end token stands at its end."""
     array = np.asarray(ids)
-    return VOCABULARY.to_text(array), bool((array == VOCABULARY.end_id).any())
-
-
-def _length(ids: ArrayLike | Sequence[Any]) -> int:
-    return int((np.asarray(ids) < VOCABULARY.size).sum())
+    return vocabulary.to_text(array), bool((array == vocabulary.end_id).any())
 
 
 def _status(drawn: Sketch, finished: bool) -> str:

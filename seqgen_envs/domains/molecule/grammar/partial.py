@@ -7,7 +7,7 @@ no molecule begins like that. It knows
 - valence: what each atom may take is counted with its open labels and the bonds still to come,
   and bracket atoms, whose hydrogens are written, must be filled exactly (no radicals);
 - aromaticity: every aromatic atom must come to lie in a ring, and the double bonds of its system
-  must work out (:mod:`seqgen_envs.domains.molecule.kekule`).
+  must work out (:mod:`~.matching`).
 
 Of the many spellings of a molecule, those of a depth-first writer are allowed, as RDKit's are
 (canonical or shuffled) and other toolkits': ring labels follow their atom at once and are
@@ -18,68 +18,19 @@ only. Every molecule that the tokens can spell at all has such a spelling.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
-from seqgen_envs.domains.molecule.kekule import Matching
-from seqgen_envs.domains.molecule.vocabulary import END, VOCABULARY
+from seqgen_envs.domains.molecule.grammar.atoms import AtomKind, kind_of
+from seqgen_envs.domains.molecule.grammar.matching import Matching
 
 #: Order of the bond that a symbol stands for; without one it is 1 (or aromatic).
 BOND_ORDERS = {"": 1, "-": 1, "/": 1, "\\": 1, "=": 2, "#": 3}
 
 
-@dataclass(frozen=True)
-class AtomKind:
-    """An atom token's chemistry. Sums are of the orders of its bonds, hydrogens left out.
-
-    Args:
-        sums: where the atom may be finished (1 for an aromatic bond).
-        aromatic: written in lower case.
-        double_until: it needs a double bond within its aromatic system up to this sum; -1: never.
-        exocyclic: the sum it must have with a double bond out of the system; 0: it takes none.
-    """
-
-    sums: frozenset[int]
-    aromatic: bool = False
-    double_until: int = -1
-    exocyclic: int = 0
-
-    @cached_property
-    def most(self) -> int:
-        """The largest sum without a double bond out of the system."""
-        return max(self.sums)
-
-
-def _kinds() -> dict[str, AtomKind]:
-    """Valences that both RDKit and partialsmiles call normal."""
-    implicit = {"C": 4, "N": 3, "O": 2, "S": 6, "P": 5, "F": 1, "Cl": 1, "Br": 1, "I": 1}
-    kinds = {token: AtomKind(frozenset(range(most + 1))) for token, most in implicit.items()}
-    bracket: dict[tuple[int, ...], str] = {
-        (1,): "[CH2-] [NH-] [NH3+] [O-]",
-        (2,): "[CH-] [N-] [NH2+] [OH+]",
-        (3,): "[C@H] [C@@H] [NH+] [O+] [PH+]",
-        (4,): "[C@] [C@@] [N+] [P+]",
-        (1, 3): "[PH2]",
-        (1, 3, 5): "[S-]",
-        (2, 4): "[P@@H] [PH] [SH+]",
-        (2, 4, 6): "[S@] [S@@]",
-        (3, 5): "[P@] [P@@] [S+] [S@@+]",
-    }
-    for sums, tokens in bracket.items():
-        kinds |= {token: AtomKind(frozenset(sums)) for token in tokens.split()}
-    two, three, both = frozenset({2}), frozenset({3}), frozenset({2, 3})
-    kinds |= {token: AtomKind(two, True) for token in ("o", "s", "[nH]", "[n-]")}
-    kinds |= {token: AtomKind(two, True, 2) for token in ("[nH+]", "[o+]")}
-    kinds |= {token: AtomKind(both, True, 2) for token in ("n", "[s+]")}
-    kinds["c"] = AtomKind(both, True, 3, exocyclic=4)
-    kinds["[n+]"] = AtomKind(three, True, 3, exocyclic=4)
-    return kinds
-
-
-KINDS = _kinds()
-RINGS = frozenset(token for token in VOCABULARY.tokens if token.isdigit())
+def is_ring_label(token: str) -> bool:
+    """Whether a token opens or closes a ring: ``0`` to ``9``, ``%10`` to ``%99``."""
+    return token.isdigit() or token.startswith("%")
 
 
 class Atom(NamedTuple):
@@ -169,15 +120,16 @@ class Partial:
 
     def push(self, token: str) -> Partial | None:
         """What it becomes with another token; None where no molecule is written like that."""
-        if token in KINDS:
-            return self._write_atom(KINDS[token])
-        if token in RINGS:
+        kind = kind_of(token)
+        if kind is not None:
+            return self._write_atom(kind)
+        if is_ring_label(token):
             return self._close_ring(token) if token in self.labels else self._open_ring(token)
         if token == "(":
             return self._open_branch()
         if token == ")":
             return self._close_branch()
-        return None if token == END else self._write_bond(token)
+        return self._write_bond(token) if token in BOND_ORDERS else None
 
     def complete(self) -> bool:
         """Whether it is a whole molecule as it stands."""

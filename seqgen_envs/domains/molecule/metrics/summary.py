@@ -3,7 +3,7 @@
 Validity, uniqueness, novelty and internal diversity are as MOSES defines them (Polykovskiy et al.
 2020, arXiv 1811.12823); the rows the paper reports (Jaques et al. 2017, section 5.2) have its
 signs: penalties are negative. Novelty and property distances are taken against the corpus of a
-prior (see :mod:`~.corpus_reference`), the default one's unless a folder is named.
+prior (see :mod:`~.reference`), the default one's unless a folder is named.
 
 Molecules are int [N, T] token ids, padded with V.
 """
@@ -21,24 +21,21 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seqgen_envs.domains.molecule.corpus_reference import (
-    COMPARED,
-    REFERENCE_FILE,
-    CorpusReference,
-    reference_of,
-    sampled,
-    texts_of,
-)
-from seqgen_envs.domains.molecule.dataset import MAX_TOKENS
-from seqgen_envs.domains.molecule.descriptions import (
+from seqgen_envs.domains.molecule.metrics.measured import (
     MEASURED,
     Description,
     describe,
     internal_diversity,
 )
-from seqgen_envs.domains.molecule.smiles import parse
-from seqgen_envs.domains.molecule.vocabulary import CARBONS, VOCABULARY, encode
-from seqgen_envs.vocabulary import sequence_array
+from seqgen_envs.domains.molecule.metrics.reference import (
+    COMPARED,
+    REFERENCE_FILE,
+    CorpusReference,
+    reference_of,
+    sampled,
+)
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, carbon_ids, parse
+from seqgen_envs.vocabulary import Vocabulary, sequence_array
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
@@ -48,7 +45,7 @@ logger = logging.getLogger(__name__)
 Tokens = NDArray[np.int64]
 Values = NDArray[np.float64]
 
-DEFAULT_REFERENCE = Path(__file__).parents[2] / "priors" / "molecule" / "zinc250k"
+DEFAULT_REFERENCE = Path(__file__).parents[3] / "priors" / "molecule" / "zinc250k"
 #: Valid molecules whose internal diversity is exact; of more, that of so many drawn with seed 0.
 DIVERSITY_OF = 10_000
 #: Training molecules that the corpus's own column is made of.
@@ -59,40 +56,34 @@ _NOTHING = MappingProxyType({"logp": 0.0, "qed": 0.0, "sa": 10.0, "weight": 0.0}
 #: Published columns, by the keys of :func:`summarize`. The first two are the paper's prior and its
 #: Q model; CharRNN is three LSTM layers of 600 on MOSES (Polykovskiy et al. 2020); REINVENT's
 #: prior, three GRU layers of 512, writes about 94 to 97% valid SMILES (Olivecrona et al. 2017).
-PUBLISHED = MappingProxyType(
-    {
-        "MLE RNN": MappingProxyType(
-            {
-                "valid": 0.303,
-                "logp": 2.07,
-                "qed": 0.678,
-                "sa_penalty": -2.77,
-                "ring_penalty": -0.096,
-            }
-        ),
-        "Q": MappingProxyType(
-            {
-                "valid": 0.358,
-                "logp": 4.21,
-                "qed": 0.417,
-                "sa_penalty": -1.79,
-                "ring_penalty": -0.001,
-            }
-        ),
-        "CharRNN (MOSES)": MappingProxyType(
-            {"valid": 0.975, "unique": 0.999, "internal_diversity": 0.856}
-        ),
-        "REINVENT (ZINC)": MappingProxyType({"valid": 0.94}),
-    }
-)
+PUBLISHED = {
+    "MLE RNN": {
+        "valid": 0.303,
+        "logp": 2.07,
+        "qed": 0.678,
+        "sa_penalty": -2.77,
+        "ring_penalty": -0.096,
+    },
+    "Q": {
+        "valid": 0.358,
+        "logp": 4.21,
+        "qed": 0.417,
+        "sa_penalty": -1.79,
+        "ring_penalty": -0.001,
+    },
+    "CharRNN (MOSES)": {"valid": 0.975, "unique": 0.999, "internal_diversity": 0.856},
+    "REINVENT (ZINC)": {"valid": 0.94},
+}
 
 
-def are_valid(ids: Tokens) -> NDArray[np.bool_]:
+def are_valid(ids: Tokens, vocabulary: Vocabulary = VOCABULARY) -> NDArray[np.bool_]:
     """Which of the sequences [N, T] are SMILES of a molecule, bool [N]."""
-    return np.array([parse(VOCABULARY.to_text(row)) is not None for row in ids], dtype=np.bool_)
+    return np.array([parse(vocabulary.to_text(row)) is not None for row in ids], dtype=np.bool_)
 
 
-def sequence_metrics(tokens: ArrayLike, folder: str | Path | None = None) -> dict[str, Values]:
+def sequence_metrics(
+    tokens: ArrayLike, folder: str | Path | None = None, vocabulary: Vocabulary = VOCABULARY
+) -> dict[str, Values]:
     """Statistics of each sequence, float64 [N] each.
 
     ``valid``: 0 or 1. ``longest_carbon_run``: most equal carbon tokens in a row. NaN for an
@@ -102,12 +93,13 @@ def sequence_metrics(tokens: ArrayLike, folder: str | Path | None = None) -> dic
     Args:
         tokens: int [N, T].
         folder: of the prior whose training split is meant; None: the default prior.
+        vocabulary: of the ids.
 
     Raises:
         ValueError: not such an array, or an id outside 0..V.
     """
-    ids = _checked(tokens)
-    found = _describe_all(ids)
+    ids = _checked(tokens, vocabulary)
+    found = _describe_all(ids, vocabulary)
     table = np.full((len(found), len(MEASURED)), np.nan)
     novel = np.full(len(found), np.nan)
     valid = [row for row, molecule in enumerate(found) if molecule is not None]
@@ -125,12 +117,14 @@ def sequence_metrics(tokens: ArrayLike, folder: str | Path | None = None) -> dic
         "sa_penalty": 0.0 - columns["sa"],
         "ring_penalty": 0.0 - columns["ring_penalty"],  # no -0.0
         "weight": columns["weight"],
-        "longest_carbon_run": longest_carbon_run(ids),
+        "longest_carbon_run": longest_carbon_run(ids, vocabulary),
     }
 
 
-def summarize(tokens: ArrayLike, folder: str | Path | None = None) -> dict[str, float]:
-    """The quality table of a batch; every figure is a finite number.
+def summarize(
+    tokens: ArrayLike, folder: str | Path | None = None, vocabulary: Vocabulary = VOCABULARY
+) -> dict[str, float]:
+    """The quality table of a batch; every value is a finite number.
 
     ``valid``: share of the N sequences. ``unique``: distinct canonical SMILES, as a share of the
     valid ones. ``novel``: share of the distinct ones that are not in the training split.
@@ -146,22 +140,23 @@ def summarize(tokens: ArrayLike, folder: str | Path | None = None) -> dict[str, 
     Args:
         tokens: int [N, T], N > 0.
         folder: of the prior whose corpus is compared with; None: the default prior.
+        vocabulary: of the ids.
 
     Raises:
         ValueError: not such an array, no rows, or an id outside 0..V.
     """
-    ids = _checked(tokens)
+    ids = _checked(tokens, vocabulary)
     if not len(ids):
         raise ValueError("no molecules to summarize: tokens has 0 rows")
-    return _summary(ids, reference(folder))
+    return _summary(ids, reference(folder), vocabulary)
 
 
-def _summary(ids: Tokens, corpus: CorpusReference) -> dict[str, float]:
-    molecules = [molecule for molecule in _describe_all(ids) if molecule is not None]
+def _summary(ids: Tokens, corpus: CorpusReference, vocabulary: Vocabulary) -> dict[str, float]:
+    molecules = [molecule for molecule in _describe_all(ids, vocabulary) if molecule is not None]
     distinct = {molecule.canonical: molecule for molecule in molecules}
     novel = ~corpus.known(list(distinct))
     properties = {name: _defined(molecules, name) for name in MEASURED}
-    means = {name: float(values.mean()) for name, values in properties.items()}
+    averages = {name: float(values.mean()) for name, values in properties.items()}
     prints = [molecule.fingerprint for molecule in molecules]
     chosen = sampled(range(len(prints)), DIVERSITY_OF)
     summary = {
@@ -170,14 +165,14 @@ def _summary(ids: Tokens, corpus: CorpusReference) -> dict[str, float]:
         "novel": float(novel.sum()) / max(len(distinct), 1),
         "internal_diversity": internal_diversity([prints[i] for i in chosen]),
         "scaffolds": float(len({m.scaffold for m in distinct.values() if m.scaffold})),
-        "logp": means["logp"],
-        "qed": means["qed"],
-        "sa": means["sa"],
-        "sa_penalty": 0.0 - means["sa"],
-        "ring_penalty": 0.0 - means["ring_penalty"],
-        "weight": means["weight"],
-        "mean_length": float(_lengths(ids).mean()),
-        "longest_carbon_run": float(longest_carbon_run(ids).mean()),
+        "logp": averages["logp"],
+        "qed": averages["qed"],
+        "sa": averages["sa"],
+        "sa_penalty": 0.0 - averages["sa"],
+        "ring_penalty": 0.0 - averages["ring_penalty"],
+        "weight": averages["weight"],
+        "mean_length": float(_lengths(ids, vocabulary).mean()),
+        "longest_carbon_run": float(longest_carbon_run(ids, vocabulary).mean()),
     }
     distances = {f"distance_{name}": corpus.distance(name, properties[name]) for name in COMPARED}
     return summary | distances
@@ -191,11 +186,11 @@ def _defined(molecules: Sequence[Description], name: str) -> Values:
     return values if values.size else np.array([_NOTHING.get(name, 0.0)])
 
 
-def longest_carbon_run(tokens: ArrayLike) -> Values:
+def longest_carbon_run(tokens: ArrayLike, vocabulary: Vocabulary = VOCABULARY) -> Values:
     """Most ``C``, or most ``c``, tokens in a row, float64 [N], of ids [N, T]."""
     ids = np.asarray(tokens)
     longest = np.zeros(len(ids))
-    for carbon in CARBONS:
+    for carbon in carbon_ids(vocabulary):
         run = np.zeros(len(ids))
         for column in ids.T:
             run = np.where(column == carbon, run + 1, 0)
@@ -207,7 +202,7 @@ def corpus_columns(folder: str | Path | None = None) -> dict[str, dict[str, floa
     """What training molecules themselves score: the column a summary is best read beside."""
     corpus = reference(folder)
     size = min(corpus.counts["sampled"], YARDSTICK)
-    return {f"{size:,} of {corpus.source}": dict(corpus.figures)} if corpus.figures else {}
+    return {f"{size:,} of {corpus.source}": dict(corpus.yardstick)} if corpus.yardstick else {}
 
 
 def describe_corpus(corpus: Corpus, folder: str | Path, *, progress: bool = True) -> Path:
@@ -220,9 +215,9 @@ def describe_corpus(corpus: Corpus, folder: str | Path, *, progress: bool = True
         ValueError: the corpus has no training sequences.
     """
     described = reference_of(corpus, progress=progress)
-    train = sampled(texts_of(corpus, "train"), described.counts["sampled"])[:YARDSTICK]
-    figures = _summary(_padded(train), described)
-    return replace(described, figures=figures).save(folder)
+    train = sampled(corpus.split("train"), described.counts["sampled"])[:YARDSTICK]
+    yardstick = _summary(corpus.vocabulary.padded(train), described, corpus.vocabulary)
+    return replace(described, yardstick=yardstick).save(folder)
 
 
 def reference(folder: str | Path | None = None) -> CorpusReference:
@@ -245,21 +240,17 @@ def _say_default_is_used(folder: str) -> None:
     )
 
 
-def _padded(texts: Sequence[str]) -> Tokens:
-    return VOCABULARY.padded([encode(text) for text in texts], MAX_TOKENS)
+def _describe_all(ids: Tokens, vocabulary: Vocabulary) -> list[Description | None]:
+    return [describe(vocabulary.to_text(row)) for row in ids]
 
 
-def _describe_all(ids: Tokens) -> list[Description | None]:
-    return [describe(VOCABULARY.to_text(row)) for row in ids]
-
-
-def _lengths(ids: Tokens) -> Values:
-    inside = (ids < VOCABULARY.size) & (ids != VOCABULARY.end_id)
+def _lengths(ids: Tokens, vocabulary: Vocabulary) -> Values:
+    inside = (ids < vocabulary.size) & (ids != vocabulary.end_id)
     return inside.sum(axis=1).astype(np.float64)
 
 
-def _checked(tokens: ArrayLike) -> Tokens:
+def _checked(tokens: ArrayLike, vocabulary: Vocabulary) -> Tokens:
     ids = sequence_array(tokens)
-    if ids.size and not (ids.min() >= 0 and ids.max() <= VOCABULARY.pad_id):
-        raise ValueError(f"tokens must be ids 0..{VOCABULARY.pad_id}, got {ids.min()}..{ids.max()}")
+    if ids.size and not (ids.min() >= 0 and ids.max() <= vocabulary.pad_id):
+        raise ValueError(f"tokens must be ids 0..{vocabulary.pad_id}, got {ids.min()}..{ids.max()}")
     return ids

@@ -16,25 +16,25 @@ is asked for all tokens at once, kept by prefix, and fitted into the horizon:
 from __future__ import annotations
 
 import heapq
-from functools import cache
 from itertools import count
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domains.molecule.partial import (
+from seqgen_envs.domains.molecule.grammar.atoms import AtomKind, kind_of
+from seqgen_envs.domains.molecule.grammar.partial import (
     BOND,
     BOND_ORDERS,
     CLOSE,
-    KINDS,
     OPEN,
-    RINGS,
     START,
     Atom,
     Partial,
+    is_ring_label,
 )
-from seqgen_envs.domains.molecule.vocabulary import END, VOCABULARY
+from seqgen_envs.domains.molecule.smiles import VOCABULARY
+from seqgen_envs.vocabulary import Vocabulary
 
 Tokens = NDArray[np.int64]
 
@@ -45,10 +45,61 @@ FAR = 12
 #: States that a search for an ending may look at; it needs 6 as a rule, and 20 at worst so far.
 MAX_EXPANSIONS = 300
 
-_IDS = {token: i for i, token in enumerate(VOCABULARY.tokens)}
-_END = _IDS[END]
-_LABELS = tuple(sorted(RINGS))
-_BONDS = tuple(symbol for symbol in BOND_ORDERS if symbol)
+#: Tokens that an ending is looked for with, beside ring labels.
+_ENDINGS = ")Cco=O#("
+
+
+class Alphabet:
+    """The tokens of a vocabulary by what they are in a SMILES.
+
+    Attributes:
+        tokens, ids: all of them, and their ids.
+        end: id of the end token, or -1.
+        labels: ring labels.
+        others: bonds and brackets, without the two slashes.
+        slashes: those.
+        endings: what endings are made of, ring labels left out.
+    """
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.tokens = vocabulary.tokens
+        self.ids = {token: i for i, token in enumerate(self.tokens)}
+        self.end = -1 if vocabulary.end_id is None else vocabulary.end_id
+        self.labels = tuple(sorted(filter(is_ring_label, self.tokens)))
+        self.slashes = tuple(token for token in ("/", "\\") if token in self.ids)
+        others = (*BOND_ORDERS, "(", ")")
+        self.others = tuple(t for t in others if t in self.ids and t not in self.slashes)
+        self._kinds = {t: kind for t in self.tokens if (kind := kind_of(t)) is not None}
+        simple = tuple(token for token in _ENDINGS if token in self.ids)
+        self.endings = simple if "C" in self.ids else (*self._kinds, *self.others)
+        self._classes: dict[int, tuple[tuple[str, list[int]], ...]] = {}
+
+    def atom_classes(self, order: int) -> tuple[tuple[str, list[int]], ...]:
+        """Atom tokens in classes that fare alike after any prefix: one of each, and their ids.
+
+        Args:
+            order: of the bond to them; 0 at the start.
+        """
+        if order not in self._classes:
+            classes: dict[tuple[Any, ...], list[str]] = {}
+            for token, kind in self._kinds.items():
+                atom = Atom(kind, 0, order, exocyclic=kind.aromatic and order == 2)
+                if atom.room >= 0:
+                    classes.setdefault(_fate(kind, atom), []).append(token)
+            self._classes[order] = tuple(
+                (tokens[0], [self.ids[t] for t in tokens]) for tokens in classes.values()
+            )
+        return self._classes[order]
+
+
+def _fate(kind: AtomKind, atom: Atom) -> tuple[Any, ...]:
+    """What decides whether an atom may follow a prefix."""
+    if kind.aromatic:
+        return (1, min(atom.room, 2), atom.needs_double, atom.exocyclic)
+    return (0, min(atom.room, 1))
+
+
+BUNDLED = Alphabet(VOCABULARY)
 
 
 def tokens_to_end(state: Partial) -> int:
@@ -67,7 +118,7 @@ def tokens_to_end(state: Partial) -> int:
     return total + 2 if state.labels else total
 
 
-def find_ending(state: Partial, most: int) -> tuple[str, ...] | None:
+def find_ending(state: Partial, most: int, alphabet: Alphabet = BUNDLED) -> tuple[str, ...] | None:
     """Tokens that make ``state`` a whole molecule, at most so many; None where none were found.
 
     A best-first search over few tokens, which goes by what is open and finds short endings, if not
@@ -81,8 +132,8 @@ def find_ending(state: Partial, most: int) -> tuple[str, ...] | None:
         _, _, taken, best, ending = heapq.heappop(heap)
         if best.complete():
             return ending
-        unused = next((label for label in _LABELS if label not in best.labels), None)
-        for token in (*best.labels, *")Cco=O#(", *([unused] if unused else [])):
+        unused = next((label for label in alphabet.labels if label not in best.labels), None)
+        for token in (*best.labels, *alphabet.endings, *([unused] if unused else [])):
             after = best.push(token)
             if after is not None and taken < most:
                 pending = after.last in (BOND, OPEN)
@@ -92,55 +143,42 @@ def find_ending(state: Partial, most: int) -> tuple[str, ...] | None:
     return None
 
 
-@cache
-def _atom_classes(order: int) -> tuple[tuple[str, list[int]], ...]:
-    """Atom tokens in classes that fare alike after any prefix: one of each class, and their ids.
-
-    Args:
-        order: of the bond to them; 0 at the start.
-    """
-    classes: dict[tuple[int, ...], list[str]] = {}
-    for token, kind in KINDS.items():
-        atom = Atom(kind, 0, order, exocyclic=kind.aromatic and order == 2)
-        if atom.room < 0:
-            continue
-        key: tuple[int, ...] = (0, min(atom.room, 1))
-        if kind.aromatic:
-            key = (1, min(atom.room, 2), atom.needs_double, atom.exocyclic)
-        classes.setdefault(key, []).append(token)
-    return tuple((tokens[0], [_IDS[t] for t in tokens]) for tokens in classes.values())
-
-
-def allowed_ids(state: Partial) -> list[int]:
+def allowed_ids(state: Partial, alphabet: Alphabet = BUNDLED) -> list[int]:
     """Ids of the tokens that may follow, whatever the horizon."""
-    ids = [_END] if state.complete() else []
+    known = alphabet.ids
+    ids = [alphabet.end] if state.complete() and alphabet.end >= 0 else []
     order = 0 if state.last == START else BOND_ORDERS[state.bond]
-    for one, members in _atom_classes(order):
+    for one, members in alphabet.atom_classes(order):
         if state.push(one) is not None:
             ids += members
-    unused = [label for label in _LABELS if label not in state.labels]
+    unused = [label for label in alphabet.labels if label not in state.labels]
     if unused and state.push(unused[0]) is not None:
-        ids += [_IDS[label] for label in unused]
+        ids += [known[label] for label in unused]
     if state.last not in (START, BOND):
-        slash = state.push("/") is not None
-        ids += [_IDS["/"], _IDS["\\"]] if slash else []
-        rest = [symbol for symbol in _BONDS if symbol not in ("/", "\\")]
-        ids += [_IDS[token] for token in (*rest, "(", ")") if state.push(token) is not None]
-    return ids + [_IDS[label] for label in state.labels if state.push(label) is not None]
+        if alphabet.slashes and state.push(alphabet.slashes[0]) is not None:
+            ids += [known[slash] for slash in alphabet.slashes]
+        ids += [known[token] for token in alphabet.others if state.push(token) is not None]
+    return ids + [known[label] for label in state.labels if state.push(label) is not None]
 
 
 class _Known:
     """What is kept of a prefix: its state, an ending if one was needed, its row if asked for."""
 
-    __slots__ = ("ending", "left", "row", "state")
+    __slots__ = ("alphabet", "ending", "left", "row", "state")
 
-    def __init__(self, state: Partial | None, ending: tuple[str, ...] | None, left: int) -> None:
-        self.state = state
+    def __init__(
+        self,
+        alphabet: Alphabet,
+        state: Partial | None,
+        ending: tuple[str, ...] | None,
+        left: int,
+    ) -> None:
+        self.alphabet, self.state = alphabet, state
         self.left = left  # tokens to the horizon
         self.row: NDArray[np.int8] | None = None
         self.ending = ending
         if state is not None and ending is None and self.near:
-            self.ending = find_ending(state, left)
+            self.ending = find_ending(state, left, alphabet)
 
     @property
     def near(self) -> bool:
@@ -152,16 +190,17 @@ class _Known:
         after = None if self.state is None else self.state.push(token)
         ending = self.ending
         rest = ending[1:] if ending and ending[0] == token else None
-        return _Known(after, rest, self.left - 1)
+        return _Known(self.alphabet, after, rest, self.left - 1)
 
     def allowed(self) -> NDArray[np.int8]:
         """The row of the mask, int8 [V]."""
+        tokens, end = self.alphabet.tokens, self.alphabet.end
         if self.state is None:
-            return np.ones(VOCABULARY.size, dtype=np.int8)
-        ids = allowed_ids(self.state)
+            return np.ones(len(tokens), dtype=np.int8)
+        ids = allowed_ids(self.state, self.alphabet)
         if self.near and self.ending is not None:
-            ids = [i for i in ids if i == _END or self._fits(VOCABULARY.tokens[i])]
-        row = np.zeros(VOCABULARY.size, dtype=np.int8)
+            ids = [i for i in ids if i == end or self._fits(tokens[i])]
+        row = np.zeros(len(tokens), dtype=np.int8)
         row[ids] = 1
         return row if ids else np.ones_like(row)
 
@@ -179,24 +218,26 @@ class PartialSmilesMask:
 
     Args:
         cache_size: prefixes kept, at least 2.
+        vocabulary: the tokens.
 
     Raises:
         ValueError: ``cache_size`` is below 2.
     """
 
-    def __init__(self, cache_size: int = CACHE_SIZE) -> None:
+    def __init__(self, cache_size: int = CACHE_SIZE, vocabulary: Vocabulary = VOCABULARY) -> None:
         if cache_size < 2:
             raise ValueError(f"cache_size must be at least 2, got {cache_size}")
-        self.cache_size = cache_size
+        self.cache_size, self.vocabulary = cache_size, vocabulary
+        self._alphabet = Alphabet(vocabulary)
         self._known: dict[tuple[int, bytes], _Known] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.cache_size,)
+        return type(self), (self.cache_size, self.vocabulary)
 
     def __call__(self, tokens: Tokens, lengths: Tokens) -> NDArray[np.int8]:
         """Masks int8 [N, V] of prefixes int64 [N, T] of ``lengths`` [N]; T is the horizon."""
         tokens = np.ascontiguousarray(tokens, dtype=np.int64)
-        rows = np.empty((len(tokens), VOCABULARY.size), dtype=np.int8)
+        rows = np.empty((len(tokens), self.vocabulary.size), dtype=np.int8)
         for i, length in enumerate(lengths.tolist()):
             known = self._look_up(tokens[i, :length], tokens.shape[1])
             if known.row is None:
@@ -213,9 +254,9 @@ class PartialSmilesMask:
             start -= 1
         known = self._known.get((horizon, prefix[: max(start, 0)].tobytes()))
         if known is None:
-            known = _Known(Partial(), None, horizon)
+            known = _Known(self._alphabet, Partial(), None, horizon)
         for token in prefix[max(start, 0) :].tolist():
-            known = known.push(VOCABULARY.tokens[token])
+            known = known.push(self.vocabulary.tokens[token])
         self._keep((horizon, prefix.tobytes()), known)
         return known
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domains.molecule.dataset import MAX_TOKENS
-from seqgen_envs.domains.molecule.smiles import parse, randomize
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.domains.molecule.corpus.cleaning import MAX_TOKENS
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode, parse, randomize
+from seqgen_envs.vocabulary import Vocabulary
 
 #: Spellings drawn before the given one is kept.
 TRIES = 10
 
 
-def augment(ids: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+def augment(
+    ids: NDArray[np.int64], rng: np.random.Generator, vocabulary: Vocabulary = VOCABULARY
+) -> NDArray[np.int64]:
     """The same molecule, its atoms written in an order drawn at random.
 
     A spelling with a token that the vocabulary lacks (a ninth ring label, say), or longer than both
@@ -27,19 +29,20 @@ def augment(ids: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int6
     Args:
         ids: tokens of a SMILES [n], with or without the end token.
         rng: what the order is drawn from.
+        vocabulary: of the ids.
 
     Returns:
         ids [m] that end as the given ones do; the given ones if no spelling out of :data:`TRIES`
         would do, or if they are no valid SMILES.
     """
-    molecule = parse(VOCABULARY.to_text(ids))
+    molecule = parse(vocabulary.to_text(ids))
     if molecule is None:
         return ids
-    end = ids[-1:] if ids[-1] == VOCABULARY.end_id else ids[:0]
+    end = ids[-1:] if ids[-1] == vocabulary.end_id else ids[:0]
     longest = max(MAX_TOKENS, len(ids))
     for _ in range(TRIES):
         try:
-            spelling = np.concatenate([encode(randomize(molecule, rng)), end])
+            spelling = np.concatenate([encode(randomize(molecule, rng), vocabulary), end])
         except ValueError:  # a token that the vocabulary lacks
             continue
         if len(spelling) <= longest:

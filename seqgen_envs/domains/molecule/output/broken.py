@@ -11,11 +11,10 @@ from typing import NamedTuple
 
 from rdkit import Chem
 
-from seqgen_envs.domains.molecule.smiles import MAX_CHARACTERS, parse, quiet
-from seqgen_envs.domains.molecule.vocabulary import tokenize
+from seqgen_envs.domains.molecule.smiles import MAX_CHARACTERS, compound_of, parse, quiet, tokenize
 
 _BONDS = frozenset("-=#/\\:~$.")
-_DIGITS = frozenset("123456789")
+_DIGITS = frozenset("0123456789")
 
 
 class Sketch(NamedTuple):
@@ -34,9 +33,9 @@ class Sketch(NamedTuple):
 
 def sketch(smiles: str) -> Sketch:
     """The molecule of a string, valid or not; nothing a string holds makes it raise."""
-    molecule = parse(smiles)
-    if molecule is not None:
-        return Sketch(molecule, True, "")
+    compound = compound_of(smiles)
+    if compound is not None:
+        return Sketch(compound.molecule, True, "")
     if len(smiles) > MAX_CHARACTERS:
         return Sketch(None, False, f"{len(smiles):,} characters")
     tokens = tokenize(smiles)

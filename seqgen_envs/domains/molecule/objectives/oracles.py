@@ -1,7 +1,7 @@
 """The oracles of Practical Molecular Optimization (Gao et al. 2022, arXiv 2206.12411), by name.
 
 Twenty are objectives of GuacaMol (Brown et al. 2019, arXiv 1811.09621) and need RDKit alone; drd2,
-gsk3b and jnk3 are classifiers (:mod:`~seqgen_envs.domains.molecule.classifiers`). All score 0..1.
+gsk3b and jnk3 are classifiers (:mod:`~.classifiers`). All score 0..1.
 
 PMO's published figures come from an isomer score that counted the letters of the SMILES where
 GuacaMol counts atoms (isomers_*, sitagliptin_mpo, zaleplon_mpo). Its package has been mended since
@@ -14,16 +14,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from seqgen_envs.domains.molecule.means import Arithmetic, Geometric, Objective
-from seqgen_envs.domains.molecule.modifiers import Clipped, Gaussian, MaxGaussian, MinGaussian
-from seqgen_envs.domains.molecule.objectives import (
+from seqgen_envs.domains.molecule.objectives import classifiers
+from seqgen_envs.domains.molecule.objectives.means import Arithmetic, Geometric, Objective
+from seqgen_envs.domains.molecule.objectives.modifiers import (
+    Clipped,
+    Gaussian,
+    MaxGaussian,
+    MinGaussian,
+)
+from seqgen_envs.domains.molecule.objectives.parts import (
     IsomerScore,
     Measured,
     Similarity,
     Substructure,
 )
-from seqgen_envs.domains.molecule.properties import MatchCount, get_property
-from seqgen_envs.domains.molecule.queries import read_smiles
+from seqgen_envs.domains.molecule.objectives.properties import MatchCount, get_property
+from seqgen_envs.domains.molecule.objectives.queries import read_smiles
 
 #: SMILES of the molecules that the oracles refer to.
 MOLECULES = {
@@ -160,8 +166,6 @@ def _scaffold_hop() -> Arithmetic:
 
 
 def _classifier(name: str) -> Objective:
-    from seqgen_envs.domains.molecule import classifiers
-
     return classifiers.load(name)
 
 

@@ -17,7 +17,9 @@ from typing import Any
 from rdkit import Chem, RDConfig
 from rdkit.Chem import QED, Descriptors, GraphDescriptors, rdMolDescriptors
 
-from seqgen_envs.domains.molecule.queries import read_smarts
+from seqgen_envs.domains.molecule.objectives.means import Part
+from seqgen_envs.domains.molecule.objectives.queries import read_smarts
+from seqgen_envs.domains.molecule.smiles import Compound
 
 Property = Callable[[Chem.Mol], float]
 
@@ -78,23 +80,40 @@ def ring_penalty(molecule: Chem.Mol) -> float:
     return max(largest_ring(molecule) - RING_SIZE, 0.0)
 
 
-def penalized_logp(molecule: Chem.Mol) -> float:
-    """logP - SA - ring penalty.
+@dataclass(frozen=True)
+class PenalizedLogP(Part):
+    """logP - SA - ring penalty, each part with a mean taken off and divided by a deviation.
 
     The reference looks for the largest ring in some basis of cycles, which may hold larger ones
     than RDKit's smallest rings do; this takes RDKit's.
+
+    Args:
+        name: in :data:`PROPERTIES`.
+        logp, minus_sa, minus_ring_penalty: mean and deviation of each part.
     """
-    return logp(molecule) - sa(molecule) - ring_penalty(molecule)
+
+    name: str
+    logp: tuple[float, float] = (0.0, 1.0)
+    minus_sa: tuple[float, float] = (0.0, 1.0)
+    minus_ring_penalty: tuple[float, float] = (0.0, 1.0)
+
+    def score(self, compound: Compound) -> float:
+        """See :class:`~.means.Part`."""
+        parts = (
+            (compound.take(logp), self.logp),
+            (-compound.take(sa), self.minus_sa),
+            (-compound.take(ring_penalty), self.minus_ring_penalty),
+        )
+        return sum((value - mean) / deviation for value, (mean, deviation) in parts)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return get_property, (self.name,)  # the same one, as of a function
 
 
-def penalized_logp_standardized(molecule: Chem.Mol) -> float:
-    """The three parts of :func:`penalized_logp`, each by ZINC250k's mean and deviation first."""
-    parts = (
-        (logp(molecule), ZINC250K_LOGP),
-        (-sa(molecule), ZINC250K_MINUS_SA),
-        (-ring_penalty(molecule), ZINC250K_MINUS_RING_PENALTY),
-    )
-    return sum((value - mean) / deviation for value, (mean, deviation) in parts)
+penalized_logp = PenalizedLogP("penalized_logp")
+penalized_logp_standardized = PenalizedLogP(
+    "penalized_logp_standardized", ZINC250K_LOGP, ZINC250K_MINUS_SA, ZINC250K_MINUS_RING_PENALTY
+)
 
 
 def weight(molecule: Chem.Mol) -> float:
@@ -158,28 +177,25 @@ def formal_charge(molecule: Chem.Mol) -> float:
 
 
 PROPERTIES: dict[str, Property] = {
-    function.__name__: function
-    for function in (
-        logp,
-        qed,
-        sa,
-        largest_ring,
-        ring_penalty,
-        penalized_logp,
-        penalized_logp_standardized,
-        weight,
-        tpsa,
-        hbd,
-        hba,
-        rotatable_bonds,
-        rings,
-        aromatic_rings,
-        heavy_atoms,
-        bertz,
-        fraction_csp3,
-        stereocentres,
-        formal_charge,
-    )
+    "logp": logp,
+    "qed": qed,
+    "sa": sa,
+    "largest_ring": largest_ring,
+    "ring_penalty": ring_penalty,
+    "penalized_logp": penalized_logp,
+    "penalized_logp_standardized": penalized_logp_standardized,
+    "weight": weight,
+    "tpsa": tpsa,
+    "hbd": hbd,
+    "hba": hba,
+    "rotatable_bonds": rotatable_bonds,
+    "rings": rings,
+    "aromatic_rings": aromatic_rings,
+    "heavy_atoms": heavy_atoms,
+    "bertz": bertz,
+    "fraction_csp3": fraction_csp3,
+    "stereocentres": stereocentres,
+    "formal_charge": formal_charge,
 }
 
 

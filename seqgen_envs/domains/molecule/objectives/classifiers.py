@@ -8,10 +8,9 @@
 
 The models were published as pickles of scikit-learn versions of 2019, and are part of the Python
 wheel of MolScore (Thomas et al. 2024). :func:`fetch_models` takes the wheel from PyPI, reads the
-numbers out of them without running any of it (:mod:`~seqgen_envs.domains.molecule.pickles`), and
-keeps those as .npz files in the user's cache folder; :func:`load` reads these. Neither scikit-learn
-nor MolScore is needed. What a few lines of NumPy make of the numbers equals scikit-learn's
-probabilities to 1e-12.
+numbers out of them without running any of it (:mod:`~.pickles`), and keeps those as .npz files in
+the user's cache folder; :func:`load` reads these. Neither scikit-learn nor MolScore is needed. What
+a few lines of NumPy make of the numbers equals scikit-learn's probabilities to 1e-12.
 """
 
 from __future__ import annotations
@@ -29,8 +28,8 @@ from rdkit import Chem
 
 from seqgen_envs.datasets.cache import cache_folder
 from seqgen_envs.datasets.fetch import wheel
-from seqgen_envs.domains.molecule.fingerprints import ecfp4, fcfp6
-from seqgen_envs.domains.molecule.pickles import Array, read_pickle
+from seqgen_envs.domains.molecule.objectives.fingerprints import ecfp4, fcfp6
+from seqgen_envs.domains.molecule.objectives.pickles import Array, read_pickle
 
 CLASSIFIERS = ("drd2", "gsk3b", "jnk3")
 PACKAGE, VERSION = "molscore", "1.9.5"

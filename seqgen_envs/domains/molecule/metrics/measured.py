@@ -1,7 +1,7 @@
-"""What is measured of a molecule, once for each: properties, scaffold, fingerprint.
+"""What is described of a molecule: properties, scaffold, fingerprint.
 
-Results are kept by canonical SMILES for the time of the process, as an optimised policy writes the
-same molecules again and again, and the drug-likeness of one costs as much as sampling it.
+The compound remembers them (:func:`~.smiles.compound_of`): an optimised policy writes the same
+molecules again and again, and the drug-likeness of one costs as much as sampling it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +16,8 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdFingerprintGenerator
 
-from seqgen_envs.domains.molecule.properties import PROPERTIES
-from seqgen_envs.domains.molecule.smiles import canonical, canonicalize, parse, quiet, scaffold_of
+from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES
+from seqgen_envs.domains.molecule.smiles import Compound, compound_of, quiet, scaffold_of
 
 logger = logging.getLogger(__name__)
 
@@ -26,12 +25,9 @@ logger = logging.getLogger(__name__)
 MEASURED = ("logp", "qed", "sa", "weight", "ring_penalty")
 #: MOSES' fingerprint (Polykovskiy et al. 2020): Morgan, radius 2, folded to 1,024 bits.
 RADIUS, BITS = 2, 1024
-_CACHED = 100_000
 _MORGAN = rdFingerprintGenerator.GetMorganGenerator(radius=RADIUS, fpSize=BITS)
 #: Fingerprints compared at a time.
 _BLOCK = 1000
-
-_canonical_of = lru_cache(maxsize=_CACHED)(canonicalize)
 
 
 class Description(NamedTuple):
@@ -52,34 +48,34 @@ class Description(NamedTuple):
 
 def describe(smiles: str) -> Description | None:
     """The molecule a string stands for, or None where it is not a valid SMILES."""
-    text = _canonical_of(smiles)
-    return None if text is None else _described(text)
-
-
-@lru_cache(maxsize=_CACHED)
-def _described(text: str) -> Description:
-    molecule = parse(text)
-    if molecule is None:  # RDKit writes, very rarely, what it does not read
-        return Description(text, (math.nan,) * len(MEASURED), "", bytes(BITS // 8))
+    compound = compound_of(smiles)
+    if compound is None:
+        return None
     with quiet():
-        values = tuple(_measured(name, molecule, text) for name in MEASURED)
-        bits = _MORGAN.GetFingerprintAsNumPy(molecule)
-        return Description(text, values, _scaffold(molecule), np.packbits(bits).tobytes())
+        values = tuple(_measured(name, compound) for name in MEASURED)
+        return Description(
+            compound.canonical, values, _scaffold(compound), compound.take(_packed_bits)
+        )
 
 
-def _measured(name: str, molecule: Chem.Mol, text: str) -> float:
+def _packed_bits(molecule: Chem.Mol) -> bytes:
+    return np.packbits(_MORGAN.GetFingerprintAsNumPy(molecule)).tobytes()
+
+
+def _measured(name: str, compound: Compound) -> float:
     try:
-        return float(PROPERTIES[name](molecule))
+        return float(compound.take(PROPERTIES[name]))
     except Exception as error:  # one odd molecule must not end the table of ten thousand
-        _say_once(name, f"{name} of {text} cannot be computed: {error!r}")
+        _say_once(name, f"{name} of {compound.canonical} cannot be computed: {error!r}")
         return math.nan
 
 
-def _scaffold(molecule: Chem.Mol) -> str:
+def _scaffold(compound: Compound) -> str:
     try:
-        return scaffold_of(molecule)
+        return compound.take(scaffold_of)
     except Exception as error:
-        _say_once("scaffold", f"the scaffold of {canonical(molecule)} cannot be found: {error!r}")
+        text = compound.canonical
+        _say_once("scaffold", f"the scaffold of {text} cannot be found: {error!r}")
         return ""
 
 

@@ -35,8 +35,8 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 from rdkit.Chem.Scaffolds import MurckoScaffold
 from rdkit.DataStructs import BulkTanimotoSimilarity
 
-from seqgen_envs.domains.molecule.smiles import parse, quiet, scaffold_of
-from seqgen_envs.domains.molecule.terms import Board, MoleculeTask
+from seqgen_envs.domains.molecule.smiles import Compound, compound_of, quiet, scaffold_of
+from seqgen_envs.domains.molecule.tasks.rules import Board, MoleculeTask
 from seqgen_envs.rules import Term, Tokens, Values
 
 #: ECFP4 as 2,048 bits: counts take 17 times as long to compare with all there were.
@@ -146,76 +146,84 @@ class Memory:
         self.buckets: dict[str, dict[str, float]] = {}
         self.scaled = 0
         self._home: dict[str, str] = {}  # bucket of each remembered molecule, in order
+        self._spelled: dict[str, str] = {}  # as they came: canonical SMILES are not parsed
         self._fingerprints: list[Any] = []  # for kind "similarity", and whose bucket is whose
         self._named: list[str] = []
 
     def judge(self, smiles: str, score: float) -> float:
-        """What the score of a canonical SMILES is to be multiplied by; remembers it if it is good.
+        """What the score of a valid SMILES is to be multiplied by; remembers it if it is good.
 
         The bucket of a molecule that RDKit cannot take apart is its own.
         """
         wanted = self.diversity
         if score < wanted.min_score:
             return 1.0
-        if smiles in self._home:
+        compound = compound_of(smiles)
+        assert compound is not None
+        if compound.canonical in self._home:
             factor = wanted.repeats
         else:
-            factor = 1.0 if self._admit(smiles, score) else wanted.scale
+            factor = 1.0 if self._admit(compound, smiles, score) else wanted.scale
         self.scaled += factor != 1.0
         return factor
 
-    def _admit(self, smiles: str, score: float) -> bool:
+    def _admit(self, compound: Compound, smiles: str, score: float) -> bool:
         """Put a new molecule into its bucket; False where that is full."""
-        name, fingerprint = self._place(smiles)
+        name, fingerprint = self._place(compound)
         bucket = self.buckets.setdefault(name, {})
         size = self.diversity.bucket_size
         if size is not None and len(bucket) >= size:
             return False
-        bucket[smiles] = score
-        self._home[smiles] = name
+        bucket[compound.canonical] = score
+        self._home[compound.canonical] = name
+        self._spelled[compound.canonical] = smiles
         if fingerprint is not None:
             self._fingerprints.append(fingerprint)
             self._named.append(name)
         return True
 
-    def _place(self, smiles: str) -> tuple[str, Any]:
+    def _place(self, compound: Compound) -> tuple[str, Any]:
         """The bucket a molecule belongs to, and its fingerprint where that decides."""
         kind = self.diversity.kind
-        molecule = None if kind == "smiles" else parse(smiles)
-        if molecule is None:
-            return smiles, None
+        if kind == "smiles":
+            return compound.canonical, None
         if kind == "similarity":
-            return self._nearest(smiles, molecule)
+            return self._nearest(compound)
         try:
             with quiet():
-                return (scaffold_of if kind == "scaffold" else topology_of)(molecule), None
+                return compound.take(scaffold_of if kind == "scaffold" else topology_of), None
         except (ValueError, RuntimeError):  # a valence, say, that a carbon cannot have
-            return smiles, None
+            return compound.canonical, None
 
-    def _nearest(self, smiles: str, molecule: Chem.Mol) -> tuple[str, Any]:
+    def _nearest(self, compound: Compound) -> tuple[str, Any]:
         assert self.diversity.similarity is not None
-        fingerprint = _ECFP4.GetFingerprint(molecule)
+        fingerprint = _ECFP4.GetFingerprint(compound.molecule)
         if self._fingerprints:
             alike = BulkTanimotoSimilarity(fingerprint, self._fingerprints)
             best = int(np.argmax(alike))
             if alike[best] >= self.diversity.similarity:
                 return self._named[best], fingerprint
-        return smiles, fingerprint
+        return compound.canonical, fingerprint
 
     def state_dict(self) -> dict[str, Any]:
         """Contents, JSON-able: [SMILES, score, bucket] in the order they came."""
-        molecules = [[s, self.buckets[name][s], name] for s, name in self._home.items()]
+        molecules = [
+            [self._spelled[text], self.buckets[name][text], name]
+            for text, name in self._home.items()
+        ]
         return {"molecules": molecules, "scaled": self.scaled}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Replace the contents by those of :meth:`state_dict`."""
         fresh = Memory(self.diversity)
         for smiles, score, name in state["molecules"]:
-            fresh.buckets.setdefault(name, {})[smiles] = score
-            fresh._home[smiles] = name
-            molecule = parse(smiles) if self.diversity.kind == "similarity" else None
-            if molecule is not None:
-                fresh._fingerprints.append(_ECFP4.GetFingerprint(molecule))
+            compound = compound_of(smiles)
+            assert compound is not None
+            fresh.buckets.setdefault(name, {})[compound.canonical] = score
+            fresh._home[compound.canonical] = name
+            fresh._spelled[compound.canonical] = smiles
+            if self.diversity.kind == "similarity":
+                fresh._fingerprints.append(_ECFP4.GetFingerprint(compound.molecule))
                 fresh._named.append(name)
         fresh.scaled = state["scaled"]
         vars(self).update(vars(fresh))
@@ -233,8 +241,8 @@ class DiverseTask(MoleculeTask):
     def __init__(
         self, name: str, terms: Sequence[Term], board: Board, diversity: Diversity
     ) -> None:
-        super().__init__(name, terms, board.scorer)
-        self.board, self.diversity = board, diversity
+        super().__init__(name, terms, board)
+        self.diversity = diversity
         self.memory = Memory(diversity)
         self._at_end = np.array([term.at == "end" for term in self.terms])
 
@@ -250,11 +258,13 @@ class DiverseTask(MoleculeTask):
         rows = np.flatnonzero(finished)
         if len(rows):
             scores = values[rows][:, self._at_end].sum(axis=1)
-            verdicts = self.board.verdicts(tokens[rows], lengths[rows])
-            for row, score, verdict in zip(rows, scores.tolist(), verdicts, strict=True):
+            ended = (tokens[rows], lengths[rows])
+            verdicts, texts = self.board.verdicts(*ended), self.board.texts(*ended)
+            for row, score, verdict, text in zip(
+                rows, scores.tolist(), verdicts, texts, strict=True
+            ):
                 if verdict.canonical is not None and verdict.error is None:
-                    factor = self.memory.judge(verdict.canonical, score)
-                    values[row, self._at_end] *= factor
+                    values[row, self._at_end] *= self.memory.judge(text, score)
         return values, after
 
     def buckets(self) -> dict[str, dict[str, float]]:

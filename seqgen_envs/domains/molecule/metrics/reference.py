@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from seqgen_envs.domains.molecule.descriptions import MEASURED, describe
+from seqgen_envs.domains.molecule.metrics.measured import MEASURED, describe
 from seqgen_envs.domains.molecule.smiles import canonicalize
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
@@ -62,7 +61,7 @@ class CorpusReference:
         hashes: of the training split's canonical SMILES, ascending uint64 [n].
         quantiles: by split (``train``, ``held_out``), then by property: float [1001] at
             probabilities 0, 0.001, ... 1.
-        figures: the summary of some training molecules, as a yardstick.
+        yardstick: the summary of some training molecules.
         spelling: fingerprint of how canonical SMILES were written when the hashes were made.
     """
 
@@ -70,7 +69,7 @@ class CorpusReference:
     counts: Mapping[str, int]
     hashes: NDArray[np.uint64]
     quantiles: Mapping[str, Mapping[str, NDArray[np.float64]]]
-    figures: Mapping[str, float] = field(default_factory=dict)
+    yardstick: Mapping[str, float] = field(default_factory=dict)
     spelling: str = ""
 
     def known(self, canonical: Sequence[str]) -> NDArray[np.bool_]:
@@ -94,7 +93,7 @@ class CorpusReference:
             "format": FORMAT,
             "source": self.source,
             "counts": dict(self.counts),
-            "figures": dict(self.figures),
+            "figures": dict(self.yardstick),
             "spelling": self.spelling,
         }
         path = Path(folder) / REFERENCE_FILE
@@ -141,6 +140,7 @@ def _load(path: Path, modified: int) -> CorpusReference:
                 split: dict(zip(COMPARED, rows, strict=True))
                 for split, rows in zip(("train", "held_out"), quantiles, strict=True)
             },
+            yardstick=about.pop("figures"),
             **about,
         )
     except Exception as error:  # zipfile, numpy and json each raise their own
@@ -173,14 +173,14 @@ def spelling() -> str:
 def reference_of(
     corpus: Corpus, *, sample: int = SAMPLE, seed: int = 0, progress: bool = True
 ) -> CorpusReference:
-    """The reference of a corpus, without its ``figures``.
+    """The reference of a corpus, without its ``yardstick``.
 
     Hashes are of the whole training split. Properties are measured on the whole held-out split
     (the test split; where it is empty validation, where that is empty training molecules) and on
     a sample of the training split.
 
     Args:
-        corpus: of :data:`~.vocabulary.VOCABULARY`.
+        corpus: of SMILES.
         sample: training molecules that are measured.
         seed: of their choice.
         progress: show progress bars.
@@ -211,7 +211,7 @@ def reference_of(
 
 def texts_of(corpus: Corpus, split: str) -> list[str]:
     """The SMILES of a split."""
-    return [VOCABULARY.to_text(ids) for ids in corpus.split(split)]
+    return [corpus.vocabulary.to_text(ids) for ids in corpus.split(split)]
 
 
 def sampled(items: Sequence[Item], size: int, seed: int = 0) -> list[Item]:

@@ -3,7 +3,7 @@
 A line is parsed, reduced to its largest fragment and written as RDKit's canonical SMILES; what
 does not parse, holds a token outside the vocabulary, is too short or too long for the horizon, or
 repeats an earlier molecule is dropped and counted. A sequence is the SMILES' tokens and the end
-token.
+token. The vocabulary may also come from the corpus: then it has the tokens of all that is kept.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
 from seqgen_envs.domains.molecule.smiles import (
     MAX_CHARACTERS,
+    VOCABULARY,
     canonical,
+    encode,
     largest_fragment,
     parse,
+    tokenize,
+    vocabulary_of,
 )
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.vocabulary import Vocabulary
 
 SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv")
 #: How the names of the files end that :func:`numbered_smiles` reads.
@@ -57,6 +61,7 @@ class Cleaning:
             fragment or stereochemistry is taken from it.
         stereo: keep stereochemistry.
         max_tokens: longest sequence kept, end token included.
+        vocabulary: the tokens allowed; None allows any, and the corpus's own become its vocabulary.
 
     Raises:
         ValueError: ``max_tokens`` is below 2.
@@ -65,6 +70,7 @@ class Cleaning:
     canonicalize: bool = True
     stereo: bool = True
     max_tokens: int = MAX_TOKENS
+    vocabulary: Vocabulary | None = VOCABULARY
 
     def __post_init__(self) -> None:
         if self.max_tokens < 2:
@@ -72,24 +78,25 @@ class Cleaning:
 
 
 class Outcome(NamedTuple):
-    """One line: its sequence, or why it was dropped; ``length`` of one too long is in tokens."""
+    """One line: its SMILES, or why it was dropped; ``length`` of one too long is in tokens."""
 
-    tokens: NDArray[np.int8] | None
+    text: str
     reason: str = ""
     detail: str = ""
     length: int = 0
+    unknown: tuple[str, ...] = ()
 
 
 def clean(smiles: str, cleaning: Cleaning) -> Outcome:
-    """The sequence of one SMILES, end token included, or why there is none."""
+    """The SMILES that becomes a sequence, or why there is none."""
     if not smiles:
-        return Outcome(None, "unreadable", "there is no SMILES")
+        return Outcome("", "unreadable", "there is no SMILES")
     if len(smiles) > MAX_CHARACTERS:
         detail = f"it has {len(smiles):,} characters, more than {MAX_CHARACTERS:,}"
-        return Outcome(None, "too long", detail)
+        return Outcome("", "too long", detail)
     molecule = parse(smiles)
     if molecule is None:
-        return Outcome(None, "unreadable", "it is not a valid SMILES")
+        return Outcome("", "unreadable", "it is not a valid SMILES")
     rewrite = cleaning.canonicalize or "." in smiles
     if "." in smiles:
         molecule = largest_fragment(molecule)
@@ -97,15 +104,18 @@ def clean(smiles: str, cleaning: Cleaning) -> Outcome:
         rewrite = True
         Chem.RemoveStereochemistry(molecule)
     text = canonical(molecule) if rewrite else smiles
-    try:
-        ids = encode(text)
-    except ValueError as error:
-        return Outcome(None, "unknown token", str(error).partition(";")[0])
-    if len(ids) + 1 > cleaning.max_tokens:
-        detail = f"it has {len(ids) + 1} tokens, more than {cleaning.max_tokens}"
-        return Outcome(None, "too long", detail, len(ids) + 1)
-    assert VOCABULARY.end_id is not None
-    return Outcome(np.append(ids, VOCABULARY.end_id).astype(np.int8))
+    tokens = tokenize(text)
+    if cleaning.vocabulary is not None:
+        try:
+            cleaning.vocabulary.encode(tokens)
+        except ValueError as error:
+            unknown = sorted(set(tokens).difference(cleaning.vocabulary.tokens))
+            detail = str(error).partition(";")[0]
+            return Outcome("", "unknown token", detail, unknown=tuple(unknown))
+    if len(tokens) + 1 > cleaning.max_tokens:
+        detail = f"it has {len(tokens) + 1} tokens, more than {cleaning.max_tokens}"
+        return Outcome("", "too long", detail, len(tokens) + 1)
+    return Outcome(text)
 
 
 def smiles_corpus(
@@ -139,23 +149,25 @@ def smiles_corpus(
     if names is None:
         names = [str(number) for number in range(1, len(lines) + 1)]
     report = SkipReport()
-    kept: dict[bytes, int] = {}
-    sequences: list[NDArray[np.integer]] = []
+    kept: dict[str, int] = {}
     shortest: int | None = None  # of those too long
     for at, outcome in enumerate(_outcomes(lines, cleaning, n_jobs, progress)):
-        if outcome.tokens is None:
+        if not outcome.text:
             named = f"line {names[at]}, {lines[at][:80]!r}: {outcome.detail}"
             report.drop(outcome.reason, named if len(report.problems) < MAX_PROBLEMS else None)
+            for token in outcome.unknown:
+                report.unknown[token] = report.unknown.get(token, 0) + 1
             if outcome.length:
                 shortest = min(outcome.length, shortest or outcome.length)
-        elif outcome.tokens.tobytes() in kept:
+        elif outcome.text in kept:
             report.drop("duplicate")
         else:
-            kept[outcome.tokens.tobytes()] = at
-            sequences.append(outcome.tokens)
-    report.kept = len(sequences)
-    if not sequences:
+            kept[outcome.text] = at
+    report.kept = len(kept)
+    if not kept:
         raise ValueError(_nothing_left(source, report, cleaning.max_tokens, shortest))
+    vocabulary = cleaning.vocabulary or vocabulary_of(kept)
+    sequences = [_sequence(text, vocabulary) for text in kept]
     chosen = (
         [split_of(sequence, fractions) for sequence in sequences]
         if splits is None
@@ -166,14 +178,23 @@ def smiles_corpus(
         names=[names[at] for at in kept.values()],
         splits=np.array(chosen),
         source=source,
-        vocabulary_fingerprint=VOCABULARY.fingerprint,
+        vocabulary=vocabulary,
         report=report,
     )
+
+
+def _sequence(text: str, vocabulary: Vocabulary) -> NDArray[np.integer]:
+    """Ids, end token included, in as few bytes as the vocabulary allows."""
+    assert vocabulary.end_id is not None
+    ids = np.append(encode(text, vocabulary), vocabulary.end_id)
+    return ids.astype(np.int8 if vocabulary.size <= 128 else np.int16)
 
 
 def _nothing_left(source: str, report: SkipReport, allowed: int, shortest: int | None) -> str:
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
     text = f"none of the {report.found} lines of {source} could be used ({reasons or 'no lines'})"
+    if report.unknown:
+        text += f"; tokens that the vocabulary lacks: {', '.join(sorted(report.unknown))}"
     if shortest is not None:
         text += f"; the shortest valid one has {shortest} tokens, allow more than {allowed}"
     return text
@@ -202,7 +223,7 @@ def _clean_all(lines: Sequence[str], cleaning: Cleaning) -> list[Outcome]:
     return [clean(line, cleaning) for line in lines]
 
 
-def read_smiles(path: str | os.PathLike[str]) -> list[str]:
+def smiles_in(path: str | os.PathLike[str]) -> list[str]:
     """SMILES of a file, in order; see :func:`numbered_smiles`."""
     return [smiles for _, smiles in numbered_smiles(path)]
 

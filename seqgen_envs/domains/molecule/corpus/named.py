@@ -30,16 +30,17 @@ from rdkit import rdBase
 from seqgen_envs.datasets.cache import cache_folder, cached_corpus
 from seqgen_envs.datasets.corpus import Corpus, split_of
 from seqgen_envs.datasets.fetch import download, sha256_of, wheel
-from seqgen_envs.domains.molecule.dataset import (
+from seqgen_envs.domains.molecule.corpus.cleaning import (
     ENDINGS,
     MAX_TOKENS,
     SUFFIXES,
     Cleaning,
     numbered_smiles,
-    read_smiles,
     smiles_corpus,
+    smiles_in,
 )
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY
+from seqgen_envs.domains.molecule.smiles import VOCABULARY
+from seqgen_envs.vocabulary import Vocabulary
 
 CORPORA = {
     "zinc250k": "249,455 drug-like molecules of ZINC (22 MB from GitHub)",
@@ -47,8 +48,10 @@ CORPORA = {
     "moses-scaffolds": "MOSES, tested on molecules of scaffolds not seen in training",
 }
 DEFAULT = "zinc250k"
+#: What ``vocabulary`` is called where it comes from the corpus.
+OWN_VOCABULARY = "corpus"
 #: Part of the cache's key: raise it whenever a line's tokens would come out differently.
-FORMAT = 1
+FORMAT = 2
 
 ZINC_FILE = "250k_rndm_zinc_drugs_clean_3.csv"
 ZINC_URLS = (
@@ -81,6 +84,7 @@ def read_corpus(
     stereo: bool = True,
     keep_spelling: bool = False,
     length: int = MAX_TOKENS,
+    vocabulary: Vocabulary | str = VOCABULARY,
     cache_dir: Folder = None,
     refresh: bool = False,
     progress: bool = True,
@@ -89,12 +93,13 @@ def read_corpus(
 
     Args:
         data: one of :data:`CORPORA`, ``"corpus"`` for the default one, or a file
-            (see :func:`~.dataset.numbered_smiles`).
+            (see :func:`~.cleaning.numbered_smiles`).
         n_jobs: worker processes; default one a core.
         stereo: keep stereochemistry.
         keep_spelling: keep a line's own SMILES, unless a fragment or stereochemistry is taken
             from it, instead of RDKit's canonical one; a molecule may then occur in several.
         length: longest sequence kept in tokens, end token included.
+        vocabulary: the tokens allowed; ``"corpus"`` allows any and takes the corpus's own.
         cache_dir: where downloads and cleaned corpora are kept; default the ``SEQGEN_CACHE``
             environment variable, else the user's cache folder.
         refresh: clean again even if the cache has the corpus.
@@ -106,7 +111,12 @@ def read_corpus(
         ValueError: it is neither a name nor a file of SMILES, a download is not what it should be,
             or no line of it could be used.
     """
-    cleaning = Cleaning(canonicalize=not keep_spelling, stereo=stereo, max_tokens=length)
+    if isinstance(vocabulary, str) and vocabulary != OWN_VOCABULARY:
+        raise ValueError(
+            f"vocabulary must be {OWN_VOCABULARY!r} or be left out, got {vocabulary!r}"
+        )
+    allowed = vocabulary if isinstance(vocabulary, Vocabulary) else None
+    cleaning = Cleaning(not keep_spelling, stereo, length, allowed)
     name = DEFAULT if data == "corpus" else data
     clean = partial(smiles_corpus, cleaning=cleaning, n_jobs=n_jobs, progress=progress)
     if name == "zinc250k":
@@ -125,8 +135,8 @@ def read_corpus(
     return cached_corpus(
         build,
         kind=f"molecule-{name if name in CORPORA else 'file'}",
-        key=f"{FORMAT} RDKit {rdBase.rdkitVersion} {cleaning} {content}",
-        vocabulary=VOCABULARY,
+        key=f"{FORMAT} RDKit {rdBase.rdkitVersion} {replace(cleaning, vocabulary=None)} {content}",
+        vocabulary=allowed,
         cache_dir=cache_dir,
         refresh=refresh,
     )
@@ -139,7 +149,7 @@ def content_of(smiles: Sequence[str]) -> str:
 
 def _zinc250k(clean: Callable[..., Corpus], cache_dir: Folder, progress: bool) -> Corpus:
     path = download(ZINC_FILE, ZINC_URLS, ZINC_SHA256, cache_dir=cache_dir, progress=progress)
-    lines = read_smiles(path)
+    lines = smiles_in(path)
     found = content_of(lines)
     if found != ZINC_CONTENT:
         raise ValueError(
@@ -150,7 +160,7 @@ def _zinc250k(clean: Callable[..., Corpus], cache_dir: Folder, progress: bool) -
 
 
 def _moses(name: str, test: str, clean: Callable[..., Corpus], cache_dir: Folder) -> Corpus:
-    parts = {part: read_smiles(_moses_file(part, cache_dir)) for part in ("train", test)}
+    parts = {part: smiles_in(_moses_file(part, cache_dir)) for part in ("train", test)}
     lines = [smiles for part in parts.values() for smiles in part]
     names = [f"{part} {number}" for part, ls in parts.items() for number in range(1, len(ls) + 1)]
     splits = ["train" if part == "train" else "test" for part, ls in parts.items() for _ in ls]

@@ -12,24 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from seqgen_envs.domains.molecule.diversity import DiverseTask, Diversity, diversity_from
-from seqgen_envs.domains.molecule.modifiers import Clipped, Linear
-from seqgen_envs.domains.molecule.objectives import (
-    Measured,
-    Similarity,
-    Substructure,
-    objective_from,
-    read_objective,
-)
-from seqgen_envs.domains.molecule.oracles import ORACLES, oracle
-from seqgen_envs.domains.molecule.scoring import Objective, Scorer, SmilesFunction
-from seqgen_envs.domains.molecule.terms import (
+from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
+from seqgen_envs.domains.molecule.objectives.modifiers import Clipped, Linear
+from seqgen_envs.domains.molecule.objectives.oracles import ORACLES, oracle
+from seqgen_envs.domains.molecule.objectives.parts import Measured, Similarity, Substructure
+from seqgen_envs.domains.molecule.tasks.diversity import DiverseTask, Diversity, diversity_from
+from seqgen_envs.domains.molecule.tasks.rules import (
     Board,
     CarbonRunRule,
     ColumnRule,
     MoleculeTask,
     ValidityRule,
 )
+from seqgen_envs.domains.molecule.tasks.scoring import Objective, Scorer, SmilesFunction
 from seqgen_envs.rules import Task, Term
 
 VALIDITY = "validity"
@@ -77,7 +72,7 @@ def scored_task(
     validity = Term(VALIDITY, ValidityRule(board, valid_reward, invalid_penalty), at="end")
     every = [*terms, validity, *extra]
     if diversity is None:
-        task = MoleculeTask(name, every, scorer)
+        task = MoleculeTask(name, every, board)
     else:
         task = DiverseTask(name, every, board, diversity_from(diversity))
     return task.with_weights(weights or {})
@@ -179,7 +174,7 @@ def function_task(function: Callable[[list[str]], Sequence[float]], **others: An
 
 
 def objective_task(*, objective: Any, **others: Any) -> MoleculeTask:
-    """An objective as a dict (see :func:`~.objectives.objective_from`), for JSON and YAML.
+    """An objective as a dict (see :func:`~.described.objective_from`), for JSON and YAML.
 
     Raises:
         ValueError: the dict describes none.

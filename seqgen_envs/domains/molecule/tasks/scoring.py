@@ -1,8 +1,11 @@
 """Scores of whole batches of SMILES: parsed once, canonical once, each molecule scored once.
 
 An *objective* is what is computed of a molecule: a picklable callable ``Mol -> float``. A
-:class:`SmilesFunction` is one that takes SMILES, many at a time. Neither ends a run: where one
-raises or returns NaN, that molecule's value is NaN and its verdict says why.
+:class:`SmilesFunction` is one that takes SMILES, many at a time. A bad molecule does not end a run:
+where an objective raises or returns NaN, that molecule's value is NaN and its verdict says why. An
+error of the program does: an import that fails, an answer of the wrong length, processes that
+break, or an objective that fails on whatever it is given
+(:class:`~seqgen_envs.rules.ProgramError`).
 
 With a budget the scorer keeps the accounts of the PMO benchmark (Gao et al. 2022): distinct
 canonical SMILES cost one call each, repeats and invalid strings cost nothing, and once the budget
@@ -13,19 +16,21 @@ from __future__ import annotations
 
 import math
 import multiprocessing
+import pickle
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
 from typing import Any, NamedTuple
 
-from rdkit import Chem
-
-from seqgen_envs.domains.molecule.means import Objective
-from seqgen_envs.domains.molecule.smiles import canonicalize, quiet
+from seqgen_envs.domains.molecule.objectives.means import Objective, Part
+from seqgen_envs.domains.molecule.smiles import Compound, compound_of, quiet
+from seqgen_envs.rules import ProgramError
 
 #: Molecules a process is given at a time.
 _CHUNK = 16
+#: Molecules of a batch that all fail before an objective that has worked counts as broken.
+MANY = 8
 
 
 class SmilesFunction:
@@ -42,12 +47,15 @@ class SmilesFunction:
         """Values of ``smiles``.
 
         Raises:
-            ValueError: the function returned another number of values.
+            ProgramError: the function returned another number of values.
         """
         values = [float(value) for value in self.function(smiles)]
         if len(values) != len(smiles):
             name = getattr(self.function, "__qualname__", repr(self.function))
-            raise ValueError(f"{name} returned {len(values)} values for {len(smiles)} SMILES")
+            raise ProgramError(
+                f"{name} returned {len(values)} values for {len(smiles)} SMILES; it must return "
+                "one each"
+            )
         return values
 
 
@@ -85,6 +93,7 @@ class Scorer:
             resume).
         history: (canonical SMILES, values) of the molecules in the order of their first call;
             kept only with a budget.
+        first_error: the first failure of an objective, with its molecule and traceback, or None.
 
     Raises:
         ValueError: no objectives, or a number is below 1.
@@ -112,6 +121,9 @@ class Scorer:
     def _start_anew(self) -> None:
         self.calls = self.requests = self.repeats = 0
         self.history: list[tuple[str, tuple[float, ...]]] = []
+        self.first_error: str | None = None
+        self._worked = [False] * len(self.names)  # has each objective ever
+        self._failed = [0] * len(self.names)  # failures before that
         self._zeros = (0.0,) * len(self.names)
         self._canonical: OrderedDict[str, str | None] = OrderedDict()
         self._scored: OrderedDict[str, Scored] = OrderedDict()
@@ -172,21 +184,26 @@ class Scorer:
     def canonicalize(self, smiles: str) -> str | None:
         """The canonical SMILES of a string, or None where it is invalid; remembered."""
         if smiles not in self._canonical:
-            _remember(self._canonical, smiles, canonicalize(smiles), self.cache_size)
+            compound = compound_of(smiles)
+            text = None if compound is None else compound.canonical
+            _remember(self._canonical, smiles, text, self.cache_size)
         return self._canonical[smiles]
 
     def score(self, smiles: Sequence[str]) -> list[Verdict]:
-        """Verdicts of ``smiles``, in order; never raises on a molecule."""
+        """Verdicts of ``smiles``, in order; never raises on a molecule.
+
+        Raises:
+            ProgramError: what goes wrong is no molecule's fault.
+        """
         self.requests += len(smiles)
         if self.exhausted:
             return [Verdict(self.canonicalize(s), self._zeros, None) for s in smiles]
         known = sum(s in self._canonical for s in smiles)
         texts = [self.canonicalize(s) for s in smiles]
         self.repeats += known
-        fresh = [t for t in dict.fromkeys(texts) if t is not None and t not in self._scored]
-        if self.budget is not None:
-            fresh = fresh[: self.budget - self.calls]
-        results = dict(zip(fresh, self._evaluate(fresh), strict=True))
+        fresh = self._fresh(smiles, texts)
+        results = dict(zip(fresh, self._evaluate(list(fresh.values())), strict=True))
+        self._watch(results)
         self.calls += len(fresh)
         if self.budget is not None:
             self.history.extend((text, results[text].values) for text in fresh)
@@ -194,6 +211,47 @@ class Scorer:
         for text, scored in results.items():
             _remember(self._scored, text, scored, self.cache_size)
         return verdicts
+
+    def _fresh(self, smiles: Sequence[str], texts: Sequence[str | None]) -> dict[str, Compound]:
+        """What is to be scored, by canonical SMILES, in order and no more than the budget has."""
+        left = math.inf if self.budget is None else self.budget - self.calls
+        fresh: dict[str, Compound] = {}
+        for spelling, text in zip(smiles, texts, strict=True):
+            if text is None or text in self._scored or text in fresh or len(fresh) >= left:
+                continue
+            compound = compound_of(spelling)
+            assert compound is not None
+            fresh[text] = compound
+        return fresh
+
+    def _watch(self, results: Mapping[str, Scored]) -> None:
+        """Keep the first failure; an objective that fails on all of a batch is broken.
+
+        Raises:
+            ProgramError: it failed on two and more at once, or on :data:`MANY` one by one, and
+                has never worked; or it failed on :data:`MANY` and more at once.
+        """
+        for column, name in enumerate(self.names):
+            failed = [text for text, one in results.items() if math.isnan(one.values[column])]
+            if failed and self.first_error is None:
+                self.first_error = (
+                    f"objective {name!r} failed on {failed[0]}: {results[failed[0]].error}"
+                )
+            if len(failed) < len(results):
+                self._worked[column] = True
+            elif failed and self._is_broken(column, len(failed)):
+                reason = str(results[failed[0]].error).strip().rpartition("\n")[2]
+                raise ProgramError(
+                    f"objective {name!r} failed on each of {len(failed)} molecules, {failed[0]} "
+                    f"first, so it is not the molecules: {reason}"
+                )
+
+    def _is_broken(self, column: int, failed: int) -> bool:
+        """Whether an objective that failed on all of a batch is to blame, not the molecules."""
+        if self._worked[column]:
+            return failed >= MANY
+        self._failed[column] += failed
+        return failed >= 2 or self._failed[column] >= MANY
 
     def _verdict(self, text: str | None, results: Mapping[str, Scored]) -> Verdict:
         if text is None:
@@ -203,9 +261,20 @@ class Scorer:
             return Verdict(text, self._zeros, None)
         return Verdict(text, *scored)
 
-    def _evaluate(self, smiles: list[str]) -> list[Scored]:
-        if self.n_jobs == 1 or len(smiles) <= _CHUNK:
-            return score_all(list(self.objectives.values()), smiles)
+    def _evaluate(self, compounds: list[Compound]) -> list[Scored]:
+        if self.n_jobs == 1 or len(compounds) <= _CHUNK:
+            return score_all(list(self.objectives.values()), compounds)
+        chunks = [compounds[i : i + _CHUNK] for i in range(0, len(compounds), _CHUNK)]
+        try:
+            return [scored for part in self._processes().map(_work, chunks) for scored in part]
+        except (BrokenExecutor, pickle.PickleError, AttributeError, TypeError) as error:
+            self.close()  # what cannot be pickled is an AttributeError or a TypeError too
+            raise ProgramError(
+                f"{self.n_jobs} processes cannot score with {', '.join(self.names)}: {error}; "
+                "objectives must be picklable, or n_jobs=1"
+            ) from error
+
+    def _processes(self) -> ProcessPoolExecutor:
         if self._pool is None:
             # spawn: a fork of a process that already runs torch's threads can hang
             self._pool = ProcessPoolExecutor(
@@ -214,8 +283,7 @@ class Scorer:
                 initializer=_prepare,
                 initargs=(list(self.objectives.values()),),
             )
-        chunks = [smiles[i : i + _CHUNK] for i in range(0, len(smiles), _CHUNK)]
-        return [scored for part in self._pool.map(_work, chunks) for scored in part]
+        return self._pool
 
     def close(self) -> None:
         """End the worker processes; the next batch starts new ones."""
@@ -232,39 +300,54 @@ def _remember(cache: OrderedDict[str, Any], key: str, value: Any, size: int) -> 
 
 
 def score_all(
-    objectives: Sequence[Objective | SmilesFunction], smiles: Sequence[str]
+    objectives: Sequence[Objective | SmilesFunction], compounds: Sequence[Compound]
 ) -> list[Scored]:
-    """Values of canonical SMILES; what goes wrong becomes NaN and a traceback."""
-    values = [[math.nan] * len(objectives) for _ in smiles]
-    errors: list[str | None] = [None] * len(smiles)
+    """Values of compounds; what goes wrong with one becomes NaN and a traceback.
+
+    Raises:
+        ProgramError: what goes wrong is no molecule's fault.
+    """
+    values = [[math.nan] * len(objectives) for _ in compounds]
+    errors: list[str | None] = [None] * len(compounds)
     with quiet():
-        molecules = [Chem.MolFromSmiles(text) for text in smiles]
         for column, objective in enumerate(objectives):
             if isinstance(objective, SmilesFunction):
-                answers = _ask(objective, list(smiles))
+                answers = _ask(objective, [compound.canonical for compound in compounds])
             else:
-                answers = [_try(objective, molecule) for molecule in molecules]
+                answers = [_try(objective, compound) for compound in compounds]
             for row, (value, error) in enumerate(answers):
                 values[row][column] = value
                 errors[row] = errors[row] or error
     return [Scored(tuple(row), error) for row, error in zip(values, errors, strict=True)]
 
 
-def _try(objective: Objective, molecule: Chem.Mol) -> tuple[float, str | None]:
+def _try(objective: Objective, compound: Compound) -> tuple[float, str | None]:
     try:
-        return _checked(float(objective(molecule)))
-    except Exception:
-        return math.nan, traceback.format_exc()
+        if isinstance(objective, Part):
+            return _checked(objective.score(compound))
+        return _checked(float(objective(compound.molecule)))
+    except Exception as error:
+        return _failed(error)
 
 
 def _ask(objective: SmilesFunction, smiles: list[str]) -> list[tuple[float, str | None]]:
     """All at once; one by one where that fails, to find those to blame."""
     try:
         return [_checked(value) for value in objective.score(smiles)]
-    except Exception:
+    except Exception as error:
+        failed = _failed(error)
         if len(smiles) == 1:
-            return [(math.nan, traceback.format_exc())]
+            return [failed]
         return [answer for text in smiles for answer in _ask(objective, [text])]
+
+
+def _failed(error: Exception) -> tuple[float, str]:
+    """NaN and the traceback, unless the error is the program's."""
+    if isinstance(error, ProgramError):
+        raise error
+    if isinstance(error, ImportError):
+        raise ProgramError(f"an objective needs what cannot be imported: {error}") from error
+    return math.nan, traceback.format_exc()
 
 
 def _checked(value: float) -> tuple[float, str | None]:
@@ -281,5 +364,5 @@ def _prepare(objectives: list[Objective | SmilesFunction]) -> None:
     _objectives[:] = objectives
 
 
-def _work(smiles: list[str]) -> list[Scored]:
-    return score_all(_objectives, smiles)
+def _work(compounds: list[Compound]) -> list[Scored]:
+    return score_all(_objectives, compounds)
