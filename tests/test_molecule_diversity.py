@@ -127,6 +127,16 @@ def test_topologies_are_graphs():
 
 
 def test_what_cannot_be_taken_apart_is_a_bucket_of_its_own():
+    odd = canonicalize("C1CC2CCS123CCC3")  # five bonds within rings, which no carbon has
+    with pytest.raises(ValueError, match="valence"):
+        topology_of(Chem.MolFromSmiles(odd))
+    memory = Memory(Diversity("topological", bucket_size=1))
+    assert [memory.judge(smiles, 1.0) for smiles in (odd, "CCO", odd)] == [1.0, 1.0, 0.0]
+    assert set(memory.buckets) == {odd, ""}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_canonical_smiles_that_rdkit_does_not_read_ends_nothing(kind):
     path = Path(__file__).parent / "data" / "molecule_canonical_unreadable.smi"
     odd = path.read_text().split()[0]
     assert parse(canonicalize(odd)) is None
