@@ -10,10 +10,8 @@ import time
 import pytest
 import torch
 
-from kl_agents import ALGORITHMS, evaluate, load
+from kl_agents import ALGORITHMS, load
 from kl_agents.callbacks import STEP, ProgressCsv, read_progress
-from kl_agents.evaluation import evaluate_policy_network
-from kl_agents.exact import PrefixTree
 from kl_agents.hyperparams import (
     FOLDER,
     load_hyperparams,
@@ -31,6 +29,9 @@ from kl_agents.runs import (
     run,
     start_run,
 )
+from seqgen_envs import evaluate
+from seqgen_envs.evaluation import evaluate_policy_network
+from seqgen_envs.exact import PrefixTree
 from seqgen_envs.rollout import PriorPolicy
 
 STEPS = 15_000

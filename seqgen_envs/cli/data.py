@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import installed_domains, say, show, warn
+from seqgen_envs.cli.common import installed_domains
+from seqgen_envs.reporting.console import say, show, warn
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus

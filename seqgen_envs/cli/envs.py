@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from seqgen_envs.cli.common import show
+from seqgen_envs.reporting.console import show
 
 
 def envs() -> None:

@@ -13,13 +13,12 @@ from seqgen_envs.cli.common import (
     DomainArgument,
     ThreadsOption,
     check_folder,
-    figures_table,
     load_corpus,
-    say,
     set_threads,
-    show,
 )
 from seqgen_envs.cli.evaluation import evaluate
+from seqgen_envs.reporting.console import say, show
+from seqgen_envs.reporting.tables import metrics_table
 
 if TYPE_CHECKING:
     from seqgen_envs.domain import Domain
@@ -141,7 +140,7 @@ def train(
         initial=start,
     )
     prior = trainer.train(resume, on_epoch=_say_epoch)
-    show(figures_table("Trained prior", summary_columns(prior.metadata)))
+    show(metrics_table("Trained prior", summary_columns(prior.metadata)))
     if kind.describe_corpus is not None:
         say(f"{kind.describe_corpus(corpus, out / 'prior')} describes the corpus")
     say(f"The prior is {out / 'prior'}. To use it:")
@@ -211,13 +210,13 @@ def _check_run(out: Path, resume: bool, device: str) -> None:
         raise ValueError("device cuda is not available to PyTorch here; use --device cpu")
 
 
-def _say_epoch(figures: Mapping[str, float]) -> None:
+def _say_epoch(metrics: Mapping[str, float]) -> None:
     say(
-        f"epoch {figures['epoch']:.0f}: train {figures['train_nats']:.4f} nats per token, "
-        f"validation {figures['validation_nats']:.4f} "
-        f"(accuracy {figures['validation_accuracy']:.3f}), "
-        + (f"{figures['valid_share']:.1%} valid, " if "valid_share" in figures else "")
-        + f"{figures['tokens_per_second']:,.0f} tokens/s"
+        f"epoch {metrics['epoch']:.0f}: train {metrics['train_nats']:.4f} nats per token, "
+        f"validation {metrics['validation_nats']:.4f} "
+        f"(accuracy {metrics['validation_accuracy']:.3f}), "
+        + (f"{metrics['valid_share']:.1%} valid, " if "valid_share" in metrics else "")
+        + f"{metrics['tokens_per_second']:,.0f} tokens/s"
     )
 
 

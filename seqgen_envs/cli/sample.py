@@ -17,11 +17,9 @@ from seqgen_envs.cli.common import (
     TaskOption,
     check_folder,
     parse_task,
-    progress,
-    say,
-    warn,
 )
 from seqgen_envs.cli.listing import show_sequences
+from seqgen_envs.reporting.console import progress, say, warn
 
 if TYPE_CHECKING:
     from seqgen_envs.cli.episodes import Episodes
@@ -69,8 +67,9 @@ def sample(
     overwritten. Log-prior and rules leave out the primer, which nobody chose; the metrics are of
     whole sequences.
     """
-    from seqgen_envs.cli.episodes import join, sample_chunks, score_rows, write_csv
+    from seqgen_envs.cli.episodes import join, sample_chunks, score_rows
     from seqgen_envs.domain import get_domain
+    from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.vector_env import SequenceVectorEnv
 
     kind = get_domain(domain)

@@ -8,18 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import (
-    PriorOption,
-    TaskOption,
-    fail,
-    figures_table,
-    installed_domains,
-    parse_task,
-    progress,
-    say,
-    show,
-)
+from seqgen_envs.cli.common import PriorOption, TaskOption, installed_domains, parse_task
 from seqgen_envs.cli.listing import show_sequences
+from seqgen_envs.reporting.console import fail, progress, say, show
+from seqgen_envs.reporting.tables import metrics_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,7 +22,7 @@ if TYPE_CHECKING:
 FILES_A_TABLE = 5
 #: Longest message about one sequence: what is wrong with it may quote it.
 MESSAGE = 300
-_NOT_FIGURES = ("name", "text", "tokens")
+_NOT_METRICS = ("name", "text", "tokens")
 
 
 def score(
@@ -48,9 +40,10 @@ def score(
     A sequence is judged as the episode that would have made it. A file or a sequence that cannot
     be scored is named; the others are scored all the same, and the exit code is 1.
     """
-    from seqgen_envs.cli.episodes import replay_all, score_rows, write_csv
+    from seqgen_envs.cli.episodes import replay_all, score_rows
     from seqgen_envs.domain import get_domain
     from seqgen_envs.lanes import LaneSettings
+    from seqgen_envs.reporting.files import write_csv
 
     kind = get_domain(domain or domain_of(files))
     if kind.read_sequence is None and kind.read_sequences is None:
@@ -67,7 +60,7 @@ def score(
     if rows and kind.read_sequences is not None:
         show_sequences(kind, rows, kind.vocabulary.padded(sequences), names=_labels(names))
     if kind.read_sequences is None or len(rows) <= FILES_A_TABLE:
-        _show_figures(rows)
+        _show_metrics(rows)
     if csv is not None and rows:
         write_csv(csv, rows)
         say(f"{csv} has the scores of {len(rows)} {kind.plural}")
@@ -132,15 +125,15 @@ def _naming(name: str, error: Exception) -> str:
     return message if name in message else f"{name}: {message}"
 
 
-def _show_figures(rows: Sequence[Mapping[str, Any]]) -> None:
+def _show_metrics(rows: Sequence[Mapping[str, Any]]) -> None:
     for start in range(0, len(rows), FILES_A_TABLE):
         part = rows[start : start + FILES_A_TABLE]
         labels = _labels([row["name"] for row in part])
         columns = {
-            label: {name: value for name, value in row.items() if name not in _NOT_FIGURES}
+            label: {name: value for name, value in row.items() if name not in _NOT_METRICS}
             for label, row in zip(labels, part, strict=True)
         }
-        show(figures_table("Scores", columns))
+        show(metrics_table("Scores", columns))
 
 
 def _labels(names: Sequence[str]) -> list[str]:
