@@ -13,7 +13,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "extras", "vocabulary", "reporting"), 0),
+    (("_version", "extras", "loading", "vocabulary", "reporting"), 0),
     (("recurrent", "rules", "ngram"), 1),
     (("prior",), 2),
     (("datasets",), 2),
