@@ -13,8 +13,8 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "extras", "loading", "vocabulary", "reporting"), 0),
-    (("recurrent", "rules", "ngram"), 1),
+    (("_version", "extras", "loading", "vocabulary"), 0),
+    (("recurrent", "rules", "ngram", "reporting"), 1),
     (("prior",), 2),
     (("datasets",), 2),
     (("domain",), 3),

@@ -169,9 +169,9 @@ def test_a_run_that_never_checkpointed_starts_anew(uninterrupted, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "config.json").write_text((uninterrupted[0] / "config.json").read_text())
-    (folder / "config.json.tmp").write_text("{")
+    (folder / ".config.json.17.tmp.json").write_text("{")
     assert same_parameters(resume_run(folder, RunOptions(tensorboard=False)), whole)
-    assert not (folder / "config.json.tmp").exists()
+    assert not (folder / ".config.json.17.tmp.json").exists()
 
 
 def test_a_finished_run_is_only_loaded(uninterrupted):
