@@ -19,6 +19,7 @@ from kl_agents import GLearning, PsiLearning, QLearning, Reinvent
 from kl_agents.augmentation import Augmenter
 from kl_agents.backups import chosen, cut_traces
 from kl_agents.replay import EpisodeBatch
+from seqgen_envs.domain_groups import Corpora
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import END, A, B
 from seqgen_envs.domains.toy.vocabulary import C as LETTER_C
@@ -42,7 +43,7 @@ def shuffled_after_two(ids, rng):
 
 
 def spelled(augment, domain=TOY):
-    return dataclasses.replace(domain, name="spelled-toy", augment=augment)
+    return dataclasses.replace(domain, name="spelled-toy", corpora=Corpora(augment=augment))
 
 
 SHUFFLED = spelled(shuffled)

@@ -74,7 +74,7 @@ def parse_task(text: str | None) -> str | dict[str, Any] | None:
 
 
 def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
-    """``--data``: a corpus file (.npz), or whatever the domain's ``read_corpus`` makes of it.
+    """``--data``: a corpus file (.npz), or whatever the domain's ``corpora.read`` makes of it.
 
     Raises:
         ValueError: it is neither; the domain's reader says what else may be wrong.
@@ -83,16 +83,16 @@ def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
 
     if Path(data).suffix == ".npz":
         return Corpus.load(data, domain.vocabulary)
-    if domain.read_corpus is None:
+    if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")
-    corpus = domain.read_corpus(data, n_jobs=jobs)
+    corpus = domain.corpora.read(data, n_jobs=jobs)
     assert isinstance(corpus, Corpus)
     return corpus
 
 
 def installed_domains(missing: Callable[[str, ImportError], object] | None = None) -> list[Domain]:
     """All domains whose libraries are installed; ``missing`` is told of the others, and why."""
-    from seqgen_envs.domain import get_domain, registered_domains
+    from seqgen_envs.registration import get_domain, registered_domains
 
     domains = []
     for name in registered_domains():

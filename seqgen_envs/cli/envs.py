@@ -42,7 +42,7 @@ def registered() -> list[tuple[str, dict[str, Any]]]:
 
 
 def _cells(arguments: dict[str, Any]) -> list[str]:
-    from seqgen_envs.domain import get_domain
+    from seqgen_envs.registration import get_domain
 
     try:
         domain = get_domain(arguments["domain"])
