@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from kl_agents.algorithm import SequenceAlgorithm
     from kl_agents.baselines import PriorAgent, Reinvent, RLOnly
-    from kl_agents.evaluation import Evaluation, evaluate
     from kl_agents.g_learning import GLearning
     from kl_agents.psi_learning import PsiLearning
     from kl_agents.q_learning import QLearning
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALGORITHMS",
-    "Evaluation",
     "GLearning",
     "PriorAgent",
     "PsiLearning",
@@ -27,14 +25,12 @@ __all__ = [
     "RLOnly",
     "Reinvent",
     "SequenceAlgorithm",
-    "evaluate",
     "load",
 ]
 
 _HOMES = {
     "algorithm": ("SequenceAlgorithm",),
     "baselines": ("PriorAgent", "RLOnly", "Reinvent"),
-    "evaluation": ("Evaluation", "evaluate"),
     "g_learning": ("GLearning",),
     "psi_learning": ("PsiLearning",),
     "q_learning": ("QLearning",),

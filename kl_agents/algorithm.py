@@ -339,11 +339,11 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         return np.where(steps, picked, 0.0)
 
     def train(self) -> dict[str, float]:
-        """Updates until the debt of transitions is paid; returns the means of their figures."""
+        """Updates until the debt of transitions is paid; returns the means of their metrics."""
         assert self.replay is not None
         self.policy.network.train()
         self._update_learning_rate(self.policy.optimizer)
-        figures: dict[str, list[float]] = {}
+        metrics: dict[str, list[float]] = {}
         while self._training_debt > 0:
             batch, drawn = self._sample()
             self._training_debt -= int(batch.lengths.sum())
@@ -358,12 +358,12 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             self._after_update()
             self._n_updates += 1
             for name, value in {"loss": loss.item(), "grad_norm": norm.item(), **extra}.items():
-                figures.setdefault(name, []).append(value)
+                metrics.setdefault(name, []).append(value)
         self.policy.weights_changed()
-        return {name: float(np.mean(values)) for name, values in figures.items()}
+        return {name: float(np.mean(values)) for name, values in metrics.items()}
 
     def _sample(self) -> tuple[EpisodeBatch, dict[str, float]]:
-        """What the next update reads, and figures to log of it."""
+        """What the next update reads, and metrics to log of it."""
         assert self.replay is not None
         batch = self.replay.sample(self.batch_episodes, self.rng)
         if self.augmenter is None:
@@ -372,7 +372,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         return batch.cropped(), {"augmented": respelled / len(batch)}
 
     def _loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch of episodes, and figures to log."""
+        """The loss of a batch of episodes, and metrics to log."""
         raise NotImplementedError
 
     def _after_update(self) -> None:
@@ -389,7 +389,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         log_prior = self._log_prior_of(episodes)
         assert self.ep_info_buffer is not None
         seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
-        figures = {
+        metrics = {
             "rollout/ep_rew_mean": safe_mean([info["r"] for info in self.ep_info_buffer]),
             "rollout/ep_len_mean": float(episodes.lengths.mean()),
             "rollout/task_reward": float(episodes.task_return.mean()),
@@ -406,7 +406,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             "time/time_elapsed": seconds,
             "time/total_timesteps": float(self.num_timesteps),
         }
-        for name, value in figures.items():
+        for name, value in metrics.items():
             self.logger.record(name, value)
         self.logger.dump(step=self.num_timesteps)
 

@@ -17,9 +17,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import Image, KVWriter, TensorBoardOutputFormat
 from torch.utils.tensorboard import SummaryWriter
 
-from kl_agents.evaluation import Evaluation, evaluate_policy_network
 from seqgen_envs.env import draw_sequence
+from seqgen_envs.evaluation import Evaluation, evaluate_policy_network
 from seqgen_envs.lanes import Lanes
+from seqgen_envs.reporting.files import write_text
 
 STEP = "time/total_timesteps"
 _NOT_SCALARS = ("stdout", "log", "json", "csv")
@@ -39,7 +40,7 @@ class StopWhenSpent(BaseCallback):
 
 
 class KLEvalCallback(BaseCallback):
-    """Evaluates every so many steps: ``eval/`` figures, pictures and sounds of a few sequences.
+    """Evaluates every so many steps: ``eval/`` metrics, pictures and sounds of a few sequences.
 
     Args:
         lanes: where; not the training's own.
@@ -75,7 +76,7 @@ class KLEvalCallback(BaseCallback):
     def _evaluate(self) -> None:
         policy: Any = self.model.policy
         self.last = evaluate_policy_network(policy, self.lanes, self.episodes, self.seed)
-        for name, value in self.last.figures().items():
+        for name, value in self.last.metrics().items():
             self.logger.record(f"eval/{name}", value)
         for i, tokens in enumerate(self.last.examples[: self.media]):
             ids = tokens[tokens < self.lanes.domain.vocabulary.size]
@@ -86,13 +87,13 @@ class KLEvalCallback(BaseCallback):
 
     def _sound(self, name: str, ids: np.ndarray) -> None:
         domain = self.lanes.domain
-        if domain.waveform is None:
+        if domain.view.waveform is None:
             return
         for output in self.logger.output_formats:
             if isinstance(output, TensorBoardOutputFormat):
-                samples = domain.waveform(ids)[None]
+                samples = domain.view.waveform(ids)[None]
                 output.writer.add_audio(
-                    name, samples, self.model.num_timesteps, sample_rate=domain.sample_rate
+                    name, samples, self.model.num_timesteps, sample_rate=domain.view.sample_rate
                 )
 
 
@@ -162,9 +163,7 @@ class ProgressCsv(KVWriter):
         writer = csv.DictWriter(text, self.columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        temporary.write_text(text.getvalue(), encoding="utf-8")
-        temporary.replace(self.path)
+        write_text(self.path, text.getvalue())
 
 
 def read_progress(path: Path) -> list[dict[str, float]]:

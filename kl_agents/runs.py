@@ -9,10 +9,8 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +29,13 @@ from kl_agents.callbacks import (
     StopWhenSpent,
     TensorBoard,
 )
-from kl_agents.evaluation import Evaluation, evaluate_policy_network
 from kl_agents.hyperparams import Hyperparams, final_c
 from kl_agents.registry import get_algorithm, load
 from kl_agents.value_learning import EpisodicValueLearning
+from seqgen_envs.evaluation import Evaluation, evaluate_policy_network
 from seqgen_envs.lanes import Lanes
+from seqgen_envs.reporting.files import remove_leftovers, write_json
+from seqgen_envs.reporting.machine import machine, now
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 FORMAT = 1
@@ -150,8 +150,7 @@ def resume_run(
     recorded = read_spec(folder)
     if spec is not None:
         check_same(recorded, spec, folder)
-    for leftover in folder.glob("*.tmp"):
-        leftover.unlink()
+    remove_leftovers(folder)
     env = make_env(recorded)
     if (folder / AGENT).exists():
         return load(folder / AGENT, env=env, device=options.device)
@@ -268,7 +267,7 @@ def evaluate_agent(
     Args:
         model: the agent.
         spec: its run.
-        episodes, seed, progress: see :func:`~kl_agents.evaluation.evaluate`.
+        episodes, seed, progress: see :func:`~seqgen_envs.evaluation.evaluate`.
         num_envs: lanes.
         c: temperature it acts at; None is that of the end of its training.
 
@@ -340,23 +339,11 @@ def _callbacks(folder: Path, spec: RunSpec, options: RunOptions) -> list[BaseCal
 
 
 def _write_config(folder: Path, spec: RunSpec, options: RunOptions) -> None:
-    from seqgen_envs.cli.common import machine
-
     config = {
         "format": FORMAT,
         "run": spec.to_dict(),
         "command": options.command,
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": now(),
         "machine": machine(),
     }
     write_json(folder / CONFIG, config)
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write a file whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    with open(temporary, "w", encoding="utf-8") as file:
-        file.write(json.dumps(content, indent=1) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

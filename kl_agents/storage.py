@@ -23,6 +23,8 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from seqgen_envs.reporting.files import replacing
+
 FORMAT = 1
 CONFIG, POLICY, OPTIMIZER, REPLAY = (
     "config.json",
@@ -63,13 +65,8 @@ def write_agent(path: PathOrFile, agent: SavedAgent) -> None:
                 np.savez_compressed(member, **agent.replay)  # type: ignore[arg-type]
     target = with_suffix(path)
     if isinstance(target, Path):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(target.name + f".{os.getpid()}.tmp")
-        with open(temporary, "wb") as file:
-            file.write(buffer.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
+        with replacing(target) as temporary:
+            temporary.write_bytes(buffer.getbuffer())
     else:
         target.write(buffer.getbuffer())  # type: ignore[union-attr]
 

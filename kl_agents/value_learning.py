@@ -72,11 +72,11 @@ class EpisodicValueLearning(SequenceAlgorithm):
             error, torch.zeros_like(error), reduction="sum", delta=self.huber_delta
         )
         count = mask.sum()
-        figures = {
+        metrics = {
             "value_start": float(start),
             "td_error": float(error.detach().abs().sum() / count),
         }
-        return loss / (count * self.huber_delta), figures
+        return loss / (count * self.huber_delta), metrics
 
     def _inputs(self, batch: EpisodeBatch) -> LossInputs:
         tensors = {

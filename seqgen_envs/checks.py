@@ -9,9 +9,10 @@ from contextlib import suppress
 import numpy as np
 import torch
 
-from seqgen_envs.domain import Domain, get_domain
+from seqgen_envs.domain import Domain
 from seqgen_envs.lanes import Lanes, LaneSettings, Step
 from seqgen_envs.prior import Prior
+from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Task
 
 
@@ -124,14 +125,14 @@ def _check_views(domain: Domain, lanes: Lanes) -> None:
             ids = ids[ids != domain.vocabulary.end_id]
         again = domain.to_ids(text) if text else ids[:0]
         _demand(np.array_equal(again, ids), f"{text!r} is not read back as it was written")
-        if domain.render_image is not None:
-            picture = domain.render_image(ids, lanes.horizon)
+        if domain.view.image is not None:
+            picture = domain.view.image(ids, lanes.horizon)
             _demand(
                 picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3,
-                f"render_image must give uint8 [H, W, 3], got {picture.dtype} {picture.shape}",
+                f"view.image must give uint8 [H, W, 3], got {picture.dtype} {picture.shape}",
             )
-    if domain.sequence_metrics is not None:
-        for name, values in domain.sequence_metrics(lanes.tokens).items():
+    if domain.metrics.each is not None:
+        for name, values in domain.metrics.each(lanes.tokens).items():
             _demand(
                 np.shape(values) == (lanes.n,),
                 f"metric {name!r} has shape {np.shape(values)}, expected ({lanes.n},)",

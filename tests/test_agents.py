@@ -17,11 +17,11 @@ import kl_agents
 from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
 from kl_agents.backups import step_mask
 from kl_agents.collection import Collector
-from kl_agents.exact import PrefixTree
 from kl_agents.policy import masked_log_prior
 from seqgen_envs.adapters.sb3 import SB3VecEnv, make_sb3_vec_env
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import VOCABULARY, A, B
+from seqgen_envs.exact import PrefixTree
 from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, LaneSettings
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork

@@ -13,31 +13,41 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "extras", "vocabulary"), 0),
-    (("recurrent", "rules", "ngram"), 1),
-    (("prior",), 2),
+    (("_version", "extras", "loading", "vocabulary"), 0),
+    (("recurrent", "rules", "ngram", "reporting"), 1),
+    (("prior", "user_tasks", "domain_groups"), 2),
     (("datasets",), 2),
     (("domain",), 3),
-    (("domains",), 4),
+    (("domains", "registration"), 4),
     (("lanes",), 5),
     (("observations",), 6),
     (("env", "pretrain"), 7),
     (("vector_env", "rollout", "checks"), 8),
-    (("adapters", "benchmark"), 9),
+    (("adapters", "benchmark", "exact", "evaluation"), 9),
     (("cli",), 10),
 )
 #: What a domain's folder may import besides itself.
-DOMAINS_SEE = {"vocabulary", "recurrent", "rules", "prior", "domain", "datasets", "extras"}
+DOMAINS_SEE = {
+    "vocabulary",
+    "recurrent",
+    "rules",
+    "prior",
+    "domain",
+    "domain_groups",
+    "datasets",
+    "extras",
+    "reporting",
+}
 AGENTS_ORDER = (
     (("backups", "schedules", "replay", "storage"), 0),
-    (("networks", "exact", "augmentation"), 1),
+    (("networks", "augmentation"), 1),
     (("policy", "saving"), 2),
     (("collection",), 3),
     (("algorithm",), 4),
     (("value_learning",), 5),
     (("q_learning", "psi_learning", "g_learning"), 6),
     (("baselines",), 7),
-    (("registry", "evaluation"), 8),
+    (("registry",), 8),
     (("hyperparams", "callbacks"), 9),
     (("runs",), 10),
     (("reproduction",), 11),
@@ -171,6 +181,12 @@ def test_domains_see_up_to_domain():
                 assert room_of(there) in DOMAINS_SEE, f"{here} -> {there}"
                 seen += 1
     assert seen > 5
+
+
+def test_nothing_outside_a_command_line_imports_one():
+    for path in FILES:
+        if "cli" not in name_of(path).split("."):
+            assert not any("cli" in m.split(".") for m in imports_of(path)), path
 
 
 # -- libraries ------------------------------------------------------------------------------------

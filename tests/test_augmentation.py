@@ -18,11 +18,12 @@ from test_sb3_manner import assert_equal_states
 from kl_agents import GLearning, PsiLearning, QLearning, Reinvent
 from kl_agents.augmentation import Augmenter
 from kl_agents.backups import chosen, cut_traces
-from kl_agents.exact import PrefixTree
 from kl_agents.replay import EpisodeBatch
+from seqgen_envs.domain_groups import Corpora
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import END, A, B
 from seqgen_envs.domains.toy.vocabulary import C as LETTER_C
+from seqgen_envs.exact import PrefixTree
 from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, LaneSettings
 from seqgen_envs.rules import Task, Term
 from seqgen_envs.vocabulary import Vocabulary
@@ -42,7 +43,7 @@ def shuffled_after_two(ids, rng):
 
 
 def spelled(augment, domain=TOY):
-    return dataclasses.replace(domain, name="spelled-toy", augment=augment)
+    return dataclasses.replace(domain, name="spelled-toy", corpora=Corpora(augment=augment))
 
 
 SHUFFLED = spelled(shuffled)

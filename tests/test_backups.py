@@ -27,7 +27,7 @@ from kl_agents.backups import (
     soft_lambda_targets,
     step_mask,
 )
-from kl_agents.exact import PrefixTree
+from seqgen_envs.exact import PrefixTree
 from seqgen_envs.lanes import LaneSettings
 
 C, DISCOUNT = 0.5, 0.9

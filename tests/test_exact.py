@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from kl_agents import exact
-from kl_agents.exact import PrefixTree
+from seqgen_envs import exact
 from seqgen_envs.domains.toy import DOMAIN
 from seqgen_envs.domains.toy.vocabulary import END, HORIZON, VOCABULARY, A, B, C
+from seqgen_envs.exact import PrefixTree
 from seqgen_envs.lanes import MIN_LOG_PROB, LaneSettings
 from seqgen_envs.rules import score_sequences
 

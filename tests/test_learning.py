@@ -1,6 +1,6 @@
 """Learning against ground truth: on the toy domain the optimum is known by enumeration.
 
-KL is KL(q || q*) over whole sequences, in nats, computed exactly (``kl_agents.exact``). Beside
+KL is KL(q || q*) over whole sequences, in nats, computed exactly (``seqgen_envs.exact``). Beside
 each bar stand agents that must fail it: the prior, a myopic learner, a greedy one.
 """
 
@@ -16,7 +16,7 @@ from test_agents import log_policy_of, native, recurrent_prior, settings_of
 
 from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
 from kl_agents.collection import Collector
-from kl_agents.exact import PrefixTree
+from seqgen_envs.exact import PrefixTree
 from seqgen_envs.lanes import LaneSettings
 
 BAR = 0.01  # nats

@@ -23,7 +23,7 @@ from seqgen_envs.domains.molecule.smiles import VOCABULARY, canonicalize, compou
 from seqgen_envs.domains.molecule.tasks import tasks
 from seqgen_envs.domains.molecule.tasks.rules import MoleculeTask
 from seqgen_envs.domains.molecule.tasks.scoring import Scorer, SmilesFunction, Verdict, score_all
-from seqgen_envs.rules import ProgramError, score_sequences
+from seqgen_envs.rules import RuleError, score_sequences
 
 ETHANOL, ETHANOL_AGAIN, BENZENE, BROKEN = "CCO", "OCC", "c1ccccc1", "C1CC("
 
@@ -139,7 +139,7 @@ def test_a_smiles_function_gets_canonical_smiles_in_one_batch():
 
 
 def test_a_smiles_function_of_the_wrong_length_is_named():
-    with pytest.raises(ProgramError, match="too_few returned 0 values for 1 SMILES; it must"):
+    with pytest.raises(RuleError, match="too_few returned 0 values for 1 SMILES; it must"):
         Scorer({"n": SmilesFunction(too_few)}).score([ETHANOL])
 
 
@@ -179,7 +179,7 @@ def raises_import(molecule):
 )
 def test_an_error_of_the_program_ends_the_run(objective, message):
     task = tasks.scored_task("t", {"x": objective})
-    with pytest.raises(ProgramError, match=message):
+    with pytest.raises(RuleError, match=message):
         totals(task, [ETHANOL, "CCN"])  # they end at the same step
 
 
@@ -187,7 +187,7 @@ def test_an_objective_that_never_works_is_found_out_one_by_one():
     scorer = Scorer({"x": fails_always})
     for n in range(1, 8):
         assert math.isnan(scorer.score(["C" * n])[0].values[0])
-    with pytest.raises(ProgramError, match="KeyError"):
+    with pytest.raises(RuleError, match="KeyError"):
         scorer.score([ETHANOL])
 
 
@@ -198,14 +198,14 @@ def test_a_single_molecule_or_a_few_may_fail():
     scorer.score([ETHANOL])
     rings = [f"C1CC1{'C' * n}" for n in range(8)]
     assert all(math.isnan(verdict.values[0]) for verdict in scorer.score(rings[:7]))
-    assert "failed on c1ccccc1: Traceback" in scorer.first_error
-    with pytest.raises(ProgramError, match="failed on each of 8 molecules"):
+    assert scorer.explain(BENZENE).startswith("on c1ccccc1: Traceback")
+    with pytest.raises(RuleError, match="failed on each of 8 molecules"):
         scorer.score([f"C1CCC1{'C' * n}" for n in range(8)])
 
 
 def test_an_objective_that_no_process_can_be_given():
     scorer = Scorer({"x": lambda molecule: 1.0}, n_jobs=2)
-    with pytest.raises(ProgramError, match=r"2 processes cannot score with x: .*n_jobs=1"):
+    with pytest.raises(RuleError, match=r"2 processes cannot score with x: .*n_jobs=1"):
         scorer.score(["C" * n for n in range(1, 40)])
 
 

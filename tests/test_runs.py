@@ -10,10 +10,8 @@ import time
 import pytest
 import torch
 
-from kl_agents import ALGORITHMS, evaluate, load
+from kl_agents import ALGORITHMS, load
 from kl_agents.callbacks import STEP, ProgressCsv, read_progress
-from kl_agents.evaluation import evaluate_policy_network
-from kl_agents.exact import PrefixTree
 from kl_agents.hyperparams import (
     FOLDER,
     load_hyperparams,
@@ -31,6 +29,9 @@ from kl_agents.runs import (
     run,
     start_run,
 )
+from seqgen_envs import evaluate
+from seqgen_envs.evaluation import evaluate_policy_network
+from seqgen_envs.exact import PrefixTree
 from seqgen_envs.rollout import PriorPolicy
 
 STEPS = 15_000
@@ -168,9 +169,9 @@ def test_a_run_that_never_checkpointed_starts_anew(uninterrupted, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
     (folder / "config.json").write_text((uninterrupted[0] / "config.json").read_text())
-    (folder / "config.json.tmp").write_text("{")
+    (folder / ".config.json.17.tmp.json").write_text("{")
     assert same_parameters(resume_run(folder, RunOptions(tensorboard=False)), whole)
-    assert not (folder / "config.json.tmp").exists()
+    assert not (folder / ".config.json.17.tmp.json").exists()
 
 
 def test_a_finished_run_is_only_loaded(uninterrupted):

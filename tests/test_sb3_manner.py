@@ -36,10 +36,11 @@ from test_agents import (
 
 import kl_agents
 from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
-from kl_agents.exact import PrefixTree
 from kl_agents.policy import SequencePolicy
 from kl_agents.schedules import Schedule
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
+from seqgen_envs.evaluation import evaluate
+from seqgen_envs.exact import PrefixTree
 from seqgen_envs.lanes import LaneSettings
 
 ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
@@ -427,7 +428,7 @@ def test_an_argument_the_class_has_no_longer_is_left_out(tmp_path):
 def test_evaluate_takes_the_agent_itself():
     agent = unlike_the_prior(make())
     lanes = native(16).lanes
-    whole, inner = (kl_agents.evaluate(p, lanes, 50) for p in (agent, agent.policy))
+    whole, inner = (evaluate(p, lanes, 50) for p in (agent, agent.policy))
     assert whole.kl_to_prior == inner.kl_to_prior > 0.1
 
 

@@ -3,25 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import (
-    COMMAND_KEY,
-    SeedOption,
-    figures_table,
-    machine,
-    progress_bar,
-    say,
-    set_threads,
-    show,
-)
+from seqgen_envs.cli.common import COMMAND_KEY, SeedOption, set_threads
+from seqgen_envs.reporting.console import progress_bar, say, show
+from seqgen_envs.reporting.machine import machine, now
+from seqgen_envs.reporting.tables import metrics_table
 
 if TYPE_CHECKING:
-    from kl_agents.evaluation import Evaluation
+    from seqgen_envs.evaluation import Evaluation
 
 
 def evaluate(
@@ -46,7 +39,8 @@ def evaluate(
     idea of it,
     discounted as in its training.
     """
-    from kl_agents.runs import EVALUATION, evaluate_agent, load_run, make_lanes, write_json
+    from kl_agents.runs import EVALUATION, evaluate_agent, load_run, make_lanes
+    from seqgen_envs.reporting.files import write_json
 
     set_threads(threads)
     model, spec = load_run(run, device)
@@ -55,22 +49,22 @@ def evaluate(
         result = evaluate_agent(model, spec, n, seed, num_envs, c, bar.update)
     path = out or run / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {spec.algorithm: figures_of(result), **(domain.published or {})}
+    columns = {spec.algorithm: metrics_of(result), **domain.metrics.published}
     report = {
         **result.to_dict(),
         "run": spec.to_dict(),
         "trained_steps": model.num_timesteps,
         "command": ctx.meta.get(COMMAND_KEY, ""),
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": now(),
         "machine": machine(),
-        "published": {name: dict(column) for name, column in (domain.published or {}).items()},
+        "published": {name: dict(column) for name, column in domain.metrics.published.items()},
     }
     write_json(path, report)
-    show(figures_table(f"{n:,} {domain.plural} of {run}", _readable(columns)))
+    show(metrics_table(f"{n:,} {domain.plural} of {run}", _readable(columns)))
     say(f"The report is {path}")
 
 
-def figures_of(result: Evaluation) -> dict[str, float | None]:
+def metrics_of(result: Evaluation) -> dict[str, float | None]:
     """The rows of the table: the domain's, then what any agent has."""
     return {
         **result.summary,

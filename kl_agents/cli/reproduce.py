@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import COMMAND_KEY, fail, machine, say
+from seqgen_envs.cli.common import COMMAND_KEY
+from seqgen_envs.reporting.console import fail, say
+from seqgen_envs.reporting.machine import machine, now
 
 if TYPE_CHECKING:
     from kl_agents.reproduction.plan import Job
@@ -63,7 +64,7 @@ def reproduce(
     if not report_only:
         failed = run_jobs(out, wanted, jobs, command, _Teller())
     facts: dict[str, Any] = {
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": now(),
         "command": command,
         "machine": machine() | {"torch_threads": 1},
     }

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import COMMAND_KEY, SeedOption, say, set_threads, warn
+from seqgen_envs.cli.common import COMMAND_KEY, SeedOption, set_threads
+from seqgen_envs.reporting.console import say, warn
 
 if TYPE_CHECKING:
     from kl_agents.runs import RunSpec

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from kl_agents.reproduction import figures
+from kl_agents.reproduction import plots
 from kl_agents.reproduction.plan import FRONTIER, Block, Job, Plan
 from kl_agents.reproduction.work import folder_of, stored_evaluation
-from seqgen_envs.cli.common import figure
+from seqgen_envs.reporting.files import write_csv, write_text
+from seqgen_envs.reporting.tables import format_number
 
 REPORT = "report.md"
 #: Rows above the domain's own: name in an evaluation, name in the report.
@@ -35,16 +35,16 @@ CURVES = (
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: what it was and the figures of its evaluation."""
+    """A finished run: what it was and the metrics of its evaluation."""
 
     job: Job
-    figures: Mapping[str, float]
+    metrics: Mapping[str, float]
 
 
 def write_report(
     out: Path, plan: Plan, blocks: Sequence[Block], jobs: Sequence[Job], facts: Mapping[str, Any]
 ) -> Path:
-    """Write ``report.md``, its tables as CSV and its figures as PNG; returns the first.
+    """Write ``report.md``, its tables as CSV and its plots as PNG; returns the first.
 
     Args:
         out: the reproduction's folder.
@@ -66,17 +66,17 @@ def write_report(
         else:
             lines += _table_block(out, plan, block, mine)
     path = out / REPORT
-    path.write_text("\n".join(lines), encoding="utf-8")
+    write_text(path, "\n".join(lines))
     return path
 
 
 def load_results(out: Path, jobs: Sequence[Job]) -> list[Result]:
     """The runs that have an evaluation."""
     stored = ((job, stored_evaluation(out, job)) for job in jobs)
-    return [Result(job, _figures(content)) for job, content in stored if content is not None]
+    return [Result(job, _metrics(content)) for job, content in stored if content is not None]
 
 
-def _figures(stored: Mapping[str, Any]) -> dict[str, float]:
+def _metrics(stored: Mapping[str, Any]) -> dict[str, float]:
     """All numbers of an evaluation under one roof; those missing are nan."""
     flat = {k: v for k, v in stored.items() if not isinstance(v, (dict, str))}
     flat |= stored["summary"] | {f"term_{name}": v for name, v in stored["terms"].items()}
@@ -86,8 +86,8 @@ def _figures(stored: Mapping[str, Any]) -> dict[str, float]:
 
 
 def summary_rows(results: Sequence[Result]) -> dict[str, str]:
-    """The rows of a block's table: figures' names and what they are called."""
-    first = results[0].figures
+    """The rows of a block's table: metrics' names and what they are called."""
+    first = results[0].metrics
     known = {*ROWS, "episodes", "seed", "c", "task_return_std", "log_prior_total", "entropy",
              "objective_error", "objective_discounted", "discount", "value_start", "distinct_of",
              "seconds", "run_seed"}  # fmt: skip
@@ -96,10 +96,10 @@ def summary_rows(results: Sequence[Result]) -> dict[str, str]:
 
 
 def by_agent(results: Sequence[Result], name: str) -> dict[str, list[float]]:
-    """A figure of every seed, by agent."""
+    """A metric of every seed, by agent."""
     values: dict[str, list[float]] = {}
     for result in results:
-        values.setdefault(result.job.agent, []).append(result.figures[name])
+        values.setdefault(result.job.agent, []).append(result.metrics[name])
     return values
 
 
@@ -111,7 +111,7 @@ def _table_block(out: Path, plan: Plan, block: Block, results: Sequence[Result])
     for row in rows:
         cells = [row["metric"].replace("|", "\\|"), *(_cell(row, name) for name in columns[1:])]
         lines.append(f"| {' | '.join(cells)} |")
-    (out / f"{block.name}-table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    write_text(out / f"{block.name}-table.md", "\n".join(lines) + "\n")
     count = {plan.label(a): len(v) for a, v in by_agent(results, "objective").items()}
     seeds = ", ".join(f"{agent} {n}" for agent, n in count.items())
     lines += ["", f"Mean over seeds, ± their standard deviation (seeds: {seeds}).", ""]
@@ -119,7 +119,7 @@ def _table_block(out: Path, plan: Plan, block: Block, results: Sequence[Result])
         curves = training_curves(out, plan, results, column)
         picture = f"{block.name}-{name}.png"
         write_csv(out / f"{block.name}-{name}.csv", _curve_rows(curves))
-        figures.draw_curves(out / picture, curves, label, block.title)
+        plots.draw_curves(out / picture, curves, label, block.title)
         lines += [f"![{label} over training]({picture})", ""]
     return lines
 
@@ -143,17 +143,17 @@ def _table(plan: Plan, block: Block, results: Sequence[Result]) -> list[dict[str
 def _published(job: Job) -> Mapping[str, Mapping[str, float]]:
     from kl_agents.runs import single_lane
 
-    return single_lane(job.spec).domain.published or {}
+    return single_lane(job.spec).domain.metrics.published
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:
     spread = row.get(f"{name} sd", math.nan)
-    return figure(row[name]) + ("" if math.isnan(spread) else f" ± {figure(spread)}")
+    return format_number(row[name]) + ("" if math.isnan(spread) else f" ± {format_number(spread)}")
 
 
 def training_curves(
     out: Path, plan: Plan, results: Sequence[Result], column: str
-) -> dict[str, figures.Curve]:
+) -> dict[str, plots.Curve]:
     """A column of ``progress.csv`` over the steps: mean and spread over seeds, by agent."""
     from kl_agents.callbacks import STEP, read_progress
     from kl_agents.runs import PROGRESS
@@ -167,14 +167,14 @@ def training_curves(
     return {agent: _curve(all_points) for agent, all_points in seeds.items()}
 
 
-def _curve(seeds: Sequence[Mapping[float, float]]) -> figures.Curve:
+def _curve(seeds: Sequence[Mapping[float, float]]) -> plots.Curve:
     """Where all seeds have a point."""
     steps = sorted(set.intersection(*(set(points) for points in seeds)))
     values = np.array([[points[step] for step in steps] for points in seeds])
-    return figures.Curve(np.array(steps), values.mean(0), values.min(0), values.max(0))
+    return plots.Curve(np.array(steps), values.mean(0), values.min(0), values.max(0))
 
 
-def _curve_rows(curves: Mapping[str, figures.Curve]) -> list[dict[str, Any]]:
+def _curve_rows(curves: Mapping[str, plots.Curve]) -> list[dict[str, Any]]:
     return [
         {"agent": agent, "steps": step, "mean": mean, "lowest": low, "highest": high}
         for agent, curve in curves.items()
@@ -185,14 +185,14 @@ def _curve_rows(curves: Mapping[str, figures.Curve]) -> list[dict[str, Any]]:
 def _frontier(out: Path, plan: Plan, block: Block, results: Sequence[Result]) -> list[str]:
     names = ("task_return", "objective", "distinct", "kl_to_prior", "gap")
     rows: list[dict[str, Any]] = [
-        {"agent": plan.label(r.job.agent), "c": r.job.c} | {n: r.figures[n] for n in names}
+        {"agent": plan.label(r.job.agent), "c": r.job.c} | {n: r.metrics[n] for n in names}
         for r in results
     ]
     order = [plan.label(agent) for agent in block.agents]
     rows.sort(key=lambda row: (order.index(row["agent"]), row["c"]))
     write_csv(out / f"{block.name}.csv", rows)
     picture = f"{block.name}.png"
-    figures.draw_frontier(out / picture, rows)
+    plots.draw_frontier(out / picture, rows)
     lines = [f"![task return, J and distinct sequences against the KL]({picture})", ""]
     for name, title in (
         ("objective", "J by agent and c"),
@@ -213,7 +213,7 @@ def _grid(rows: Sequence[Mapping[str, Any]], name: str) -> list[str]:
         values.setdefault(row["agent"], {}).setdefault(row["c"], []).append(row[name])
     lines = [f"| | {' | '.join(f'c = {c:g}' for c in cs)} |", "| --- |" + " ---: |" * len(cs)]
     for agent, by_c in values.items():
-        cells = (figure(float(np.mean(by_c[c]))) if c in by_c else "-" for c in cs)
+        cells = (format_number(float(np.mean(by_c[c]))) if c in by_c else "-" for c in cs)
         lines.append(f"| {agent} | {' | '.join(cells)} |")
     return lines
 
@@ -245,13 +245,4 @@ def _run_row(result: Result) -> dict[str, Any]:
     job = result.job
     head = {"block": job.block, "agent": job.agent, "c": job.c, "seed": job.seed}
     head["steps"] = job.spec.total_timesteps
-    return head | {name: v for name, v in result.figures.items() if name not in head}
-
-
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """``rows`` as CSV, a column for each name in any of them."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+    return head | {name: v for name, v in result.metrics.items() if name not in head}

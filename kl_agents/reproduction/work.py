@@ -42,7 +42,7 @@ def stored_evaluation(out: Path, job: Job) -> dict[str, Any] | None:
 
 def _is_evaluated(out: Path, job: Job) -> bool:
     """Whether its evaluation has all figures of this version's."""
-    from kl_agents.evaluation import Evaluation
+    from seqgen_envs.evaluation import Evaluation
 
     wanted = {f.name for f in fields(Evaluation)} - {"examples"}
     stored = stored_evaluation(out, job)
@@ -103,7 +103,8 @@ def run_jobs(
 
 def run_job(out: Path, job: Job, command: str) -> dict[str, Any]:
     """Train, or go on, or neither where that is done; then evaluate. Returns the evaluation."""
-    from kl_agents.runs import EVALUATION, RunOptions, run, write_json
+    from kl_agents.runs import EVALUATION, RunOptions, run
+    from seqgen_envs.reporting.files import write_json
 
     folder = folder_of(out, job)
     options = RunOptions(

@@ -15,7 +15,8 @@ import typer
 
 from seqgen_envs._version import __version__
 from seqgen_envs.cli import data, envs, prior, sample, score
-from seqgen_envs.cli.common import ExpectedErrors, warn
+from seqgen_envs.cli.common import ExpectedErrors
+from seqgen_envs.reporting.console import warn
 
 COMMANDS_GROUP = "seqgen.commands"
 

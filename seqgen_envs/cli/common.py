@@ -1,26 +1,21 @@
-"""What the commands share: their options, how errors and figures look, and progress bars."""
+"""What the commands share: their options, and how they fail."""
 
 from __future__ import annotations
 
 import json
-import math
-import os
 import shlex
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 from typer.core import TyperGroup
+
+from seqgen_envs.reporting.console import fail
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.domain import Domain
-
-console = Console()
-errors = Console(stderr=True)
 
 #: What a user can cause and mend: shown as one sentence. Anything else is a bug, with a traceback.
 EXPECTED = (ValueError, OSError, ImportError)
@@ -64,27 +59,6 @@ class ExpectedErrors(TyperGroup):
             raise typer.Exit(1) from error
 
 
-def fail(message: str) -> None:
-    """One red line on stderr."""
-    errors.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
-
-
-def warn(message: str) -> None:
-    """One yellow line on stderr."""
-    text = f"Warning: {message}"
-    errors.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-def say(message: str) -> None:
-    """One line on stdout, taken literally."""
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
-
-
-def show(table: Table) -> None:
-    """A table whose cells are taken literally: file names and SMILES hold brackets."""
-    console.print(table, markup=False)
-
-
 def parse_task(text: str | None) -> str | dict[str, Any] | None:
     """A ``--task``: a name as it is, JSON as a dict.
 
@@ -100,7 +74,7 @@ def parse_task(text: str | None) -> str | dict[str, Any] | None:
 
 
 def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
-    """``--data``: a corpus file (.npz), or whatever the domain's ``read_corpus`` makes of it.
+    """``--data``: a corpus file (.npz), or whatever the domain's ``corpora.read`` makes of it.
 
     Raises:
         ValueError: it is neither; the domain's reader says what else may be wrong.
@@ -109,16 +83,16 @@ def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
 
     if Path(data).suffix == ".npz":
         return Corpus.load(data, domain.vocabulary)
-    if domain.read_corpus is None:
+    if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")
-    corpus = domain.read_corpus(data, n_jobs=jobs)
+    corpus = domain.corpora.read(data, n_jobs=jobs)
     assert isinstance(corpus, Corpus)
     return corpus
 
 
 def installed_domains(missing: Callable[[str, ImportError], object] | None = None) -> list[Domain]:
     """All domains whose libraries are installed; ``missing`` is told of the others, and why."""
-    from seqgen_envs.domain import get_domain, registered_domains
+    from seqgen_envs.registration import get_domain, registered_domains
 
     domains = []
     for name in registered_domains():
@@ -146,73 +120,3 @@ def set_threads(threads: int | None) -> None:
         import torch
 
         torch.set_num_threads(threads)
-
-
-def figure(value: Any) -> str:
-    """A number as tables show it."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return "-"
-    if isinstance(value, float) and not value.is_integer() and abs(value) < 1e-3:
-        return f"{value:.1e}"
-    return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}"
-
-
-def figures_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
-    """A row for each name that occurs in any column, a column for each mapping of names.
-
-    Underscores of the names are shown as spaces.
-    """
-    table = Table("", *columns, title=title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for name in dict.fromkeys(name for values in columns.values() for name in values):
-        table.add_row(
-            name.replace("_", " "), *(figure(values.get(name)) for values in columns.values())
-        )
-    return table
-
-
-def progress(items: Iterable[Any], what: str, unit: str) -> Iterable[Any]:
-    """``items`` with a progress bar on stderr."""
-    from tqdm import tqdm
-
-    return tqdm(items, desc=what, unit=unit, leave=False)
-
-
-def progress_bar(total: int, what: str, unit: str) -> Any:
-    """A tqdm bar on stderr, to be updated by its user and used as a context manager."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=what, unit=unit, leave=False)
-
-
-def machine() -> dict[str, Any]:
-    """What a timing or a seed depends on: processor, cores, threads and versions."""
-    import platform
-
-    import numpy
-    import torch
-
-    from seqgen_envs._version import __version__
-
-    return {
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "torch_threads": torch.get_num_threads(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": numpy.__version__,
-        "seqgen": __version__,
-    }
-
-
-def _cpu_name() -> str:
-    import platform
-
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()

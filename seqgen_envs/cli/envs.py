@@ -6,7 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
-from seqgen_envs.cli.common import show
+from seqgen_envs.reporting.console import show
 
 
 def envs() -> None:
@@ -42,7 +42,7 @@ def registered() -> list[tuple[str, dict[str, Any]]]:
 
 
 def _cells(arguments: dict[str, Any]) -> list[str]:
-    from seqgen_envs.domain import get_domain
+    from seqgen_envs.registration import get_domain
 
     try:
         domain = get_domain(arguments["domain"])

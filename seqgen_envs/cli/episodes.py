@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.cli.common import progress_bar
 from seqgen_envs.domain import Domain
 from seqgen_envs.lanes import Lanes, LaneSettings
 from seqgen_envs.prior import Prior
+from seqgen_envs.reporting.console import progress_bar
 from seqgen_envs.rollout import Episodes, Policy, rollout
 from seqgen_envs.rules import Task
 
@@ -136,8 +134,8 @@ def score_rows(
         "return": episodes.log_prior_total + episodes.task_return / c,
     }
     numbers |= {f"term_{name}": total for name, total in episodes.term_totals().items()}
-    if domain.sequence_metrics is not None:
-        metrics = domain.sequence_metrics(episodes.tokens)
+    if domain.metrics.each is not None:
+        metrics = domain.metrics.each(episodes.tokens)
         numbers |= {f"metric_{name}": values for name, values in metrics.items()}
     rows = []
     for i, name in enumerate(names):
@@ -148,16 +146,7 @@ def score_rows(
     return rows
 
 
-def write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """``rows``, which have the same columns, as CSV; missing folders are made."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+def row_means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Mean of every column of log-priors, returns and terms."""
     wanted = [
         name

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,16 +18,13 @@ from seqgen_envs.cli.common import (
     SeedOption,
     TaskOption,
     ThreadsOption,
-    figure,
-    figures_table,
     load_corpus,
-    machine,
     parse_task,
-    progress,
-    say,
     set_threads,
-    show,
 )
+from seqgen_envs.reporting.console import progress, say, show
+from seqgen_envs.reporting.machine import machine, now
+from seqgen_envs.reporting.tables import markdown_table, metrics_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,10 +62,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a prior by its samples, beside the domain's published figures if it has any."""
-    from seqgen_envs.domain import get_domain
     from seqgen_envs.lanes import Lanes, LaneSettings
+    from seqgen_envs.registration import get_domain
 
-    kind = get_domain(domain)
+    kind = get_domain(domain).for_prior(prior)
     if out is not None and out.suffix not in ("", ".json", ".md"):
         raise ValueError(f"--out {out} must end in .json or .md (both are written)")
     set_threads(threads)
@@ -79,7 +75,7 @@ def evaluate(
     metrics, seconds = sample_metrics(lanes, n, seed)
     report: dict[str, Any] = {
         "command": ctx.meta[COMMAND_KEY],
-        "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "date": now(),
         "machine": machine(),
         "seed": seed,
         "samples": n,
@@ -89,12 +85,12 @@ def evaluate(
         "fingerprint": lanes.prior.fingerprint,
         "metrics": metrics,
         "seconds": seconds,
-        "corpus": corpus_figures(kind, lanes.prior),
-        "published": {name: dict(column) for name, column in (kind.published or {}).items()},
+        "corpus": corpus_metrics(kind, lanes.prior),
+        "published": {name: dict(column) for name, column in kind.metrics.published.items()},
         "test_split": {} if corpus is None else held_out_nats(kind, lanes.prior, corpus),
     }
     for title, columns in _tables(report).items():
-        show(figures_table(title, columns))
+        show(metrics_table(title, columns))
     say(_took(report))
     if out is not None:
         _write(report, out)
@@ -126,11 +122,11 @@ def sample_metrics(lanes: Lanes, n: int, seed: int) -> tuple[dict[str, float], d
     return metrics, seconds
 
 
-def corpus_figures(domain: Domain, prior: Prior) -> dict[str, dict[str, float]]:
+def corpus_metrics(domain: Domain, prior: Prior) -> dict[str, dict[str, float]]:
     """Columns of what the prior's corpus itself scores, if the domain knows."""
-    if domain.corpus_columns is None:
+    if domain.corpora.columns is None:
         return {}
-    columns = domain.corpus_columns(getattr(prior, "source", None))
+    columns = domain.corpora.columns(getattr(prior, "source", None))
     return {name: dict(column) for name, column in columns.items()}
 
 
@@ -202,12 +198,7 @@ def _write(report: Mapping[str, Any], out: Path) -> None:
 def _markdown(report: Mapping[str, Any]) -> str:
     lines = [f"# Prior {report['prior']} ({report['fingerprint']})", ""]
     for title, columns in _tables(report).items():
-        lines += [f"## {title}", "", f"| | {' | '.join(columns)} |"]
-        lines.append("| --- |" + " ---: |" * len(columns))
-        for name in dict.fromkeys(name for column in columns.values() for name in column):
-            cells = " | ".join(figure(column.get(name)) for column in columns.values())
-            lines.append(f"| {name} | {cells} |")
-        lines.append("")
+        lines += [f"## {title}", "", *markdown_table(columns), ""]
     facts = ", ".join(f"{name} {value}" for name, value in report["machine"].items())
     lines += [f"Made on {report['date']} with seed {report['seed']} by", ""]
     lines += [f"    {report['command']}", "", f"on {facts}. {_took(report)}.", ""]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seqgen_envs.cli.common import figure, figures_table, say, show
+from seqgen_envs.reporting.console import say, show
+from seqgen_envs.reporting.tables import format_number, metrics_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,7 +34,7 @@ def show_sequences(
     """
     from rich.table import Table
 
-    from seqgen_envs.cli.episodes import means
+    from seqgen_envs.cli.episodes import row_means
 
     table = Table(title=domain.plural.capitalize(), title_justify="left")
     columns = ("log_prior", "task_return", "return")
@@ -43,9 +44,9 @@ def show_sequences(
         table.add_column(column.replace("_", " "), justify="right")
     for i, row in enumerate(rows[:SHOWN]):
         name = row["name"] if names is None else names[i]
-        table.add_row(name, row["text"], *(figure(row[column]) for column in columns))
+        table.add_row(name, row["text"], *(format_number(row[column]) for column in columns))
     show(table)
     if len(rows) > SHOWN:
         say(f"... and {len(rows) - SHOWN} more")
-    summary = means(rows) | domain.summary(tokens)
-    show(figures_table("Summary", {f"{len(rows)} {domain.plural}": summary}))
+    summary = row_means(rows) | domain.summary(tokens)
+    show(metrics_table("Summary", {f"{len(rows)} {domain.plural}": summary}))

@@ -13,13 +13,12 @@ from seqgen_envs.cli.common import (
     DomainArgument,
     ThreadsOption,
     check_folder,
-    figures_table,
     load_corpus,
-    say,
     set_threads,
-    show,
 )
 from seqgen_envs.cli.evaluation import evaluate
+from seqgen_envs.reporting.console import say, show
+from seqgen_envs.reporting.tables import metrics_table
 
 if TYPE_CHECKING:
     from seqgen_envs.domain import Domain
@@ -96,10 +95,10 @@ def train(
 
     A run that was stopped goes on with the same command and --resume. TensorBoard logs are in OUT.
     """
-    from seqgen_envs.domain import get_domain
     from seqgen_envs.pretrain import PriorTrainer
+    from seqgen_envs.registration import get_domain
 
-    kind = get_domain(domain)
+    kind = get_domain(domain).for_prior(initial)
     explicit = {
         "cell": cell,
         "hidden_size": hidden,
@@ -136,14 +135,14 @@ def train(
         config,
         out,
         device,
-        augment=kind.augment,
-        judge=kind.valid,
+        augment=kind.corpora.augment,
+        judge=kind.corpora.valid,
         initial=start,
     )
     prior = trainer.train(resume, on_epoch=_say_epoch)
-    show(figures_table("Trained prior", summary_columns(prior.metadata)))
-    if kind.describe_corpus is not None:
-        say(f"{kind.describe_corpus(corpus, out / 'prior')} describes the corpus")
+    show(metrics_table("Trained prior", summary_columns(prior.metadata)))
+    if kind.corpora.describe is not None:
+        say(f"{kind.corpora.describe(corpus, out / 'prior')} describes the corpus")
     say(f"The prior is {out / 'prior'}. To use it:")
     say(f"  seqgen sample {kind.name} --prior {out / 'prior'} --out {kind.plural}")
     say(f"  SequenceEnv({kind.name!r}, prior={str(out / 'prior')!r})")
@@ -157,7 +156,8 @@ def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
     """
     import yaml
 
-    known = yaml.safe_load(domain.presets.read_text()) if domain.presets else {}
+    presets = domain.corpora.presets
+    known = yaml.safe_load(presets.read_text()) if presets else {}
     if preset is None:
         return dict(known.get(DEFAULT_PRESET, {}))
     if preset not in known:
@@ -211,13 +211,13 @@ def _check_run(out: Path, resume: bool, device: str) -> None:
         raise ValueError("device cuda is not available to PyTorch here; use --device cpu")
 
 
-def _say_epoch(figures: Mapping[str, float]) -> None:
+def _say_epoch(metrics: Mapping[str, float]) -> None:
     say(
-        f"epoch {figures['epoch']:.0f}: train {figures['train_nats']:.4f} nats per token, "
-        f"validation {figures['validation_nats']:.4f} "
-        f"(accuracy {figures['validation_accuracy']:.3f}), "
-        + (f"{figures['valid_share']:.1%} valid, " if "valid_share" in figures else "")
-        + f"{figures['tokens_per_second']:,.0f} tokens/s"
+        f"epoch {metrics['epoch']:.0f}: train {metrics['train_nats']:.4f} nats per token, "
+        f"validation {metrics['validation_nats']:.4f} "
+        f"(accuracy {metrics['validation_accuracy']:.3f}), "
+        + (f"{metrics['valid_share']:.1%} valid, " if "valid_share" in metrics else "")
+        + f"{metrics['tokens_per_second']:,.0f} tokens/s"
     )
 
 

@@ -11,12 +11,12 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seqgen_envs.reporting.files import replacing
 from seqgen_envs.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -127,25 +127,18 @@ class Corpus:
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .npz file, whole or not at all; missing folders are made."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         lengths = [len(sequence) for sequence in self.sequences]
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        try:
-            with open(temporary, "wb") as file:
-                np.savez_compressed(
-                    file,
-                    tokens=np.concatenate([np.zeros(0, np.int8), *self.sequences]),
-                    offsets=np.cumsum([0, *lengths], dtype=np.int64),
-                    names=np.array(self.names, dtype=np.str_),
-                    splits=np.asarray(self.splits, dtype="<U10"),
-                    source=np.array(self.source),
-                    vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
-                    report=np.array(json.dumps(self.report.to_dict())),
-                )
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            np.savez_compressed(
+                file,
+                tokens=np.concatenate([np.zeros(0, np.int8), *self.sequences]),
+                offsets=np.cumsum([0, *lengths], dtype=np.int64),
+                names=np.array(self.names, dtype=np.str_),
+                splits=np.asarray(self.splits, dtype="<U10"),
+                source=np.array(self.source),
+                vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
+                report=np.array(json.dumps(self.report.to_dict())),
+            )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], vocabulary: Vocabulary | None = None) -> Corpus:

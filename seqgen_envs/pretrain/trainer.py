@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -25,6 +24,7 @@ from seqgen_envs.pretrain.config import Progress, TrainingConfig
 from seqgen_envs.pretrain.validity import Judge, ValidityLoss
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.reporting.files import replacing
 from seqgen_envs.vocabulary import Vocabulary
 
 Augment = Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
@@ -110,7 +110,7 @@ class PriorTrainer:
 
         Args:
             resume: go on from the checkpoint in ``run_dir``, if there is one.
-            on_epoch: called with each epoch's figures.
+            on_epoch: called with each epoch's metrics.
         """
         from torch.utils.tensorboard import SummaryWriter
 
@@ -118,11 +118,11 @@ class PriorTrainer:
         if resume and (self.run_dir / CHECKPOINT_FILE).exists():
             self.load_checkpoint()
         with SummaryWriter(str(self.run_dir)) as writer:
-            for figures in self.epochs():
-                for name, value in figures.items():
+            for metrics in self.epochs():
+                for name, value in metrics.items():
                     writer.add_scalar(f"pretrain/{name}", value, self.progress.step)
                 if on_epoch:
-                    on_epoch(figures)
+                    on_epoch(metrics)
         self.network.load_state_dict(self.best_weights)
         prior = RecurrentPrior(self.network, self.vocabulary)
         prior.metadata = self.summary()
@@ -130,7 +130,7 @@ class PriorTrainer:
         return prior
 
     def epochs(self) -> Iterator[dict[str, float]]:
-        """Run the remaining epochs, yielding the figures of each.
+        """Run the remaining epochs, yielding the metrics of each.
 
         Raises:
             ValueError: the validation loss is no longer finite.
@@ -140,10 +140,10 @@ class PriorTrainer:
             tokens_before = self.progress.tokens_seen
             self._train_epoch()
             seconds = time.perf_counter() - started
-            figures = self._close_epoch()
-            figures["tokens_per_second"] = (self.progress.tokens_seen - tokens_before) / seconds
+            metrics = self._close_epoch()
+            metrics["tokens_per_second"] = (self.progress.tokens_seen - tokens_before) / seconds
             self.save_checkpoint()
-            yield figures
+            yield metrics
 
     def _out_of_patience(self) -> bool:
         since_best = self.progress.epoch - 1 - self.progress.best_epoch
@@ -200,22 +200,22 @@ class PriorTrainer:
     def _close_epoch(self) -> dict[str, float]:
         progress = self.progress
         nats, accuracy = evaluate(self.network, self.splits["validation"], self.vocabulary)
-        figures = {
+        metrics = {
             "epoch": float(progress.epoch),
             "train_nats": progress.epoch_loss / max(progress.epoch_tokens, 1),
             "validation_nats": nats,
             "validation_accuracy": accuracy,
         }
         if self.config.augment:  # by chance, or since no other spelling would do
-            figures["kept_spelling"] = progress.epoch_kept / len(self.train_pieces)
+            metrics["kept_spelling"] = progress.epoch_kept / len(self.train_pieces)
         if self._validity is not None:
-            figures["valid_share"] = progress.epoch_valid / max(progress.batch, 1)
+            metrics["valid_share"] = progress.epoch_valid / max(progress.batch, 1)
         if not math.isfinite(nats):
             raise ValueError(
                 f"training diverged: after epoch {progress.epoch} the validation loss is {nats}; "
                 "lower the learning rate"
             )
-        progress.history.append(figures.copy())
+        progress.history.append(metrics.copy())
         # with a second objective likelihood alone does not say which epoch is best: the last is
         if nats < progress.best_loss or self._validity is not None:
             progress.best_loss, progress.best_epoch = nats, progress.epoch
@@ -226,7 +226,7 @@ class PriorTrainer:
         progress.batch = 0
         progress.epoch_loss, progress.epoch_tokens, progress.epoch_kept = 0.0, 0, 0
         progress.epoch_valid = 0.0
-        return figures
+        return metrics
 
     def _learning_rate(self, step: int, batches_an_epoch: int) -> float:
         peak, warmup = self.config.learning_rate, self.config.warmup_steps
@@ -274,9 +274,8 @@ class PriorTrainer:
             "cuda_rng": self._cuda_state(),
             "settings": self._settings(),
         }
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            torch.save(state, temporary)
 
     def load_checkpoint(self) -> None:
         """Go on from the checkpoint in ``run_dir``.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from seqgen_envs.domains.molecule.metrics.summary import reference
 from seqgen_envs.domains.molecule.output.render import GRID_OF, write_grid, write_histograms
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, compound_of, quiet
 from seqgen_envs.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from seqgen_envs.prior import Prior
 
 #: Files of :func:`write_collection`.
 SMI, SDF, GRIDS, HISTOGRAMS = (
@@ -39,7 +42,7 @@ def write_collection(
     folder: Path,
     names: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
-    prior_folder: Path | None = None,
+    prior: Prior | None = None,
     vocabulary: Vocabulary = VOCABULARY,
 ) -> list[Path]:
     """Write the valid ones of some molecules as ``.smi`` and ``.sdf``, and draw them.
@@ -52,7 +55,7 @@ def write_collection(
         folder: that exists.
         names: of the N sequences.
         rows: what is known of each: fields of the ``.sdf``.
-        prior_folder: of the prior whose corpus is drawn; None: the default prior.
+        prior: whose corpus is drawn; None: the default prior.
         vocabulary: of the tokens.
 
     Raises:
@@ -71,7 +74,7 @@ def write_collection(
     write_histograms(
         _distributions([text for _, text, _ in valid]),
         folder / HISTOGRAMS,
-        reference(prior_folder),
+        reference(getattr(prior, "source", None)),
         f"{len(valid):,} valid of {len(smiles):,} sampled molecules",
     )
     return [folder / name for name in (SMI, SDF, *GRIDS, HISTOGRAMS)]

@@ -12,7 +12,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, carbon_ids
 from seqgen_envs.domains.molecule.tasks.scoring import Scorer, Verdict
@@ -40,20 +39,6 @@ class MoleculeTask(Task):
     def scorer(self) -> Scorer:
         """What scores the molecules."""
         return self.board.scorer
-
-    def score(
-        self,
-        tokens: Tokens,
-        lengths: Tokens,
-        finished: NDArray[np.bool_],
-        state: tuple[Values, ...],
-    ) -> tuple[Values, tuple[Values, ...]]:
-        """See :class:`~seqgen_envs.rules.Task`; the first failure is kept with its traceback."""
-        before = self.failures.count
-        scored = super().score(tokens, lengths, finished, state)
-        if before == 0 < self.failures.count and self.scorer.first_error is not None:
-            self.failures.first = f"{self.failures.first}\n{self.scorer.first_error}"
-        return scored
 
     def for_vocabulary(self: SelfTask, vocabulary: Vocabulary) -> SelfTask:
         """See :class:`~seqgen_envs.rules.Task`; the scorer is the same one."""
@@ -145,6 +130,10 @@ class ColumnRule(MoleculeRule):
         """See :mod:`seqgen_envs.rules`."""
         verdicts = self.board.verdicts(tokens, lengths)
         return np.array([verdict.values[self.column] for verdict in verdicts])
+
+    def explain(self, sequence: Tokens) -> str:
+        """See :mod:`seqgen_envs.rules`: the traceback."""
+        return self.board.scorer.explain(self.board.vocabulary.to_text(sequence))
 
 
 class ValidityRule(MoleculeRule):

@@ -5,7 +5,7 @@ An *objective* is what is computed of a molecule: a picklable callable ``Mol -> 
 where an objective raises or returns NaN, that molecule's value is NaN and its verdict says why. An
 error of the program does: an import that fails, an answer of the wrong length, processes that
 break, or an objective that fails on whatever it is given
-(:class:`~seqgen_envs.rules.ProgramError`).
+(:class:`~seqgen_envs.rules.RuleError`).
 
 With a budget the scorer keeps the accounts of the PMO benchmark (Gao et al. 2022): distinct
 canonical SMILES cost one call each, repeats and invalid strings cost nothing, and once the budget
@@ -25,7 +25,7 @@ from typing import Any, NamedTuple
 
 from seqgen_envs.domains.molecule.objectives.means import Objective, Part
 from seqgen_envs.domains.molecule.smiles import Compound, compound_of, quiet
-from seqgen_envs.rules import ProgramError
+from seqgen_envs.rules import RuleError
 
 #: Molecules a process is given at a time.
 _CHUNK = 16
@@ -47,12 +47,12 @@ class SmilesFunction:
         """Values of ``smiles``.
 
         Raises:
-            ProgramError: the function returned another number of values.
+            RuleError: the function returned another number of values.
         """
         values = [float(value) for value in self.function(smiles)]
         if len(values) != len(smiles):
             name = getattr(self.function, "__qualname__", repr(self.function))
-            raise ProgramError(
+            raise RuleError(
                 f"{name} returned {len(values)} values for {len(smiles)} SMILES; it must return "
                 "one each"
             )
@@ -93,7 +93,6 @@ class Scorer:
             resume).
         history: (canonical SMILES, values) of the molecules in the order of their first call;
             kept only with a budget.
-        first_error: the first failure of an objective, with its molecule and traceback, or None.
 
     Raises:
         ValueError: no objectives, or a number is below 1.
@@ -121,7 +120,6 @@ class Scorer:
     def _start_anew(self) -> None:
         self.calls = self.requests = self.repeats = 0
         self.history: list[tuple[str, tuple[float, ...]]] = []
-        self.first_error: str | None = None
         self._worked = [False] * len(self.names)  # has each objective ever
         self._failed = [0] * len(self.names)  # failures before that
         self._zeros = (0.0,) * len(self.names)
@@ -193,7 +191,7 @@ class Scorer:
         """Verdicts of ``smiles``, in order; never raises on a molecule.
 
         Raises:
-            ProgramError: what goes wrong is no molecule's fault.
+            RuleError: what goes wrong is no molecule's fault.
         """
         self.requests += len(smiles)
         if self.exhausted:
@@ -212,6 +210,12 @@ class Scorer:
             _remember(self._scored, text, scored, self.cache_size)
         return verdicts
 
+    def explain(self, smiles: str) -> str:
+        """Why a molecule that was scored last has NaN: the traceback."""
+        text = self.canonicalize(smiles)
+        scored = None if text is None else self._scored.get(text)
+        return f"on {text}: {scored.error if scored else 'forgotten'}"
+
     def _fresh(self, smiles: Sequence[str], texts: Sequence[str | None]) -> dict[str, Compound]:
         """What is to be scored, by canonical SMILES, in order and no more than the budget has."""
         left = math.inf if self.budget is None else self.budget - self.calls
@@ -225,23 +229,19 @@ class Scorer:
         return fresh
 
     def _watch(self, results: Mapping[str, Scored]) -> None:
-        """Keep the first failure; an objective that fails on all of a batch is broken.
+        """An objective that fails on all of a batch is broken.
 
         Raises:
-            ProgramError: it failed on two and more at once, or on :data:`MANY` one by one, and
+            RuleError: it failed on two and more at once, or on :data:`MANY` one by one, and
                 has never worked; or it failed on :data:`MANY` and more at once.
         """
         for column, name in enumerate(self.names):
             failed = [text for text, one in results.items() if math.isnan(one.values[column])]
-            if failed and self.first_error is None:
-                self.first_error = (
-                    f"objective {name!r} failed on {failed[0]}: {results[failed[0]].error}"
-                )
             if len(failed) < len(results):
                 self._worked[column] = True
             elif failed and self._is_broken(column, len(failed)):
                 reason = str(results[failed[0]].error).strip().rpartition("\n")[2]
-                raise ProgramError(
+                raise RuleError(
                     f"objective {name!r} failed on each of {len(failed)} molecules, {failed[0]} "
                     f"first, so it is not the molecules: {reason}"
                 )
@@ -269,7 +269,7 @@ class Scorer:
             return [scored for part in self._processes().map(_work, chunks) for scored in part]
         except (BrokenExecutor, pickle.PickleError, AttributeError, TypeError) as error:
             self.close()  # what cannot be pickled is an AttributeError or a TypeError too
-            raise ProgramError(
+            raise RuleError(
                 f"{self.n_jobs} processes cannot score with {', '.join(self.names)}: {error}; "
                 "objectives must be picklable, or n_jobs=1"
             ) from error
@@ -305,7 +305,7 @@ def score_all(
     """Values of compounds; what goes wrong with one becomes NaN and a traceback.
 
     Raises:
-        ProgramError: what goes wrong is no molecule's fault.
+        RuleError: what goes wrong is no molecule's fault.
     """
     values = [[math.nan] * len(objectives) for _ in compounds]
     errors: list[str | None] = [None] * len(compounds)
@@ -343,10 +343,10 @@ def _ask(objective: SmilesFunction, smiles: list[str]) -> list[tuple[float, str 
 
 def _failed(error: Exception) -> tuple[float, str]:
     """NaN and the traceback, unless the error is the program's."""
-    if isinstance(error, ProgramError):
+    if isinstance(error, RuleError):
         raise error
     if isinstance(error, ImportError):
-        raise ProgramError(f"an objective needs what cannot be imported: {error}") from error
+        raise RuleError(f"an objective needs what cannot be imported: {error}") from error
     return math.nan, traceback.format_exc()
 
 

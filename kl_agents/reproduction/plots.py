@@ -1,4 +1,4 @@
-"""The figures of a report, drawn without a display."""
+"""The plots of a report, drawn without a display."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 The objective J = E[R]/c - KL(q || p) is in nats and compares any two policies on one environment,
 whoever trained them. A policy that shows its distribution (``distribution``, as
-:class:`~kl_agents.policy.SequencePolicy` does) gets its KL to the prior exactly, state by state;
+:class:`Distribution` asks) gets its KL to the prior exactly, state by state;
 one that only has ``predict`` gets none.
 """
 
@@ -17,7 +17,6 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from kl_agents.policy import SequencePolicy
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import Episodes, Ledger, Policy, rollout, sample_rows
 
@@ -41,9 +40,19 @@ class Distribution(Protocol):
         ...
 
 
+class ValuePolicy(Distribution, Protocol):
+    """A policy that acts at a temperature of its own and has an idea of its worth."""
+
+    c: float
+
+    def start_value(self, log_prior: NDArray[Any], primer: NDArray[np.int64]) -> float:
+        """V(s_0) at ``c``, in nats: log p of the next token is [V], the primer int64 [P]."""
+        ...
+
+
 @dataclass
 class Evaluation:
-    """Figures of ``episodes`` episodes; means over episodes unless said. Nats are natural logs.
+    """Metrics of ``episodes`` episodes; means over episodes unless said. Nats are natural logs.
 
     Attributes:
         episodes: how many.
@@ -93,7 +102,7 @@ class Evaluation:
         """All but the examples, JSON-able; what is not a number is None."""
         return {name: _plain(value) for name, value in asdict(self).items() if name != "examples"}
 
-    def figures(self) -> dict[str, float]:
+    def metrics(self) -> dict[str, float]:
         """The numbers one would plot, by name; those that are None left out."""
         names = ("task_return", "log_prior", "kl_to_prior", "entropy", "objective",
                  "value_start", "distinct")  # fmt: skip
@@ -159,7 +168,7 @@ def evaluate(
 
 
 def evaluate_policy_network(
-    policy: SequencePolicy, lanes: Lanes, episodes: int, seed: int = 0, **others: Any
+    policy: ValuePolicy, lanes: Lanes, episodes: int, seed: int = 0, **others: Any
 ) -> Evaluation:
     """:func:`evaluate` at the policy's own temperature, with V(s_0)."""
     result = evaluate(policy, lanes, episodes, seed, c=policy.c, **others)

@@ -1,0 +1,1 @@
+"""What commands, runs and reports share: files, the machine, tables and messages."""
