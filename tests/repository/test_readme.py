@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from helpers.paths import ROOT
 from seqgen_envs.domains.melody import DOMAIN
 
-ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 RUN_BLOCKS = """

@@ -10,11 +10,11 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from conftest import ENV_IDS, MASKED_TOY, assert_same, play, random_action
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
+from helpers.envs import ENV_IDS, MASKED_TOY, assert_same, play, random_action
 from seqgen_envs import SequenceEnv, get_domain
 from seqgen_envs.observations import KINDS
 

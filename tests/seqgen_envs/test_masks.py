@@ -9,10 +9,10 @@ import pickle
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import MASKED_TOY, TOY, assert_same, no_repeats, play, random_action
 from typer.testing import CliRunner
 
 import seqgen_envs
+from helpers.envs import MASKED_TOY, TOY, assert_same, no_repeats, play, random_action
 from kl_agents import PsiLearning
 from kl_agents.hyperparams import valid_keys
 from seqgen_envs import SequenceEnv, SequenceVectorEnv

@@ -11,11 +11,11 @@ import warnings
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ALL_IDS, ENV_IDS, assert_same, kwargs_of
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
+from helpers.envs import ALL_IDS, ENV_IDS, assert_same, kwargs_of
 from seqgen_envs import SequenceEnv
 from seqgen_envs.rollout import sample_rows
 

@@ -5,8 +5,8 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from conftest import MASKED_TOY
 
+from helpers.envs import MASKED_TOY
 from seqgen_envs import SequenceEnv, get_domain
 from seqgen_envs.lanes import Lanes, LaneSettings
 from seqgen_envs.rollout import PriorPolicy, rollout, sample_rows

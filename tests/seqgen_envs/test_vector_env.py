@@ -6,9 +6,9 @@ import pickle
 import gymnasium as gym
 import numpy as np
 import pytest
-from conftest import ENV_IDS, MASKED_TOY, assert_same, kwargs_of, random_action
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
+from helpers.envs import ENV_IDS, MASKED_TOY, assert_same, kwargs_of, random_action
 from seqgen_envs import SequenceEnv, SequenceVectorEnv, get_domain
 
 ATOL = 1e-5
@@ -82,7 +82,7 @@ def test_equals_sync_vector_env_with_other_arguments(env_id, mode, kind):
     assert run_pair(mine, theirs, 25, np.random.default_rng(1)) >= 6
 
 
-@pytest.mark.parametrize("context", ["spawn", "fork"])
+@pytest.mark.parametrize("context", [pytest.param("spawn", marks=pytest.mark.spawn), "fork"])
 def test_equals_gymnasiums_async_vector_env(env_id, context):
     kwargs = kwargs_of(env_id)
     mine = gym.make_vec(env_id, num_envs=2)

@@ -4,12 +4,12 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
-from conftest import ENV_IDS, random_action
 from sb3_contrib import MaskablePPO, RecurrentPPO
 from stable_baselines3 import A2C, PPO
 from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from helpers.envs import ENV_IDS, random_action
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.adapters.wrappers import FlattenTokens
 

@@ -1,18 +1,18 @@
 """Melody statistics and the paper's table: golden vectors, hand-made melodies, edge cases."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_melody_rules import melodies
 
+from helpers.melodies import melodies
+from helpers.paths import DATA
 from seqgen_envs.domains.melody import metrics
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
 
-GOLDEN = Path(__file__).parent / "data" / "melody_rule_vectors.npz"
+GOLDEN = DATA / "melody_rule_vectors.npz"
 
 
 @pytest.fixture(scope="module")

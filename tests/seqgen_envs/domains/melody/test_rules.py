@@ -2,7 +2,6 @@
 
 import copy
 import pickle
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -11,13 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import seqgen_envs  # noqa: F401  (registers the ids)
+from helpers.melodies import C, E, G, melodies
+from helpers.paths import DATA
 from seqgen_envs.domains.melody.keys import Key
 from seqgen_envs.domains.melody.rules import PreferredIntervalRule, autocorrelation, rl_tuner_task
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.domains.toy.prior import TabularPrior
 from seqgen_envs.rules import ScanRule, Task, Term, score_sequences
 
-GOLDEN = Path(__file__).parent / "data" / "melody_rule_vectors.npz"
+GOLDEN = DATA / "melody_rule_vectors.npz"
 NAMES = (
     "key",
     "tonic",
@@ -29,7 +30,6 @@ NAMES = (
     "leap_resolution",
     "unique_extremes",
 )
-C, E, G = (2, 14, 26), (6, 18, 30), (9, 21, 33)
 HORIZONS = (1, 3, 6, 20, 32)
 
 
@@ -165,44 +165,6 @@ def twin_scores(melody):
         row = [rule(h, a, len(melody)) for rule in rules]
         rows.append([*row, leap, twin_unique_extremes(h, a, len(melody))])
     return np.array(rows)
-
-
-# -- melodies in which runs, rests, leaps, motifs and repeats do happen ---------------------------
-
-TOKEN = st.integers(0, 37)
-STEPS = (-12, -8, -5, -4, -3, 0, 3, 4, 5, 8, 12)
-SEGMENT = st.one_of(
-    st.tuples(st.just("tokens"), st.lists(TOKEN, min_size=1, max_size=6)),
-    st.tuples(st.just("tokens"), st.lists(st.sampled_from(C + E + G), min_size=2, max_size=5)),
-    st.tuples(st.just("tokens"), st.lists(st.sampled_from((0, 1)), min_size=1, max_size=5)),
-    st.tuples(st.just("run"), st.tuples(TOKEN, st.integers(3, 9), st.sampled_from((0, 1, None)))),
-    st.tuples(st.just("walk"), st.lists(st.sampled_from(STEPS), min_size=3, max_size=10)),
-    st.tuples(st.just("copy"), st.integers(8, 11)),
-    st.tuples(st.just("echo"), st.integers(7, 10)),
-)
-
-
-def flatten(segments, horizon):
-    melody = []
-    for kind, what in segments:
-        if kind == "tokens":
-            melody += what
-        elif kind == "run":
-            token, count, between = what
-            melody += [token] * count if between is None else [token, between] * count
-        elif kind == "walk":
-            melody += [2 + place % 36 for place in np.cumsum([14, *what]).tolist()]
-        elif kind == "echo":
-            melody += melody[-what:]
-        else:
-            melody += melody[:what]
-    return (melody + [1] * horizon)[:horizon]
-
-
-def melodies(horizon=32, size=1, low=0, high=37):
-    one = st.lists(SEGMENT, min_size=2, max_size=9).map(lambda s: flatten(s, horizon))
-    clipped = one.map(lambda m: [min(max(x, low), high) if x > 1 or low > 1 else x for x in m])
-    return st.lists(clipped, min_size=size, max_size=size).map(np.array)
 
 
 @pytest.fixture(scope="module")

@@ -16,12 +16,13 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
+from helpers.paths import DATA
 from seqgen_envs.datasets.fetch import sha256_of
 from seqgen_envs.domains.molecule import classifiers
 from seqgen_envs.domains.molecule.classifiers import CLASSIFIERS, fetch_models, load, model_of
 from seqgen_envs.domains.molecule.pickles import Record, UnsafePickleError, read_pickle
 
-VALUES = Path(__file__).parent / "data" / "molecule_classifiers.csv"
+VALUES = DATA / "molecule_classifiers.csv"
 NODES = [
     ("left_child", "<i8"),
     ("right_child", "<i8"),

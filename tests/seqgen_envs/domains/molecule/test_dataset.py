@@ -105,6 +105,7 @@ def test_splits_follow_content_unless_they_are_given():
     assert given.splits.tolist() == ["test", "validation", "train"]
 
 
+@pytest.mark.spawn
 def test_workers_give_the_same_corpus(monkeypatch):
     monkeypatch.setattr(dataset, "_LINES_A_WORKER", 10)
     monkeypatch.setattr(dataset, "_CHUNK", 7)

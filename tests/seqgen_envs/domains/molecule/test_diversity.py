@@ -15,10 +15,10 @@ from rdkit import Chem
 from rdkit.Chem.AllChem import GetMorganFingerprintAsBitVect
 from rdkit.DataStructs import TanimotoSimilarity
 from stable_baselines3.common.vec_env import DummyVecEnv
-from test_augmentation import augmenter_of, played
-from test_molecule_scoring import tokens_of, totals
-from test_sb3_manner import assert_equal_states
 
+from helpers.agents import assert_equal_states
+from helpers.episodes import augmenter_of, played
+from helpers.molecules import tokens_of, totals
 from kl_agents import PsiLearning
 from seqgen_envs import get_domain
 from seqgen_envs.domains.molecule import rules

@@ -2,16 +2,16 @@
 
 import copy
 import pickle
-from pathlib import Path
 
 import numpy as np
 import pytest
 from rdkit import Chem
 
+from helpers.paths import DATA
 from seqgen_envs.domains.molecule import classifiers
 from seqgen_envs.domains.molecule.oracles import MOLECULES, ORACLES, oracle
 
-GOLDEN = Path(__file__).parent / "data" / "molecule_oracles.npz"
+GOLDEN = DATA / "molecule_oracles.npz"
 CLASSIFIERS = ("drd2", "gsk3b", "jnk3")
 RDKIT_ONLY = [name for name in ORACLES if name not in CLASSIFIERS]
 #: What maximises some oracles, and to what: their own target at its best.

@@ -10,6 +10,7 @@ import pytest
 import torch
 from rdkit import Chem
 
+from helpers.molecules import fails_on_rings, lengths_of, tokens_of, totals
 from kl_agents import PsiLearning
 from kl_agents.runs import RunSpec, evaluate_agent, start_run
 from seqgen_envs import get_domain
@@ -17,7 +18,6 @@ from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.domains.molecule import rules
 from seqgen_envs.domains.molecule.properties import PROPERTIES, logp
 from seqgen_envs.domains.molecule.scoring import Scorer, SmilesFunction, Verdict
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
 from seqgen_envs.rules import score_sequences
 
 ETHANOL, ETHANOL_AGAIN, BENZENE, BROKEN = "CCO", "OCC", "c1ccccc1", "C1CC("
@@ -34,18 +34,8 @@ class Counting:
         return float(molecule.GetNumAtoms())
 
 
-def fails_on_rings(molecule):
-    if molecule.GetRingInfo().NumRings():
-        raise ZeroDivisionError("no rings here")
-    return 1.0
-
-
 def nan_on_rings(molecule):
     return math.nan if molecule.GetRingInfo().NumRings() else 1.0
-
-
-def lengths_of(smiles):
-    return [float(len(text)) for text in smiles]
 
 
 def raises_on_rings(smiles):
@@ -56,25 +46,6 @@ def raises_on_rings(smiles):
 
 def too_few(smiles):
     return [1.0] * (len(smiles) - 1)
-
-
-def tokens_of(smiles, horizon=20, end=True):
-    """Padded ids [N, horizon] and lengths [N]."""
-    rows = np.full((len(smiles), horizon), VOCABULARY.pad_id, dtype=np.int64)
-    lengths = np.zeros(len(smiles), dtype=np.int64)
-    for row, text in enumerate(smiles):
-        ids = encode(text)
-        if end:
-            ids = np.append(ids, VOCABULARY.end_id)
-        rows[row, : len(ids)] = ids
-        lengths[row] = len(ids)
-    return rows, lengths
-
-
-def totals(task, smiles, **others):
-    """Sum over the steps of each term, [N] by name."""
-    values = score_sequences(task, *tokens_of(smiles, **others)).sum(axis=1)
-    return {name: values[:, k] for k, name in enumerate(task.names)}
 
 
 # -- the scorer -----------------------------------------------------------------------------------
@@ -144,6 +115,7 @@ def test_no_string_raises(text):
     assert (verdict.canonical is None) == (text != "C.C")
 
 
+@pytest.mark.spawn
 def test_processes_give_the_same(smiles_sample):
     objectives = {"logp": logp, "length": SmilesFunction(lengths_of), "rings": fails_on_rings}
     batch = [*smiles_sample[:40], BROKEN]
