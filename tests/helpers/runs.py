@@ -2,14 +2,8 @@
 
 import torch
 
-from kl_agents.hyperparams import (
-    load_hyperparams,
-)
-from kl_agents.runs import (
-    RunOptions,
-    RunSpec,
-    run,
-)
+from kl_agents.hyperparams import load_hyperparams
+from kl_agents.runs import RunOptions, RunSpec, run
 
 STEPS = 15_000
 LOGGED = RunOptions(checkpoint_rounds=2, eval_every=STEPS // 4, eval_episodes=32)

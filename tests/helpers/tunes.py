@@ -7,9 +7,7 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from seqgen_envs.domains.melody.line import (
-    line_tokens,
-)
+from seqgen_envs.domains.melody.line import line_tokens
 from seqgen_envs.domains.melody.parse import abc_line
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 

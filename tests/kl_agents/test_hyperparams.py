@@ -3,16 +3,8 @@
 import pytest
 
 from kl_agents import ALGORITHMS
-from kl_agents.hyperparams import (
-    FOLDER,
-    load_hyperparams,
-    parse_settings,
-    valid_keys,
-    with_final_c,
-)
-from kl_agents.runs import (
-    RunSpec,
-)
+from kl_agents.hyperparams import FOLDER, load_hyperparams, parse_settings, valid_keys, with_final_c
+from kl_agents.runs import RunSpec
 
 
 @pytest.mark.parametrize(

@@ -15,9 +15,7 @@ from kl_agents import ALGORITHMS, evaluate, load
 from kl_agents.callbacks import STEP, ProgressCsv, read_progress
 from kl_agents.evaluation import evaluate_policy_network
 from kl_agents.exact import PrefixTree
-from kl_agents.hyperparams import (
-    load_hyperparams,
-)
+from kl_agents.hyperparams import load_hyperparams
 from kl_agents.runs import (
     RunOptions,
     RunSpec,

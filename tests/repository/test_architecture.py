@@ -44,6 +44,7 @@ AGENTS_ORDER = (
     (("cli",), 12),
 )
 ORDERS = (SEQGEN_ORDER, AGENTS_ORDER)
+TESTS = ROOT / "tests"
 #: Third-party packages that only these places may import.
 CONFINED = {
     "music21": "seqgen_envs/domains/melody",
@@ -171,6 +172,39 @@ def test_domains_see_up_to_domain():
                 assert room_of(there) in DOMAINS_SEE, f"{here} -> {there}"
                 seen += 1
     assert seen > 5
+
+
+# -- tests ----------------------------------------------------------------------------------------
+
+
+def are_tests(module):
+    parts = module.split(".")
+    return parts[0] == "tests" or any(p == "conftest" or p.startswith("test_") for p in parts)
+
+
+def test_no_test_imports_a_test():
+    """What several share is in ``tests/helpers``."""
+    shared = 0
+    for path in TESTS.rglob("*.py"):
+        modules = imports_of(path)
+        assert not [m for m in modules if are_tests(m)], path
+        shared += any(m.startswith("helpers.") for m in modules)
+    assert shared > 10
+    assert are_tests("test_policy")
+    assert are_tests("tests.kl_agents")
+
+
+def test_folders_of_tests_mirror_the_packages():
+    files = [path.relative_to(TESTS) for path in TESTS.rglob("test_*.py")]
+    assert {path.parts[0] for path in files} == {*PACKAGES, "repository"}
+    for folder in {path.parent for path in files if path.parts[0] in PACKAGES}:
+        assert (ROOT / folder / "__init__.py").exists(), f"{folder} is no folder of the package"
+
+
+def test_folders_of_tests_are_no_packages():
+    """They bear the packages' names, and ``tests`` is on the path for its helpers."""
+    packages = {path.parent.relative_to(TESTS).parts[0] for path in TESTS.rglob("__init__.py")}
+    assert packages == {"helpers"}
 
 
 # -- libraries ------------------------------------------------------------------------------------

@@ -234,6 +234,7 @@ def reproduced(tmp_path_factory):
     return again, out, seqgen(*again)
 
 
+@pytest.mark.spawn
 def test_reproduce_reports_every_block(reproduced):
     _, out, result = reproduced
     report = (out / "report.md").read_text()
@@ -266,6 +267,7 @@ def test_reproduce_reports_every_block(reproduced):
     assert all(float(r["lowest"]) <= float(r["mean"]) <= float(r["highest"]) for r in curve)
 
 
+@pytest.mark.spawn
 def test_reproduce_molecule(tmp_path):
     plan = yaml.safe_load(file_of("reproduce-molecule").read_text())
     del plan["blocks"]["frontier"]
@@ -281,6 +283,7 @@ def test_reproduce_molecule(tmp_path):
         assert all(np.isfinite(float(table[metric][agent])) for agent in ("MLE RNN", "Psi"))
 
 
+@pytest.mark.spawn
 def test_reproduce_runs_only_what_is_missing(reproduced):
     again, out, _ = reproduced
     one, other = (out / "runs" / "small" / f"psi-c1.5-seed{i}" for i in range(2))
@@ -299,6 +302,7 @@ def test_reproduce_runs_only_what_is_missing(reproduced):
     assert (other / "evaluation.json").stat().st_mtime_ns == kept
 
 
+@pytest.mark.spawn
 def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
     again, out, _ = reproduced
     plan = tmp_path / "plan.yml"
@@ -308,6 +312,7 @@ def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
     assert (out / "report.md").is_file()
 
 
+@pytest.mark.spawn
 def test_reproduce_names_runs_that_fail(tmp_path):
     plan = tmp_path / "plan.yml"
     plan.write_text(PLAN.replace("lambda_: 0.25", "lambda_: 25"))

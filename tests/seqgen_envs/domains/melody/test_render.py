@@ -15,12 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqgen_envs.domains.melody import notation, render, sound
-from seqgen_envs.domains.melody.notes import (
-    Note,
-    check_tokens,
-    notes_to_tokens,
-    tokens_to_notes,
-)
+from seqgen_envs.domains.melody.notes import Note, check_tokens, notes_to_tokens, tokens_to_notes
 from seqgen_envs.domains.melody.vocabulary import HIGHEST_PITCH, SIZE
 from seqgen_envs.extras import require
 
