@@ -18,7 +18,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from helpers.agents import assert_equal_states
 from helpers.episodes import augmenter_of, played
-from helpers.molecules import tokens_of, totals
+from helpers.molecules import atoms, tokens_of, totals
 from kl_agents import PsiLearning
 from seqgen_envs import get_domain
 from seqgen_envs.domains.molecule import rules
@@ -47,11 +47,6 @@ MANY = [
     "Cc1ccc2ccccc2c1", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "CN1C=NC2=C1C(=O)NC(=O)N2C",
     "C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O", "CC(C)Cc1ccc(cc1)C(C)C(=O)O", "C1CC1", "CC1CC1",
 ]  # fmt: skip
-
-
-def atoms(smiles):
-    """An objective: a tenth of the number of letters."""
-    return [len(text) / 10 for text in smiles]
 
 
 def task_of(**diversity):
@@ -313,7 +308,7 @@ def test_other_tasks_have_no_memory_to_load():
 
 ARGUMENTS = {
     "similarity:": "similarity:CCO", "scaffold:": "scaffold:c1ccccc1",
-    "custom:": "custom:test_molecule_diversity:atoms",
+    "custom:": "custom:helpers.molecules:atoms",
 }  # fmt: skip
 
 
@@ -370,7 +365,7 @@ PRIOR = chains()
 
 
 def lanes_of(n, **diversity):
-    task = {"name": "custom:test_molecule_diversity:atoms",
+    task = {"name": "custom:helpers.molecules:atoms",
             "diversity": {"kind": "smiles", "min_score": 0.0, **diversity}}  # fmt: skip
     return {"prior": PRIOR, "task": task, "length": 6}, n
 

@@ -331,7 +331,7 @@ def test_penalized_logp_plain_and_standardized():
     [
         ("similarity:c1ccccc1", "similarity", BENZENE, ETHANOL),
         ("scaffold:c1ccccc1", "scaffold", "Cc1ccccc1", "C1CCCCC1"),
-        ("custom:test_molecule_scoring:lengths_of", "custom", BENZENE, "C"),
+        ("custom:helpers.molecules:lengths_of", "custom", BENZENE, "C"),
         ("qed", "qed", BENZENE, "CCCCCCCCCCCC"),
         ("sa", "sa", "CCO", "C1CC2CC1C2"),
         ("logp", "logp", BENZENE, ETHANOL),
