@@ -19,7 +19,7 @@ from seqgen_envs.domains.molecule.metrics import summary
 from seqgen_envs.domains.molecule.objectives.classifiers import fetch_models
 from seqgen_envs.domains.molecule.output.files import read_molecules, write_collection
 from seqgen_envs.domains.molecule.output.render import render_image, render_text
-from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode, is_of_smiles
 from seqgen_envs.domains.molecule.tasks import TASKS
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -29,7 +29,13 @@ MIN_HORIZON = 2
 
 
 def make_domain(vocabulary: Vocabulary) -> Domain:
-    """Molecules in the tokens of a prior's own vocabulary."""
+    """Molecules in the tokens of a prior's own vocabulary.
+
+    Raises:
+        ValueError: the tokens are not those of SMILES.
+    """
+    if not is_of_smiles(vocabulary):
+        VOCABULARY.check_same(vocabulary, "domain 'molecule'", "the prior")
     in_tokens: Any = partial(partial, vocabulary=vocabulary)  # what reads tokens is told of them
     return Domain(
         name="molecule",

@@ -78,6 +78,13 @@ def vocabulary_of(texts: Iterable[str]) -> Vocabulary:
     return Vocabulary((*known, *further, END), end=END, joiner="")
 
 
+def is_of_smiles(vocabulary: Vocabulary) -> bool:
+    """Whether sequences of the vocabulary are SMILES: one token each, and one that ends them."""
+    tokens = [token for token in vocabulary.tokens if token != vocabulary.end]
+    single = all(tokenize(token) == [token] for token in tokens)
+    return single and not vocabulary.joiner and vocabulary.end is not None
+
+
 def carbon_ids(vocabulary: Vocabulary) -> NDArray[np.int64]:
     """Ids of the carbon tokens ``C`` and ``c``."""
     return np.array([i for i, token in enumerate(vocabulary.tokens) if token in ("C", "c")])

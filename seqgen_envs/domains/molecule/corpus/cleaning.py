@@ -194,7 +194,8 @@ def _nothing_left(source: str, report: SkipReport, allowed: int, shortest: int |
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
     text = f"none of the {report.found} lines of {source} could be used ({reasons or 'no lines'})"
     if report.unknown:
-        text += f"; tokens that the vocabulary lacks: {', '.join(sorted(report.unknown))}"
+        lacking = ", ".join(sorted(report.unknown))
+        text += f"; the vocabulary 'corpus' would keep {lacking}"
     if shortest is not None:
         text += f"; the shortest valid one has {shortest} tokens, allow more than {allowed}"
     return text

@@ -14,7 +14,7 @@ from seqgen_envs.domains.molecule.smiles import parse
 #: Organic elements, which may stand without brackets, and those that may be aromatic so.
 _BARE = frozenset(("B", "C", "N", "O", "P", "S", "F", "Cl", "Br", "I", *"bcnops*"))
 #: Most single bonds of an atom that is asked about.
-_MOST = 8
+_MOST = 6
 
 
 @dataclass(frozen=True)
@@ -92,15 +92,16 @@ def _star(token: str, bonds: int) -> str:
 
 
 def _aromatic(token: str) -> AtomKind | None:
+    most = 2 if "H" in token else 3  # with a hydrogen and three bonds it would be aromatic in name
     # a five-ring's other four atoms pair, a six-ring's other five do not
-    alone = {2 + n for n in (0, 1) if _exists(f"c1cc{token}{'(C)' * n}c1")}
-    paired = {2 + n for n in (0, 1) if _exists(f"c1cc{token}{'(C)' * n}cc1")}
-    until = max(paired, default=-1)
-    sums = paired | {total for total in alone - paired if total > until}
-    if not sums:
-        return None
+    alone = {2 + n for n in range(most - 1) if _exists(f"c1cc{token}{'(C)' * n}c1")}
+    paired = {2 + n for n in range(most - 1) if _exists(f"c1cc{token}{'(C)' * n}cc1")}
+    if 2 in alone - paired or not paired:
+        return AtomKind(frozenset(alone), True) if alone else None
+    until = 2 if 2 in paired and 3 in alone else max(paired)
+    sums = frozenset(paired | {total for total in alone if total > until})
     out = until == 3 and _exists(f"O={token}1cccccc1")
-    return AtomKind(frozenset(sums), True, until, exocyclic=4 if out else 0)
+    return AtomKind(sums, True, until, exocyclic=4 if out else 0)
 
 
 def _exists(smiles: str) -> bool:
