@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,8 @@ from rdkit.rdBase import BlockLogs
 from seqgen_envs.vocabulary import Vocabulary
 
 Result = TypeVar("Result")
+#: Results by the identity of the function, which is held beside them.
+Known = dict[int, tuple[Callable[..., Any], Any]]
 
 END = "<end>"
 
@@ -46,8 +48,10 @@ VOCABULARY = Vocabulary((*_ATOMS, *_BONDS, *_RINGS, *_BRACKETS, END), end=END, j
 #: Longer strings are not parsed: no token sequence of an environment comes near it, and RDKit's
 #: parser needs time and stack for megabytes of nonsense.
 MAX_CHARACTERS = 5_000
-#: Strings, and compounds, that :func:`compound_of` remembers: some 10 KB each.
-REMEMBERED = 20_000
+#: Strings that :func:`compound_of` remembers, with what was measured of them: 1 KB each.
+REMEMBERED = 50_000
+#: Those of them whose RDKit molecules are kept as well: up to 70 KB each.
+LIVE = 2_000
 
 
 # -- tokens ---------------------------------------------------------------------------------------
@@ -118,25 +122,45 @@ def parse(smiles: str) -> Chem.Mol | None:
 class Compound:
     """A molecule, and what has been measured of it so far.
 
-    Attributes:
-        molecule: sanitised. All who ask share it: nobody may change it.
+    Numbers and texts are remembered as long as the compound, all else (fingerprints) as long as its
+    RDKit molecule, which is parsed again if it was forgotten.
+
+    Args:
+        molecule: sanitised.
         canonical: RDKit's canonical SMILES, stereo included. It is a key and is not parsed again:
             RDKit writes, very rarely, what it does not read.
+        smiles: what to parse instead; "" where ``molecule`` is to stay.
     """
 
-    __slots__ = ("_known", "canonical", "molecule")
+    __slots__ = ("_own", "_small", "canonical", "smiles")
 
-    def __init__(self, molecule: Chem.Mol, canonical: str = "") -> None:
-        self.molecule, self.canonical = molecule, canonical
-        # by identity, as callables need not be hashable; held, so that no identity comes again
-        self._known: dict[int, tuple[Callable[..., Any], Any]] = {}
+    def __init__(self, molecule: Chem.Mol, canonical: str = "", smiles: str = "") -> None:
+        self.canonical, self.smiles = canonical, smiles
+        self._own: tuple[Chem.Mol, Known] | None = (molecule, {})
+        self._small: Known = {}
+
+    @property
+    def molecule(self) -> Chem.Mol:
+        """The molecule itself. All who ask share it: nobody may change it."""
+        return self._live()[0]
+
+    def _live(self) -> tuple[Chem.Mol, Known]:
+        return _live_of(self) if self.smiles or self._own is None else self._own
 
     def take(self, function: Callable[[Chem.Mol], Result]) -> Result:
         """What ``function`` gives for the molecule; it is called once."""
-        if id(function) not in self._known:
-            self._known[id(function)] = (function, function(self.molecule))
-        value: Result = self._known[id(function)][1]
-        return value
+        # by identity, as callables need not be hashable; held, so that no identity comes again
+        key = id(function)
+        if key in self._small:
+            return cast("Result", self._small[key][1])
+        molecule, large = self._live()
+        if key not in large:
+            value = function(molecule)
+            if isinstance(value, (float, int, str, bytes)):
+                self._small[key] = (function, value)
+                return value
+            large[key] = (function, value)
+        return cast("Result", large[key][1])
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Compound) and self.canonical == other.canonical
@@ -156,23 +180,37 @@ def compound_of(smiles: str) -> Compound | None:
     one molecule the first is measured.
     """
     molecule = parse(smiles)
-    return None if molecule is None else _first(_in_canonical_order(molecule))
+    if molecule is None:
+        return None
+    return _first(Compound(*_in_canonical_order(molecule), smiles))
 
 
-def _in_canonical_order(molecule: Chem.Mol) -> Compound:
-    """With its atoms as the canonical SMILES has them.
+def _in_canonical_order(molecule: Chem.Mol) -> tuple[Chem.Mol, str]:
+    """The molecule with its atoms as in its canonical SMILES, and that.
 
     Otherwise the last digits of what is measured would depend on which spelling came first.
     """
     text = canonical(molecule)
     order = molecule.GetProp("_smilesAtomOutputOrder").strip("[],").split(",")
-    return Compound(Chem.RenumberAtoms(molecule, [int(atom) for atom in order]), text)
+    return Chem.RenumberAtoms(molecule, [int(atom) for atom in order]), text
 
 
 @lru_cache(maxsize=REMEMBERED)
 def _first(compound: Compound) -> Compound:
     """The first of equal compounds."""
+    _live_of(compound)
     return compound
+
+
+@lru_cache(maxsize=LIVE)
+def _live_of(compound: Compound) -> tuple[Chem.Mol, Known]:
+    """A compound's molecule and what is remembered no longer than that."""
+    own, compound._own = compound._own, None
+    if own is not None:
+        return own
+    molecule = parse(compound.smiles)
+    assert molecule is not None
+    return _in_canonical_order(molecule)[0], {}
 
 
 def canonical(molecule: Chem.Mol) -> str:

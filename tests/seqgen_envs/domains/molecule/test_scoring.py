@@ -211,6 +211,27 @@ def test_a_molecule_is_parsed_and_measured_once(monkeypatch):
     assert len(measured) == 1
 
 
+def test_forgotten_molecules_are_parsed_again_but_not_measured():
+    calls = []
+
+    def measured(molecule):
+        calls.append(molecule.GetNumAtoms())
+        return float(molecule.GetNumAtoms())
+
+    compound = compound_of("FCCCOCCCCCCCCBr")
+    assert compound_of("BrCCCCCCCCOCCCF") is compound
+    first = compound.molecule
+    assert compound.take(measured) == 14.0
+    compound.take(lambda molecule: [molecule])
+    smiles_module._live_of.cache_clear()
+    assert compound.take(measured) == 14.0
+    assert calls == [14]
+    again = compound.molecule
+    assert again is not first
+    assert [a.GetSymbol() for a in again.GetAtoms()] == [a.GetSymbol() for a in first.GetAtoms()]
+    assert logp(again) == logp(first)
+
+
 def test_the_caches_forget_the_oldest():
     objective = Counting()
     scorer = Scorer({"atoms": objective}, cache_size=2)
