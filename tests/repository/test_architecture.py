@@ -2,6 +2,7 @@
 
 import ast
 from functools import cache
+from graphlib import TopologicalSorter
 
 import pytest
 
@@ -221,6 +222,17 @@ def test_folders_of_tests_are_no_packages():
     """They bear the packages' names, and ``tests`` is on the path for its helpers."""
     packages = {path.parent.relative_to(TESTS).parts[0] for path in TESTS.rglob("__init__.py")}
     assert packages == {"helpers"}
+
+
+def test_no_import_circles():
+    """Functions' imports count: one that hides inside a function is a circle all the same."""
+    order = TopologicalSorter({name_of(path): imports_of(path) & MODULES for path in FILES})
+    order.prepare()  # raises CycleError, which names the circle
+
+
+def test_molecules_have_wings():
+    folder = ROOT / "seqgen_envs" / "domains" / "molecule"
+    assert len([entry for entry in folder.iterdir() if entry.name != "__pycache__"]) <= 8
 
 
 # -- libraries ------------------------------------------------------------------------------------
