@@ -1,4 +1,4 @@
-"""A third party's package, installed beside ours: everything from the command line, ours untouched."""
+"""A third party's package beside ours: used from the command line, ours untouched."""
 
 import csv
 import json
