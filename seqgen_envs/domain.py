@@ -19,14 +19,13 @@ from numpy.typing import NDArray
 
 from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
 from seqgen_envs.loading import NothingThereError, is_reference, load_object
-from seqgen_envs.rules import Task
+from seqgen_envs.rules import Task, Tokens
 from seqgen_envs.user_tasks import task_from
 from seqgen_envs.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
     from seqgen_envs.prior import Prior
 
-Tokens = NDArray[np.int64]
 ActionMask = Callable[[Tokens, Tokens], NDArray[np.int8]]
 
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen_envs.rules import Tokens
+
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.prior import Prior
-
-Tokens = NDArray[np.int64]
 
 
 @dataclass(frozen=True)

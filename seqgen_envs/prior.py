@@ -147,6 +147,11 @@ def stored_vocabulary(folder: str | Path) -> Vocabulary:
         FileNotFoundError, ValueError: as :func:`load_prior_folder`.
     """
     folder = _checked_folder(folder)
+    return _vocabulary_cached(folder, (folder / CONFIG_FILE).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _vocabulary_cached(folder: Path, modified: int) -> Vocabulary:
     try:
         return Vocabulary(**json.loads((folder / CONFIG_FILE).read_text())["vocabulary"])
     except (ValueError, KeyError, TypeError) as error:

@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 EXPECTED = (ValueError, OSError, ImportError)
 COMMAND_KEY = "seqgen.command"
 
-DomainArgument = Annotated[str, typer.Argument(help="A domain, as `seqgen envs` lists them.")]
+DomainArgument = Annotated[
+    str,
+    typer.Argument(help="A domain, as `seqgen envs` lists them, or module:attribute, FILE.py:..."),
+]
 PriorOption = Annotated[
     str | None, typer.Option(help="A bundled prior's name, or a prior's folder.")
 ]
 TaskOption = Annotated[
     str | None,
-    typer.Option(help="A task's name, or JSON with its arguments: '{\"name\": ..., ...}'."),
+    typer.Option(
+        help="A task's name, module:attribute or FILE.py:attribute, or JSON with its arguments: "
+        "'{\"name\": ..., ...}'."
+    ),
 ]
 MaskOption = Annotated[
     str | None, typer.Option(help="A mask of the domain's: only what it lets follow is written.")

@@ -26,11 +26,12 @@ def envs() -> None:
 
 
 def registered() -> list[tuple[str, dict[str, Any]]]:
-    """Gymnasium's ids whose entry point is in this package, with their keyword arguments."""
+    """Ids of :func:`seqgen_envs.register_env`, with their keyword arguments."""
     import gymnasium
 
-    import seqgen_envs  # noqa: F401  (registers them)
+    from seqgen_envs.registration import load_plugins
 
+    load_plugins()
     ids = [
         (env_id, dict(spec.kwargs))
         for env_id, spec in gymnasium.registry.items()

@@ -149,8 +149,8 @@ def train(
     if kind.corpora.describe is not None:
         say(f"{kind.corpora.describe(corpus, out / 'prior')} describes the corpus")
     say(f"The prior is {out / 'prior'}. To use it:")
-    say(f"  seqgen sample {kind.name} --prior {out / 'prior'} --out {kind.plural}")
-    say(f"  SequenceEnv({kind.name!r}, prior={str(out / 'prior')!r})")
+    say(f"  seqgen sample {domain} --prior {out / 'prior'} --out {kind.plural}")
+    say(f"  SequenceEnv({domain!r}, prior={str(out / 'prior')!r})")
 
 
 def _corpus_of(
