@@ -13,7 +13,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "extras", "vocabulary", "reporting"), 0),
+    (("_version", "extras", "loading", "vocabulary", "reporting"), 0),
     (("recurrent", "rules", "ngram"), 1),
     (("prior",), 2),
     (("datasets",), 2),
@@ -39,18 +39,19 @@ DOMAINS_SEE = {
 }
 AGENTS_ORDER = (
     (("backups", "schedules", "replay", "storage"), 0),
-    (("networks", "augmentation"), 1),
-    (("policy", "saving"), 2),
-    (("collection",), 3),
-    (("algorithm",), 4),
-    (("value_learning",), 5),
-    (("q_learning", "psi_learning", "g_learning"), 6),
-    (("baselines",), 7),
-    (("registry",), 8),
-    (("hyperparams", "callbacks"), 9),
-    (("runs",), 10),
-    (("reproduction",), 11),
-    (("cli",), 12),
+    (("checking", "augmentation"), 1),
+    (("networks", "env_facts"), 2),
+    (("policy",), 3),
+    (("collection",), 4),
+    (("settings", "diagnostics", "saving"), 5),
+    (("losses",), 6),
+    (("algorithm",), 7),
+    (("q_learning", "psi_learning", "g_learning", "baselines"), 8),
+    (("registry",), 9),
+    (("hyperparameters", "callbacks"), 10),
+    (("runs",), 11),
+    (("reproduction",), 12),
+    (("cli",), 13),
 )
 ORDERS = (SEQGEN_ORDER, AGENTS_ORDER)
 #: Third-party packages that only these places may import.

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import seqgen_envs.cli as cli
 from kl_agents.callbacks import read_progress
-from kl_agents.hyperparams import file_of
+from kl_agents.hyperparameters import file_of
 from kl_agents.reproduction.plan import Scale, choose_blocks, load_plan, make_jobs
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE
 

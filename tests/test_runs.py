@@ -12,7 +12,7 @@ import torch
 
 from kl_agents import ALGORITHMS, load
 from kl_agents.callbacks import STEP, ProgressCsv, read_progress
-from kl_agents.hyperparams import (
+from kl_agents.hyperparameters import (
     FOLDER,
     load_hyperparams,
     parse_settings,
@@ -237,7 +237,7 @@ def test_tensorboard_has_figures_pictures_and_sounds(tmp_path):
     events = EventAccumulator(str(tmp_path / "run" / "tb"), size_guidance={"images": 0, "audio": 0})
     events.Reload()
     tags = events.Tags()
-    wanted = {"rollout/objective", "eval/objective", "eval/notes_in_motif", "train/value_start"}
+    wanted = {"rollout/objective", "eval/objective", "eval/notes_in_motif", "train/start_value"}
     assert wanted <= set(tags["scalars"])
     assert set(tags["images"]) == set(tags["audio"]) == {"sequences/0", "sequences/1"}
     assert [event.step for event in events.Images("sequences/0")] == [0, 256, 512]
@@ -276,7 +276,7 @@ def test_the_objective_is_the_exact_one(uninterrupted):
     discounted = tree.objective(log_policy, whole.policy.c, discount=0.6)
     assert abs(discounted - exact) > 1
     assert result.objective_discounted == pytest.approx(discounted, abs=0.05)
-    assert result.value_start == pytest.approx(exact, abs=0.5)  # it has learned something
+    assert result.start_value == pytest.approx(exact, abs=0.5)  # it has learned something
     assert exact > tree.objective(tree.policy_of(lambda seen: seen["log_prior"]), 0.5) + 1
 
 

@@ -110,7 +110,7 @@ def make_spec(
     Raises:
         ValueError: an unknown algorithm or setting, or ``c`` not above 0.
     """
-    from kl_agents.hyperparams import file_of, load_hyperparams, parse_settings, with_final_c
+    from kl_agents.hyperparameters import file_of, load_hyperparams, parse_settings, with_final_c
     from kl_agents.runs import RunSpec
 
     merged = load_hyperparams(algorithm, env_id, [parse_settings(settings)], source)

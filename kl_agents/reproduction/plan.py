@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from kl_agents.hyperparams import FOLDER, final_c, load_hyperparams, with_final_c
+from kl_agents.hyperparameters import FOLDER, final_c, load_hyperparams, with_final_c
 from kl_agents.registry import get_algorithm
 from kl_agents.runs import RunSpec
 

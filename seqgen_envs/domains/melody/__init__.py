@@ -25,7 +25,7 @@ from seqgen_envs.domains.melody.render import (
     write_piano_roll,
     write_probability_heatmap,
 )
-from seqgen_envs.domains.melody.rules import rl_tuner_task
+from seqgen_envs.domains.melody.rules import recommended_task, rl_tuner_task
 from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.extras import require
@@ -98,7 +98,7 @@ DOMAIN = Domain(
     name="melody",
     vocabulary=VOCABULARY,
     priors={name: prior_in(PRIORS / name) for name in ("default", "paper")},
-    tasks={"rl-tuner": rl_tuner_task},
+    tasks={"rl-tuner": rl_tuner_task, "recommended": recommended_task},
     default_prior="default",
     default_task="rl-tuner",
     horizon=HORIZON,

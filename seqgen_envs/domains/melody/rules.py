@@ -25,6 +25,16 @@ from seqgen_envs.domains.melody.vocabulary import FIRST_NOTE, HOLD, NOTE_OFF, SI
 from seqgen_envs.rules import Rule, ScanRule, Task, Term, Tokens, Values
 
 DEFAULT_KEY = "C major"
+#: Weights of the task ``recommended``: those of rules that seldom pay, such as the extremes once a
+#: melody, count for more.
+RECOMMENDED_WEIGHTS: Mapping[str, float] = {
+    "key": 2.0,
+    "autocorrelation": 2.0,
+    "motif": 2.0,
+    "repeated_motif": 1.1,
+    "leap_resolution": 1.9,
+    "unique_extremes": 10.0,
+}
 #: Tokens in a bar of 4/4.
 DEFAULT_BAR_LENGTH = 16
 #: Lags of rule 4, in tokens.
@@ -410,3 +420,16 @@ def rl_tuner_task(
     }
     task = Task("rl-tuner", [Term(name, rule) for name, rule in rules.items()])
     return task.with_weights(weights) if weights else task
+
+
+def recommended_task(
+    key: str = DEFAULT_KEY,
+    bar_length: int = DEFAULT_BAR_LENGTH,
+    weights: Mapping[str, float] | None = None,
+) -> Task:
+    """The task ``recommended``: the rules of ``rl-tuner``, weighed so that each of them counts.
+
+    ``weights`` go over :data:`RECOMMENDED_WEIGHTS`; the other arguments and errors are those of
+    :func:`rl_tuner_task`.
+    """
+    return rl_tuner_task(key, bar_length, {**RECOMMENDED_WEIGHTS, **(weights or {})})
