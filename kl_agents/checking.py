@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from numbers import Real
-from types import NoneType
-from typing import Annotated, Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from kl_agents.schedules import Schedule, make_schedule
 
@@ -50,14 +50,17 @@ def checked(name: str, value: Any, annotation: Any) -> Any:
     kind, limit = annotation, None
     if get_origin(annotation) is Annotated:
         kind, limit = get_args(annotation)[:2]
-    kinds = get_args(kind) or (kind,)
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
     if value is None and NoneType in kinds:
         return None
     limits = limit if isinstance(limit, Within) else Within()
     if Schedule in kinds:
         return _schedule(name, value, limits)
+    first = next(k for k in kinds if k is not NoneType)
     options = limit.options if isinstance(limit, OneOf) else ()
-    fits, expected = _kind(next(k for k in kinds if k is not NoneType), value, limits, options)
+    if get_origin(first) is Literal:
+        options = get_args(first)
+    fits, expected = _kind(first, value, limits, options)
     if not fits:
         unset = ", or null" if NoneType in kinds else ""
         raise ValueError(f"{name} must be {expected}{unset}, got {value!r}")
@@ -89,6 +92,6 @@ def _schedule(name: str, value: Any, limits: Within) -> Any:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``"; did you mean 'tau'?"``, or nothing where nothing known is like it."""
+    """``" (did you mean 'tau'?)"``, or nothing where nothing known is like it."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return f" (did you mean {near[0]!r}?)" if near else ""

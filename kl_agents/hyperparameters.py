@@ -29,7 +29,7 @@ import yaml
 
 from kl_agents.checking import Within, checked, did_you_mean
 from kl_agents.policy import SequencePolicy
-from kl_agents.registry import ALGORITHMS, get_algorithm
+from kl_agents.registry import ALGORITHMS, absolute, get_algorithm
 from kl_agents.settings import make_settings
 from seqgen_envs.loading import is_reference
 from seqgen_envs.vector_env import SequenceVectorEnv
@@ -111,7 +111,7 @@ def load_hyperparams(
     keys = valid_keys(algorithm)
     path = source or file_of(env_id)
     blocks = read_blocks(path) if source or path.is_file() else {}
-    own = blocks.get(algorithm) or {}
+    own = next((b for name, b in blocks.items() if absolute(name) == absolute(algorithm)), {})
     _check(own, algorithm, keys, f"{path.name}, block {algorithm!r}")
     default = blocks.get(DEFAULT) or {}
     layers: list[Mapping[str, Any]] = [
@@ -302,7 +302,8 @@ def _assemble(algorithm: str, env_id: str, arguments: dict[str, Any]) -> Hyperpa
     kind = get_algorithm(algorithm).settings_class
     known = {f.name for f in fields(kind)}
     make_settings(kind, {k: v for k, v in arguments.items() if k in known}, algorithm)
-    return Hyperparams(algorithm, steps, envs, _with_the_ids_task(env_id, env_kwargs), arguments)
+    env_kwargs = _with_the_ids_task(env_id, env_kwargs)
+    return Hyperparams(absolute(algorithm), steps, envs, env_kwargs, arguments)
 
 
 def _with_the_ids_task(env_id: str, env_kwargs: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from kl_agents.algorithm import SequenceAlgorithm
@@ -82,6 +83,14 @@ def get_algorithm(name: str) -> type[SequenceAlgorithm]:
             f"{', '.join(ALGORITHMS)}, or name one of your own as module:Class or FILE.py:Class"
         )
     return ALGORITHMS[name]
+
+
+def absolute(name: str) -> str:
+    """``name``, with the whole path where it is a ``FILE.py:Class``: good in any folder."""
+    where, _, attribute = name.rpartition(":")
+    if is_reference(name) and where.endswith(".py"):
+        return f"{Path(where).expanduser().resolve()}:{attribute}"
+    return name
 
 
 def _checked(reference: str, what: str) -> type[SequenceAlgorithm]:

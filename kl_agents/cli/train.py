@@ -30,7 +30,12 @@ ThreadsOption = Annotated[int, typer.Option(min=1, help="PyTorch's threads.")]
 def train(
     ctx: typer.Context,
     algorithm: Annotated[
-        str, typer.Argument(help="psi, g, q, rl-only, reinvent or prior.", show_default=False)
+        str,
+        typer.Argument(
+            help="An algorithm, such as psi or reinvent; or one of your own, as module:Class or "
+            "FILE.py:Class.",
+            show_default=False,
+        ),
     ],
     env_id: Annotated[
         str, typer.Argument(help="An environment, as `seqgen envs` lists them.", metavar="ENV")
