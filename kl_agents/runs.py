@@ -253,6 +253,19 @@ def make_env(spec: RunSpec) -> SequenceVectorEnv:
     return unwrapped
 
 
+def environment_of(spec: RunSpec) -> dict[str, Any]:
+    """Keyword arguments of a run's environment: its id's, then its own; ``num_envs`` too.
+
+    Raises:
+        ValueError: there is no such environment.
+    """
+    try:
+        registered = gym.spec(spec.env_id).kwargs
+    except gym.error.Error as error:
+        raise ValueError(f"{error}; `seqgen envs` lists those there are") from error
+    return {**registered, **spec.env_kwargs, "num_envs": spec.n_envs}
+
+
 def evaluate_agent(
     model: SequenceAlgorithm,
     spec: RunSpec,

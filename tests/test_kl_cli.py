@@ -200,25 +200,56 @@ def test_evaluate_refuses(toy_run, tmp_path):
 
 
 def test_sample_takes_a_runs_folder_and_its_file(melody_run, tmp_path):
+    """The README's own sequence: the environment is the run's, prior included."""
     texts = {}
     agents = {"folder": melody_run, "file": melody_run / "agent.zip"}
     for name, agent in agents.items():
         where = ["--out", tmp_path / name, "--max-files", 0, "-n", 6]
-        seqgen("sample", "melody", "--agent", agent, "--prior", "paper", *where)
-        texts[name] = [row["text"] for row in rows_of(tmp_path / name / "melodies.csv")]
+        result = seqgen("sample", "melody", "--agent", agent, *where)
+        assert "Not as the agent was trained" not in result.stdout
+        rows = rows_of(tmp_path / name / "melodies.csv")
+        texts[name] = [row["text"] for row in rows]
     assert texts["folder"] == texts["file"]
     assert len(set(texts["file"])) == 6
+    c = json.loads((melody_run / "config.json").read_text())["run"]["env_kwargs"]["c"]
+    parts = {name: float(rows[0][name]) for name in ("log_prior", "task_return", "return")}
+    assert parts["return"] == pytest.approx(parts["log_prior"] + parts["task_return"] / c)
+
+
+def test_sample_says_what_it_overrides(melody_run, tmp_path):
+    out = ["-n", 3, "--max-files", 0, "--out", tmp_path]
+    result = seqgen("sample", "--agent", melody_run, *out, "--c", 3, "--length", 16)
+    lines = result.stdout.splitlines()
+    assert "Not as the agent was trained: c 3.0 in place of 1.5; length 16 in place of" in lines[0]
+    assert {row["length"] for row in rows_of(tmp_path / "melodies.csv")} == {"16"}
+
+
+def test_sample_takes_task_mask_and_length_from_a_molecules_run(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    settings = ["n_envs=8", "env_kwargs.length=30", "env_kwargs.mask=partial-smiles",
+                "env_kwargs.task={name: qed, budget: 100}", "env_kwargs.primer=CC"]  # fmt: skip
+    more = [argument for setting in settings for argument in ("--set", setting)]
+    train(run, *more, env="MoleculeGen-QED-v0", steps=300)
+    sample = ["sample", "molecule", "--agent", run, "-n", 5, "--max-files", 0, "--out", out]
+    assert "Not as" not in seqgen(*sample).stdout
+    rows = rows_of(out / "molecules.csv")
+    assert all(row["text"].startswith("CC") and int(row["length"]) <= 30 for row in rows)
+    assert {name for name in rows[0] if name.startswith("term_")} == {"term_qed", "term_validity"}
+    assert "trained on domain 'molecule', not on 'toy'" in refused(
+        "sample", "toy", "--agent", run, "--out", out
+    )
 
 
 def test_sample_refuses_agents_that_do_not_fit(melody_run, toy_run, tmp_path):
     sample = ["sample", "melody", "--out", tmp_path, "--agent"]
-    message = refused(*sample, melody_run)  # the default prior
+    message = refused(*sample, melody_run, "--prior", "default")
     assert "trained against prior 'paper'" in message
-    assert "it was trained on another domain" in refused(*sample, toy_run)
+    assert "the agent was trained on domain 'toy', not on 'melody'" in refused(*sample, toy_run)
     broken = tmp_path / "broken.zip"
     broken.write_bytes((melody_run / "agent.zip").read_bytes()[:1000])
     assert "not an agent saved by kl_agents" in refused(*sample, broken)
     assert "is no agent that kl can load" in refused(*sample, tmp_path)
+    assert "name a domain to sample from" in refused("sample", "--out", tmp_path)
     assert not list(tmp_path.glob("*.csv"))
 
 

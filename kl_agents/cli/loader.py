@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,19 @@ def can_load(path: Path) -> bool:
     return path.suffix == ".zip"
 
 
+def environment(path: Path) -> dict[str, Any]:
+    """What a run's agent was trained in; of a file outside a run's folder only c is known."""
+    from kl_agents.runs import CONFIG, environment_of, read_spec
+    from kl_agents.storage import read_agent
+
+    folder = path if path.is_dir() else path.parent
+    if (folder / CONFIG).is_file():
+        return environment_of(read_spec(folder))
+    return {"c": read_agent(path).config["c_now"]}
+
+
 def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
-    """The agent, to act in ``env``, its random numbers seeded.
+    """The agent, to act in ``env`` at its c, its random numbers seeded.
 
     Raises:
         ValueError: the file cannot be read, or the agent is of another prior or vocabulary.
@@ -28,6 +40,7 @@ def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
 
     agent = load_agent(agent_file(path) if path.is_dir() else path, device="cpu")
     agent.check_fits(env)
+    agent.policy.c = env.c
     agent.policy.rng = np.random.default_rng(seed)
     policy: Policy = agent.policy
     return policy
