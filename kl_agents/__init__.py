@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from kl_agents.g_learning import GLearning
     from kl_agents.psi_learning import PsiLearning
     from kl_agents.q_learning import QLearning
-    from kl_agents.registry import ALGORITHMS, load
+    from kl_agents.registry import ALGORITHMS
+    from kl_agents.runs import load
 
 __all__ = [
     "ALGORITHMS",
@@ -34,7 +35,8 @@ _HOMES = {
     "g_learning": ("GLearning",),
     "psi_learning": ("PsiLearning",),
     "q_learning": ("QLearning",),
-    "registry": ("ALGORITHMS", "load"),
+    "registry": ("ALGORITHMS",),
+    "runs": ("load",),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

@@ -286,6 +286,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             self._iteration += 1
             if log_interval and self._iteration % log_interval == 0:
                 self._log(collected, losses)
+            callback.update_locals({"collected": collected})
             callback.on_rollout_end()
         callback.on_training_end()
         return self

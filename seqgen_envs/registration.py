@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import importlib
 from typing import Any
 
 import gymnasium
@@ -49,6 +51,27 @@ def register_env(env_id: str, domain: str, **defaults: Any) -> None:
         entry_point="seqgen_envs.env:SequenceEnv",
         vector_entry_point="seqgen_envs.vector_env:SequenceVectorEnv",
         kwargs={"domain": domain, **defaults},
+    )
+
+
+def check_id(env_id: str) -> None:
+    """Raise a ValueError unless ``env_id`` is registered, version included; it names the nearest.
+
+    The module of ``"module:Id-v0"`` is imported.
+    """
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise ValueError(f"{env_id}: module {module!r} cannot be imported: {error}") from error
+    if name in gymnasium.registry:
+        return
+    versions = [known for known in gymnasium.registry if known.rpartition("-v")[0] == name]
+    nearest = versions[-1:] or difflib.get_close_matches(name, gymnasium.registry, n=1)
+    meant = f"did you mean {nearest[0]}? " if nearest else ""
+    raise ValueError(
+        f"there is no environment {name!r}: {meant}`seqgen envs` lists those there are"
     )
 
 

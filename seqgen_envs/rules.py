@@ -163,6 +163,12 @@ class Task:
         if state:
             raise ValueError(f"task {self.name!r} remembers nothing, got {sorted(state)}")
 
+    def remarks(self, ids: Tokens) -> dict[str, Any]:
+        """What more is to be told of a sequence int64 [n] when it has just been scored for the
+        first time, the same names for each: nothing, unless a subclass has something to say.
+        """
+        return {}
+
     @property
     def spent(self) -> bool:
         """Whether the task has a budget and nothing is left of it: training ends then."""

@@ -19,14 +19,18 @@ def can_load(path: Path) -> bool:
 
 
 def environment(path: Path) -> dict[str, Any]:
-    """What a run's agent was trained in; of a file outside a run's folder only c is known."""
-    from kl_agents.runs import CONFIG, environment_of, read_spec
+    """What a run's agent was trained in; of a file that is of no run only c is known.
+
+    Raises:
+        ValueError: the files are damaged.
+    """
+    from kl_agents.runs import read_saved_run, read_spec
     from kl_agents.storage import read_agent
 
-    folder = path if path.is_dir() else path.parent
-    if (folder / CONFIG).is_file():
-        return environment_of(read_spec(folder))
-    return {"c": read_agent(path).config["c_now"]}
+    if path.is_dir():
+        return read_spec(path).environment
+    saved = read_saved_run(path)
+    return {"c": read_agent(path).config["c_now"]} if saved is None else saved[0].environment
 
 
 def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
@@ -36,9 +40,9 @@ def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
         ValueError: the file cannot be read, or the agent is of another prior or vocabulary.
     """
     from kl_agents.registry import load as load_agent
-    from kl_agents.runs import agent_file
+    from kl_agents.runs import load_run
 
-    agent = load_agent(agent_file(path) if path.is_dir() else path, device="cpu")
+    agent = load_run(path)[0] if path.is_dir() else load_agent(path, device="cpu")
     agent.check_fits(env)
     agent.policy.c = env.c
     agent.policy.rng = np.random.default_rng(seed)

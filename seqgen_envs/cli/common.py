@@ -32,6 +32,7 @@ TaskOption = Annotated[
 MaskOption = Annotated[
     str | None, typer.Option(help="A mask of the domain's: only what it lets follow is written.")
 ]
+LengthOption = Annotated[int | None, typer.Option(help="Tokens in a sequence, primer included.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen_envs.cli.common import (
+    LengthOption,
     MaskOption,
     PriorOption,
     SeedOption,
@@ -50,9 +51,7 @@ def sample(
     primer_length: Annotated[
         int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
     ] = None,
-    length: Annotated[
-        int | None, typer.Option(help="Tokens in a sequence, primer included.")
-    ] = None,
+    length: LengthOption = None,
     mask: MaskOption = None,
     temperature: Annotated[
         float, typer.Option(help="Below 1: likelier sequences; above 1: wilder. Priors only.")

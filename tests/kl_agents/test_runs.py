@@ -12,7 +12,6 @@ import torch
 
 from helpers.runs import LOGGED, keep_running, toy_spec
 from kl_agents import ALGORITHMS, load
-from kl_agents.callbacks import STEP, ProgressCsv, read_progress
 from kl_agents.hyperparams import load_hyperparams
 from kl_agents.runs import (
     RunOptions,
@@ -24,6 +23,7 @@ from kl_agents.runs import (
     run,
     start_run,
 )
+from kl_agents.writers import STEP, ProgressCsv, read_progress
 from seqgen_envs import evaluate
 from seqgen_envs.evaluation import evaluate_policy_network
 from seqgen_envs.exact import PrefixTree

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rdkit import Chem
@@ -41,6 +41,8 @@ from seqgen_envs.rules import Term, Tokens, Values
 
 #: ECFP4 as 2,048 bits: counts take 17 times as long to compare with all there were.
 _ECFP4 = GetMorganGenerator(radius=2, fpSize=2048)
+#: Judgements that wait to be asked for.
+_JUDGED_AT_MOST = 100_000
 KINDS = ("scaffold", "topological", "similarity", "smiles")
 
 
@@ -133,6 +135,14 @@ def topology_of(molecule: Chem.Mol) -> str:
     return scaffold_of(generic)
 
 
+class Judgement(NamedTuple):
+    """What a diversity filter makes of a molecule: its bucket ("": not good enough for one), and
+    what its score is multiplied by."""
+
+    bucket: str
+    factor: float
+
+
 class Memory:
     """Buckets of good molecules.
 
@@ -149,24 +159,25 @@ class Memory:
         self._fingerprints: list[Any] = []  # for kind "similarity", and whose bucket is whose
         self._named: list[str] = []
 
-    def judge(self, smiles: str, score: float) -> float:
-        """What the score of a canonical SMILES is to be multiplied by; remembers it if it is good.
+    def judge(self, smiles: str, score: float) -> Judgement:
+        """Its bucket, and what the score of a canonical SMILES is to be multiplied by.
 
-        The bucket of a molecule that RDKit cannot take apart is its own.
+        A good molecule is remembered. The bucket of one that RDKit cannot take apart is its own.
         """
         wanted = self.diversity
         if score < wanted.min_score:
-            return 1.0
+            return Judgement("", 1.0)
         if smiles in self._home:
-            factor = wanted.repeats
+            judgement = Judgement(self._home[smiles], wanted.repeats)
         else:
-            factor = 1.0 if self._admit(smiles, score) else wanted.scale
-        self.scaled += factor != 1.0
-        return factor
+            name, fingerprint = self._place(smiles)
+            admitted = self._admit(smiles, score, name, fingerprint)
+            judgement = Judgement(name, 1.0 if admitted else wanted.scale)
+        self.scaled += judgement.factor != 1.0
+        return judgement
 
-    def _admit(self, smiles: str, score: float) -> bool:
+    def _admit(self, smiles: str, score: float, name: str, fingerprint: Any) -> bool:
         """Put a new molecule into its bucket; False where that is full."""
-        name, fingerprint = self._place(smiles)
         bucket = self.buckets.setdefault(name, {})
         size = self.diversity.bucket_size
         if size is not None and len(bucket) >= size:
@@ -236,6 +247,7 @@ class DiverseTask(MoleculeTask):
         super().__init__(name, terms, board.scorer)
         self.board, self.diversity = board, diversity
         self.memory = Memory(diversity)
+        self._judged: dict[bytes, Judgement] = {}  # by the tokens; for remarks()
         self._at_end = np.array([term.at == "end" for term in self.terms])
 
     def score(
@@ -253,9 +265,22 @@ class DiverseTask(MoleculeTask):
             verdicts = self.board.verdicts(tokens[rows], lengths[rows])
             for row, score, verdict in zip(rows, scores.tolist(), verdicts, strict=True):
                 if verdict.canonical is not None and verdict.error is None:
-                    factor = self.memory.judge(verdict.canonical, score)
-                    values[row, self._at_end] *= factor
+                    judgement = self.memory.judge(verdict.canonical, score)
+                    values[row, self._at_end] *= judgement.factor
+                    self._note(tokens[row, : lengths[row]], judgement)
         return values, after
+
+    def _note(self, ids: Tokens, judgement: Judgement) -> None:
+        """Keep the first judgement of a spelling until it is asked for, or there are too many."""
+        if len(self._judged) >= _JUDGED_AT_MOST:
+            self._judged.clear()
+        self._judged.setdefault(ids.tobytes(), judgement)
+
+    def remarks(self, ids: Tokens) -> dict[str, Any]:
+        """See :class:`~seqgen_envs.rules.Task`: the bucket, and what the terms at the end were
+        multiplied by."""
+        judgement = self._judged.pop(ids.tobytes(), Judgement("", 1.0))
+        return {"bucket": judgement.bucket, "factor": judgement.factor}
 
     def buckets(self) -> dict[str, dict[str, float]]:
         """What is remembered, the fullest bucket first: score by SMILES, by the bucket's name."""
@@ -277,4 +302,4 @@ class DiverseTask(MoleculeTask):
         self.memory.load_state_dict(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "memory": Memory(self.diversity)}
+        return {**vars(self), "memory": Memory(self.diversity), "_judged": {}}

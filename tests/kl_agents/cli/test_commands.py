@@ -13,9 +13,9 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import seqgen_envs.cli as cli
-from kl_agents.callbacks import read_progress
 from kl_agents.hyperparams import file_of
 from kl_agents.reproduction.plan import Scale, choose_blocks, load_plan, make_jobs
+from kl_agents.writers import read_progress
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE
 
 PLAN = """
