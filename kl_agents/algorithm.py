@@ -144,14 +144,15 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
 
     def _setup_model(self) -> None:
         """Schedules, policy and replay. Stable-Baselines3 calls this too."""
+        saved = self.saved_config
+        # before the seed is set: reading it for the first time draws weights that are then replaced
+        prior = None if saved else self._prior()
         super().set_random_seed(self.seed)
         self.lr_schedule = FloatSchedule(make_schedule(self.learning_rate, "learning_rate"))  # type: ignore[arg-type]
         self.epsilon_schedule = make_schedule(self.epsilon, "epsilon")
         if max(self.epsilon_schedule.start, self.epsilon_schedule.end) > 1:
             raise ValueError(f"epsilon must be in [0, 1], got {self.epsilon!r}")
         self.c_schedule = make_schedule(1.0 if self.c is None else self.c, "c")
-        saved = self.saved_config
-        prior = None if saved else self._prior()
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space,
             self.action_space,

@@ -38,7 +38,7 @@ DOMAINS_SEE = {
     "reporting",
 }
 AGENTS_ORDER = (
-    (("backups", "schedules", "replay", "storage"), 0),
+    (("backups", "schedules", "replay", "storage", "writers"), 0),
     (("networks", "augmentation"), 1),
     (("policy", "saving"), 2),
     (("collection",), 3),

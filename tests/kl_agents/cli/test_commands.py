@@ -339,7 +339,7 @@ def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
     plan = tmp_path / "plan.yml"
     plan.write_text(PLAN.replace("tau: 0.5", "tau: 0.25"))
     changed = [plan if argument == again[4] else argument for argument in again]
-    assert "holds another run (arguments is" in refused(*changed)
+    assert "arguments.tau is 0.5, asked for 0.25" in refused(*changed)
     assert (out / "report.md").is_file()
 
 
