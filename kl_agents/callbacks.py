@@ -75,6 +75,7 @@ class KLEvalCallback(BaseCallback):
 
     def _evaluate(self) -> None:
         policy: Any = self.model.policy
+        self.lanes.task = self.lanes.task.for_evaluation()  # it remembers no evaluation before
         self.last = evaluate_policy_network(policy, self.lanes, self.episodes, self.seed)
         for name, value in self.last.metrics().items():
             self.logger.record(f"eval/{name}", value)

@@ -175,7 +175,7 @@ class Task:
         return False
 
     def for_evaluation(self: SelfTask) -> SelfTask:
-        """This task for judging an agent: one that has no budget to keep."""
+        """This task for judging an agent: with no budget to keep, and nothing remembered."""
         return self
 
     def initial_state(self) -> tuple[Values, ...]:

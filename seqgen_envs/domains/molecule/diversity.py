@@ -25,6 +25,7 @@ With a memory the reward is not a function of the sequence alone:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
@@ -290,6 +291,11 @@ class DiverseTask(MoleculeTask):
     def forget(self) -> None:
         """Empty the memory."""
         self.memory = Memory(self.diversity)
+
+    def for_evaluation(self) -> DiverseTask:
+        """See :class:`~seqgen_envs.rules.Task`; the copy's memory is its own, and empty."""
+        task = super().for_evaluation()
+        return copy.copy(self) if task is self else task
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`~seqgen_envs.rules.Task`."""
