@@ -70,9 +70,7 @@ def check_id(env_id: str) -> None:
     versions = [known for known in gymnasium.registry if known.rpartition("-v")[0] == name]
     nearest = versions[-1:] or difflib.get_close_matches(name, gymnasium.registry, n=1)
     meant = f"did you mean {nearest[0]}? " if nearest else ""
-    raise ValueError(
-        f"there is no environment {name!r}: {meant}`seqgen envs` lists those there are"
-    )
+    raise ValueError(f"there is no environment {name!r}; {meant}`seqgen envs` lists them all")
 
 
 def register_all() -> None:
