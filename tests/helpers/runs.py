@@ -12,7 +12,7 @@ from kl_agents.runs import RunOptions, RunSpec, run
 STEPS = 15_000
 LOGGED = RunOptions(checkpoint_rounds=2, eval_every=STEPS // 4, eval_episodes=32)
 MOLECULE_STEPS = 12_000
-KILLED = RunOptions(checkpoint_rounds=2, eval_every=MOLECULE_STEPS // 6, eval_episodes=16, media=1)
+KILLED = RunOptions(checkpoint_rounds=1, eval_every=MOLECULE_STEPS // 6, eval_episodes=16, media=1)
 
 
 def toy_spec(algorithm="psi", steps=STEPS, seed=3, **settings):
@@ -32,8 +32,8 @@ def molecule_spec(budget=100_000, steps=MOLECULE_STEPS):
         "diversity": {"kind": "scaffold", "bucket_size": 3, "min_score": 0.2},
     }
     small = {"init": "random", "architecture": {"cell": "gru", "hidden_size": 32}}
-    layer = {"n_envs": 8, "augment": 0.5, "batch_episodes": 8, "replay_capacity": 64,
-             "policy_kwargs": small, "env_kwargs": {"task": task, "length": 30}}  # fmt: skip
+    layer = {"n_envs": 8, "episodes_per_round": 16, "augment": 0.5, "batch_episodes": 8,
+             "replay_capacity": 64, "policy_kwargs": small, "env_kwargs": {"task": task, "length": 30}}  # fmt: skip
     merged = load_hyperparams("psi", "MoleculeGen-QED-v0", [layer])
     merged.n_timesteps = steps
     return RunSpec.of(merged, "MoleculeGen-QED-v0", 5)
