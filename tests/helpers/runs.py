@@ -32,8 +32,15 @@ def molecule_spec(budget=100_000, steps=MOLECULE_STEPS):
         "diversity": {"kind": "scaffold", "bucket_size": 3, "min_score": 0.2},
     }
     small = {"init": "random", "architecture": {"cell": "gru", "hidden_size": 32}}
-    layer = {"n_envs": 8, "episodes_per_round": 16, "augment": 0.5, "batch_episodes": 8,
-             "replay_capacity": 64, "policy_kwargs": small, "env_kwargs": {"task": task, "length": 30}}  # fmt: skip
+    layer = {
+        "n_envs": 8,
+        "episodes_per_round": 16,
+        "augment": 0.5,
+        "batch_episodes": 8,
+        "replay_capacity": 64,
+        "policy_kwargs": small,
+        "env_kwargs": {"task": task, "length": 30},
+    }
     merged = load_hyperparams("psi", "MoleculeGen-QED-v0", [layer])
     merged.n_timesteps = steps
     return RunSpec.of(merged, "MoleculeGen-QED-v0", 5)
