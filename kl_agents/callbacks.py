@@ -151,8 +151,7 @@ class CountFailures(BaseCallback):
 class ProgressLines(BaseCallback):
     """A line now and then, for a log that is no terminal.
 
-    After a twentieth of the training, but at least 10 seconds after the last one and at most ten
-    minutes.
+    After a twentieth of the training or a minute, but at least 10 seconds after the last one.
 
     Args:
         say: takes the line.
@@ -173,7 +172,7 @@ class ProgressLines(BaseCallback):
     def _on_rollout_end(self) -> None:
         steps, now = self.model.num_timesteps, time.monotonic()
         waited = now - self._last
-        if waited < 10 or (steps - self._steps < self.total / 20 and waited < 600):
+        if waited < 10 or (steps - self._steps < self.total / 20 and waited < 60):
             return
         self._steps, self._last = steps, now
         rate = (steps - self._first) / (now - self._began)
