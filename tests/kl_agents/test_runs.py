@@ -1,6 +1,7 @@
 """Runs in folders: resume, what is refused, what is written, evaluation."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -48,6 +49,17 @@ def test_other_algorithms_resume_exactly_too(algorithm, tmp_path):
     assert 0 < stopped.num_timesteps < whole.num_timesteps
     assert not same_parameters(stopped, whole)
     assert same_parameters(resume_run(tmp_path / "part", RunOptions(tensorboard=False)), whole)
+
+
+def test_the_first_agent_of_a_process_is_like_the_next(tmp_path):
+    """Reading a prior for the first time draws random numbers: not those of the weights."""
+    prior = tmp_path / "prior"
+    shutil.copytree(Path(seqgen_envs.__file__).parent / "priors" / "melody" / "default", prior)
+    env_kwargs = {"prior": str(prior)}
+    arguments = {"policy_kwargs": {"init": "random"}}
+    spec = RunSpec("psi", "MelodyGen-v0", 0, 3, 2, env_kwargs, arguments)
+    first, second = (start_run(tmp_path / name, spec) for name in ("first", "second"))
+    assert same_parameters(first, second)
 
 
 class Interrupt(Exception):

@@ -286,7 +286,7 @@ def test_sample_takes_task_mask_and_length_from_a_molecules_run(tmp_path):
     settings = ["n_envs=8", "env_kwargs.length=30", "env_kwargs.mask=partial-smiles",
                 "env_kwargs.task={name: qed, budget: 100}", "env_kwargs.primer=CC"]  # fmt: skip
     more = [argument for setting in settings for argument in ("--set", setting)]
-    train(run, *more, env="MoleculeGen-QED-v0", steps=300)
+    train(run, *more, "--eval-episodes", 4, env="MoleculeGen-QED-v0", steps=300)
     sample = ["sample", "molecule", "--agent", run, "-n", 5, "--max-files", 0, "--out", out]
     assert "Not as" not in seqgen(*sample).stdout
     rows = rows_of(out / "molecules.csv")
