@@ -84,8 +84,8 @@ class KLEvalCallback(BaseCallback):
             ids = tokens[tokens < domain.vocabulary.size]
             picture = Image(draw_sequence(domain, ids, self.lanes.horizon), "HWC")
             self.logger.record(f"sequences/{i}", picture, exclude=_NOT_SCALARS)
-            if domain.waveform is not None:
-                sound = Sound(domain.waveform(ids), domain.sample_rate)
+            if domain.view.waveform is not None:
+                sound = Sound(domain.view.waveform(ids), domain.view.sample_rate)
                 self.logger.record(f"sounds/{i}", sound, exclude=_NOT_SCALARS)
         self.logger.dump(self.model.num_timesteps)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,8 +12,9 @@ from typing import Any
 import gymnasium as gym
 
 from kl_agents.hyperparams import Hyperparams, final_c
-from seqgen_envs.domain import Domain, get_domain
+from seqgen_envs.domain import Domain
 from seqgen_envs.lanes import LaneSettings
+from seqgen_envs.registration import check_id, get_domain
 
 
 @dataclass(frozen=True)
@@ -102,13 +102,11 @@ class RunSpec:
 
 def registered_arguments(env_id: str) -> dict[str, Any]:
     """What an id is registered with; nothing where it is not registered."""
-    module, colon, name = env_id.rpartition(":")
     try:
-        if colon:
-            importlib.import_module(module)
-        return dict(gym.spec(name).kwargs)
-    except (gym.error.Error, ImportError):
+        check_id(env_id)
+    except (ValueError, ImportError):
         return {}  # whoever makes the environment says so
+    return dict(gym.spec(env_id.rpartition(":")[2]).kwargs)
 
 
 def absolute(env_kwargs: Mapping[str, Any], domain: Domain) -> dict[str, Any]:

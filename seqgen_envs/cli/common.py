@@ -21,13 +21,19 @@ if TYPE_CHECKING:
 EXPECTED = (ValueError, OSError, ImportError)
 COMMAND_KEY = "seqgen.command"
 
-DomainArgument = Annotated[str, typer.Argument(help="A domain, as `seqgen envs` lists them.")]
+DomainArgument = Annotated[
+    str,
+    typer.Argument(help="A domain, as `seqgen envs` lists them, or module:attribute, FILE.py:..."),
+]
 PriorOption = Annotated[
     str | None, typer.Option(help="A bundled prior's name, or a prior's folder.")
 ]
 TaskOption = Annotated[
     str | None,
-    typer.Option(help="A task's name, or JSON with its arguments: '{\"name\": ..., ...}'."),
+    typer.Option(
+        help="A task's name, module:attribute or FILE.py:attribute, or JSON with its arguments: "
+        "'{\"name\": ..., ...}'."
+    ),
 ]
 MaskOption = Annotated[
     str | None, typer.Option(help="A mask of the domain's: only what it lets follow is written.")
@@ -91,7 +97,7 @@ def _shown(value: Any) -> str:
 
 
 def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
-    """``--data``: a corpus file (.npz), or whatever the domain's ``read_corpus`` makes of it.
+    """``--data``: a corpus file (.npz), or whatever the domain's ``corpora.read`` makes of it.
 
     Raises:
         ValueError: it is neither; the domain's reader says what else may be wrong.
@@ -100,16 +106,16 @@ def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
 
     if Path(data).suffix == ".npz":
         return Corpus.load(data, domain.vocabulary)
-    if domain.read_corpus is None:
+    if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")
-    corpus = domain.read_corpus(data, n_jobs=jobs)
+    corpus = domain.corpora.read(data, n_jobs=jobs)
     assert isinstance(corpus, Corpus)
     return corpus
 
 
 def installed_domains(missing: Callable[[str, ImportError], object] | None = None) -> list[Domain]:
     """All domains whose libraries are installed; ``missing`` is told of the others, and why."""
-    from seqgen_envs.domain import get_domain, registered_domains
+    from seqgen_envs.registration import get_domain, registered_domains
 
     domains = []
     for name in registered_domains():

@@ -95,10 +95,10 @@ def train(
 
     A run that was stopped goes on with the same command and --resume. TensorBoard logs are in OUT.
     """
-    from seqgen_envs.domain import get_domain
     from seqgen_envs.pretrain import PriorTrainer
+    from seqgen_envs.registration import get_domain
 
-    kind = get_domain(domain)
+    kind = get_domain(domain).for_prior(initial)
     explicit = {
         "cell": cell,
         "hidden_size": hidden,
@@ -135,17 +135,17 @@ def train(
         config,
         out,
         device,
-        augment=kind.augment,
-        judge=kind.valid,
+        augment=kind.corpora.augment,
+        judge=kind.corpora.valid,
         initial=start,
     )
     prior = trainer.train(resume, on_epoch=_say_epoch)
     show(metrics_table("Trained prior", summary_columns(prior.metadata)))
-    if kind.describe_corpus is not None:
-        say(f"{kind.describe_corpus(corpus, out / 'prior')} describes the corpus")
+    if kind.corpora.describe is not None:
+        say(f"{kind.corpora.describe(corpus, out / 'prior')} describes the corpus")
     say(f"The prior is {out / 'prior'}. To use it:")
-    say(f"  seqgen sample {kind.name} --prior {out / 'prior'} --out {kind.plural}")
-    say(f"  SequenceEnv({kind.name!r}, prior={str(out / 'prior')!r})")
+    say(f"  seqgen sample {domain} --prior {out / 'prior'} --out {kind.plural}")
+    say(f"  SequenceEnv({domain!r}, prior={str(out / 'prior')!r})")
 
 
 def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
@@ -156,7 +156,8 @@ def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
     """
     import yaml
 
-    known = yaml.safe_load(domain.presets.read_text()) if domain.presets else {}
+    presets = domain.corpora.presets
+    known = yaml.safe_load(presets.read_text()) if presets else {}
     if preset is None:
         return dict(known.get(DEFAULT_PRESET, {}))
     if preset not in known:

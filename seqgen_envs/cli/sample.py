@@ -91,7 +91,7 @@ def sample(
     check_folder(out)
     loader = None if agent is None else find_loader(agent)
     known = {} if loader is None or agent is None else loader.environment(agent)
-    kind = _domain(domain, known)
+    kind = _domain(domain, known).for_prior(prior or known.get("prior"))
     given = {
         "prior": prior,
         "task": parse_task(task),
@@ -118,8 +118,8 @@ def sample(
     rows = score_rows(kind, episodes, names, env.c, primer_length=primed)
     write_csv(out / f"{kind.plural}.csv", rows)
     written = _write_files(kind, episodes, names[:max_files], out, env)
-    if kind.write_collection is not None and max_files:
-        written |= set(kind.write_collection(episodes.tokens, out, names, rows))
+    if kind.files.write_many is not None and max_files:
+        written |= set(kind.files.write_many(episodes.tokens, out, names, rows, env.prior))
     show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
     _warn_of_leftovers(kind, out, written)
@@ -131,7 +131,7 @@ def _domain(name: str | None, known: Mapping[str, Any]) -> Domain:
     Raises:
         ValueError: there is none of that name, no name is given, or the agent's is another.
     """
-    from seqgen_envs.domain import get_domain, registered_domains
+    from seqgen_envs.registration import get_domain, registered_domains
 
     trained_on = get_domain(known["domain"]) if "domain" in known else None
     kind = trained_on if name is None else get_domain(name)
@@ -163,9 +163,9 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
     if primer is None:
         return None
     if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
-        if domain.read_sequence is None:
+        if domain.files.read is None:
             raise ValueError(f"domain {domain.name!r} reads no files: give the primer as text")
-        return domain.read_sequence(Path(primer))[:keep].tolist()
+        return domain.files.read(Path(primer))[:keep].tolist()
     try:
         return domain.to_ids(primer.strip())[:keep].tolist()
     except ValueError as error:
@@ -179,11 +179,11 @@ def _write_files(
 ) -> set[Path]:
     """Write the files of the first ``len(names)`` sequences; returns their paths."""
     written: set[Path] = set()
-    if domain.write_sequence is None:
+    if domain.files.write is None:
         return written
     for i in progress(range(len(names)), "writing", domain.name):
         ids = episodes.tokens[i, : episodes.lengths[i]]
-        written |= set(domain.write_sequence(ids, out, names[i], env.prior))
+        written |= set(domain.files.write(ids, out, names[i], env.prior))
     return written
 
 

@@ -144,7 +144,7 @@ def test_damaged_and_missing_runs_are_named(uninterrupted, tmp_path):
 
 def test_a_run_is_complete_whatever_the_folder(tmp_path, monkeypatch):
     """Paths are absolute, defaults written out: the run is the same from anywhere."""
-    from seqgen_envs.domain import get_domain
+    from seqgen_envs.registration import get_domain
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "goal.yml").write_text("{substructure: c1ccccc1}")
@@ -196,7 +196,7 @@ def test_an_agent_comes_with_its_environment(uninterrupted):
 
 
 def test_settings_that_cannot_be_written_down_are_refused(tmp_path):
-    from seqgen_envs.domain import get_domain
+    from seqgen_envs.registration import get_domain
 
     kwargs = {"task": get_domain("toy").make_task()}
     with pytest.raises(ValueError, match="must be what JSON can hold"):

@@ -13,9 +13,9 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "extras", "vocabulary"), 0),
+    (("_version", "extras", "loading", "vocabulary"), 0),
     (("recurrent", "rules", "ngram", "reporting"), 1),
-    (("prior",), 2),
+    (("prior", "user_tasks", "domain_groups"), 2),
     (("datasets",), 2),
     (("domain",), 3),
     (("domains", "registration"), 4),
@@ -33,6 +33,7 @@ DOMAINS_SEE = {
     "rules",
     "prior",
     "domain",
+    "domain_groups",
     "datasets",
     "extras",
     "reporting",

@@ -9,7 +9,8 @@ import functools  # a module beside this one is called partial
 from pathlib import Path
 from typing import Any
 
-from seqgen_envs.domain import Domain, prior_in
+from seqgen_envs.domain import Domain, StoredPrior
+from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
 from seqgen_envs.domains.molecule.augment import augment as other_spelling
 from seqgen_envs.domains.molecule.classifiers import fetch_models
 from seqgen_envs.domains.molecule.corpora import CORPORA, read_corpus
@@ -33,41 +34,43 @@ HORIZON = 100
 MIN_HORIZON = 2
 
 
-def _compared_with(folder: Path) -> dict[str, Any]:
-    return {
-        "sequence_metrics": functools.partial(sequence_metrics, folder=folder),
-        "summarize": functools.partial(summarize, folder=folder),
-        "write_collection": functools.partial(write_collection, prior_folder=folder),
-    }
+def _metrics(folder: Path | None) -> Metrics:
+    """Metrics that compare with the corpus of the prior in ``folder``; None: the default one's."""
+    return Metrics(
+        each=functools.partial(sequence_metrics, folder=folder),
+        summary=functools.partial(summarize, folder=folder),
+        published=PUBLISHED,
+        against=_metrics,
+    )
+
+
+def _write_many(ids: Any, folder: Path, names: Any, rows: Any, prior: Any) -> list[Path]:
+    return write_collection(ids, folder, names, rows, getattr(prior, "source", None))
 
 
 DOMAIN = Domain(
     name="molecule",
     vocabulary=VOCABULARY,
-    priors={name: prior_in(PRIORS / name) for name in ("zinc250k", "moses")},
+    priors={name: StoredPrior(PRIORS / name) for name in ("zinc250k", "moses")},
     tasks=TASKS,
     default_prior="zinc250k",
     default_task="sequence-tutor",
     horizon=HORIZON,
     min_horizon=MIN_HORIZON,
     encode=encode,
-    render_text=render_text,
-    render_image=render_image,
-    sequence_metrics=sequence_metrics,
-    summarize=summarize,
-    compared_with=_compared_with,
-    describe_corpus=describe_corpus,
-    corpus_columns=corpus_columns,
-    write_collection=write_collection,
-    read_sequences=read_molecules,
-    suffixes=ENDINGS,
-    read_corpus=read_corpus,
-    corpora=CORPORA,
-    corpus_files=ENDINGS,
-    downloads={"oracles": fetch_models},
-    augment=other_spelling,
-    valid=are_valid,
     masks={"partial-smiles": PartialSmilesMask},
-    published=PUBLISHED,
-    presets=PRIORS / "presets.yaml",
+    view=View(render_text, render_image),
+    metrics=_metrics(None),
+    files=Files(read_many=read_molecules, write_many=_write_many, suffixes=ENDINGS),
+    corpora=Corpora(
+        read=read_corpus,
+        names=CORPORA,
+        suffixes=ENDINGS,
+        downloads={"oracles": fetch_models},
+        presets=PRIORS / "presets.yaml",
+        augment=other_spelling,
+        valid=are_valid,
+        describe=describe_corpus,
+        columns=corpus_columns,
+    ),
 )

@@ -78,7 +78,7 @@ def test_further_problems_are_counted(tmp_path):
 
 def test_without_a_name_the_names_are_listed():
     listed = run("data").stdout
-    for name, about in DOMAIN.corpora.items():
+    for name, about in DOMAIN.corpora.names.items():
         assert name in listed
         assert about in listed
     for known in ("oracles", "drd2", ".smi", "folk tunes"):
@@ -94,7 +94,7 @@ def test_a_name_finds_its_domain(tmp_path, monkeypatch):
         splits = np.array(["train"])
         return Corpus([np.array([1, 2])], ["1"], splits, name, VOCABULARY.fingerprint)
 
-    monkeypatch.setitem(vars(get_domain("molecule")), "read_corpus", reader)
+    monkeypatch.setitem(vars(get_domain("molecule").corpora), "read", reader)
     run("data", "moses", "--no-stereo", "--jobs", 2)
     assert asked == [("moses", 2, False)]
     assert (tmp_path / "moses.npz").is_file()
@@ -106,7 +106,7 @@ def test_oracles_are_fetched_by_name(tmp_path, monkeypatch):
     def fetched():
         return [tmp_path / "drd2.npz", tmp_path / "jnk3.npz"]
 
-    monkeypatch.setitem(vars(get_domain("molecule")), "downloads", {"oracles": fetched})
+    monkeypatch.setitem(vars(get_domain("molecule").corpora), "downloads", {"oracles": fetched})
     shown = run("data", "oracles").stdout
     assert shown.split() == [str(path) for path in fetched()]
 

@@ -172,7 +172,7 @@ def test_the_file_names_tell_the_domain(prior, tmp_path):
     assert "the files are of the domains ['melody', 'molecule']; give those of one" in mixed
     given = run("score", tmp_path / "a.unknown", "--domain", "molecule", "--prior", prior, code=1)
     assert "is not a file of SMILES" in given.stderr
-    assert get_domain("toy").suffixes == ()
+    assert get_domain("toy").files.suffixes == ()
 
 
 def test_evaluate_shows_the_quality_table_beside_the_anchors(prior, tmp_path):
@@ -215,8 +215,8 @@ def test_a_trained_prior_comes_with_its_corpuss_reference(tmp_path, monkeypatch)
     assert DOMAIN.summary(tokens, trained)["novel"] == 0
     assert DOMAIN.summary(tokens)["novel"] == 1
     beside = DOMAIN.beside(trained)
-    assert beside.sequence_metrics(tokens)["novel"] == 0
-    assert DOMAIN.sequence_metrics(tokens)["novel"] == 1
+    assert beside.metrics.each(tokens)["novel"] == 0
+    assert DOMAIN.metrics.each(tokens)["novel"] == 1
     said = run("prior", "evaluate", "molecule", "-n", 5, "--prior", tmp_path / "run" / "prior")
     assert "16 of chains" in said.stdout
     (tmp_path / "own.smi").write_text("CCCO\n")

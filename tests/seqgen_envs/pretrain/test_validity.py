@@ -154,8 +154,8 @@ def test_a_diverged_run_says_so():
 def test_molecules_are_judged_by_rdkit():
     domain = get_domain("molecule")
     ids = domain.vocabulary.padded([domain.encode(s) for s in ("c1ccccc1", "c1ccccc", "CO(C)C")])
-    assert domain.valid(ids).tolist() == [True, False, False]
-    assert get_domain("melody").valid is None
+    assert domain.corpora.valid(ids).tolist() == [True, False, False]
+    assert get_domain("melody").corpora.valid is None
 
 
 @pytest.mark.parametrize(
