@@ -106,6 +106,14 @@ class RuleFailures:
                 "%s (the sequence scores as invalid; later cases are counted)", self.first
             )
 
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, JSON-able."""
+        return {**vars(self), "by_term": dict(self.by_term), "worked": sorted(self.worked)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        vars(self).update(state, worked=set(state["worked"]))
+
 
 class RuleError(ValueError):
     """A rule has a fault that no sequence is to blame for: it ends the run."""

@@ -178,7 +178,7 @@ def tasks_of(model: SequenceAlgorithm) -> list[Any]:
 def _state_of(model: SequenceAlgorithm) -> dict[str, Any]:
     """What a resume needs beside the agent: the window of returns and the failures so far."""
     window = model.ep_info_buffer or deque()
-    failures = [vars(task.failures) for task in tasks_of(model)]
+    failures = [task.failures.state_dict() for task in tasks_of(model)]
     return {"window": window.maxlen, "episodes": list(window), "failures": failures}
 
 
@@ -191,4 +191,4 @@ def restore_state(model: SequenceAlgorithm, path: Path) -> None:
         model.ep_info_buffer = deque(state["episodes"], maxlen=state["window"])
         model.ep_success_buffer = deque(maxlen=state["window"])
     for task, failures in zip(tasks_of(model), state["failures"], strict=True):
-        vars(task.failures).update(failures)
+        task.failures.load_state_dict(failures)

@@ -169,7 +169,7 @@ def test_oracles_that_fail_are_in_the_last_line(tmp_path):
         (["psi", "NoGen-v0"], "there is no environment 'NoGen-v0'"),
         (
             ["psi", "MelodyGen"],
-            "no environment 'MelodyGen'; did you mean 'MelodyGen-v0'? (`seqgen envs",
+            "no environment 'MelodyGen'; did you mean 'MelodyGen-v0'? (`seq",
         ),
         (["psi", "MelodiGen-v0"], "did you mean 'MelodyGen-v0'?"),
         (["psi", "no_module:ToyGen-v0"], "no_module"),
