@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 import seqgen_envs  # noqa: F401  (registers the ids)
 from helpers.melodies import C, E, G, melodies
 from helpers.paths import DATA
+from seqgen_envs.domains.melody import DOMAIN
 from seqgen_envs.domains.melody.keys import Key
-from seqgen_envs.domains.melody.rules import PreferredIntervalRule, autocorrelation, rl_tuner_task
+from seqgen_envs.domains.melody.rules import (
+    RECOMMENDED_WEIGHTS,
+    PreferredIntervalRule,
+    autocorrelation,
+    rl_tuner_task,
+)
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.domains.toy.prior import TabularPrior
 from seqgen_envs.rules import ScanRule, Task, Term, score_sequences
@@ -362,3 +368,12 @@ def test_no_prefixes_no_values():
         else:
             values = term.rule(none.reshape(0, 32), none)
         assert values.shape == (0,)
+
+
+def test_the_recommended_task_is_the_nine_rules_weighted():
+    task = DOMAIN.make_task("recommended")
+    weights = {term.name: term.weight for term in task.terms}
+    assert weights == dict.fromkeys(NAMES, 1.0) | RECOMMENDED_WEIGHTS
+    own = DOMAIN.make_task({"name": "recommended", "weights": {"key": 5.0}})
+    assert {t.name: t.weight for t in own.terms} == weights | {"key": 5.0}
+    assert all(term.weight == 1.0 for term in DOMAIN.make_task().terms)
