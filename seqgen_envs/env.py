@@ -149,13 +149,13 @@ def render_lane(lanes: Lanes, lane: int, render_mode: str) -> Any:
     domain = lanes.domain
     prefix = lanes.tokens[lane, : lanes.lengths[lane]]
     if render_mode == "ansi":
-        return domain.render_text(prefix) if domain.render_text else domain.to_text(prefix)
+        return domain.view.text(prefix) if domain.view.text else domain.to_text(prefix)
     return draw_sequence(domain, prefix, lanes.horizon)
 
 
 def draw_sequence(domain: Domain, ids: NDArray[np.int64], horizon: int) -> NDArray[np.uint8]:
     """A picture of a prefix, uint8 [H, W, 3]: the domain's, otherwise a grid of tokens."""
-    draw = domain.render_image or partial(_token_grid, size=domain.vocabulary.size)
+    draw = domain.view.image or partial(_token_grid, size=domain.vocabulary.size)
     return draw(ids, horizon)
 
 

@@ -19,8 +19,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from seqgen_envs.domain import ActionMask, Domain, get_domain
+from seqgen_envs.domain import ActionMask, Domain
 from seqgen_envs.prior import Prior
+from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Task, Values
 
 Tokens = NDArray[np.int64]
@@ -34,9 +35,12 @@ class LaneSettings:
     """The arguments of an environment, checked.
 
     Args:
-        domain: a registered name, or a :class:`~seqgen_envs.domain.Domain`.
+        domain: a name or reference (see :func:`~seqgen_envs.registration.get_domain`), or a
+            :class:`~seqgen_envs.domain.Domain`. The attribute is the Domain, with the prior's
+            vocabulary.
         prior: a bundled prior's name, a folder, or an object; None is the domain's default.
-        task: a task's name, ``{"name": ..., **arguments}``, or a Task; None is the default.
+        task: a task's name or ``"module:attribute"``, ``{"name": ..., **arguments}``, or a Task;
+            None is the default (see :meth:`~seqgen_envs.domain.Domain.make_task`).
         c: temperature of the task reward (c > 0): reward = w log p(a|s) + r_T(s, a) / c.
         prior_weight: w (0: the task alone).
         length: horizon T in tokens, primer included; None is the domain's.
@@ -57,7 +61,7 @@ class LaneSettings:
     mask: str | None = None
 
     def __post_init__(self) -> None:
-        domain = get_domain(self.domain)
+        domain = get_domain(self.domain).for_prior(self.prior)
         if not (_is_finite(self.c) and self.c > 0):
             raise ValueError(f"c must be a finite number > 0, got {self.c!r}")
         if not (_is_finite(self.prior_weight) and self.prior_weight >= 0):
@@ -68,6 +72,7 @@ class LaneSettings:
                 f"length must be a whole number >= {domain.min_horizon} for domain "
                 f"{domain.name!r}, got {length!r}"
             )
+        object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "length", int(length))
         object.__setattr__(self, "primer", self._primer_ids(domain, int(length)))
 
@@ -143,7 +148,7 @@ class Lanes:
     def __init__(self, n: int, settings: LaneSettings) -> None:
         self.n = n
         self.settings = settings
-        self.domain = get_domain(settings.domain)
+        self.domain = get_domain(settings.domain)  # the settings have made it the prior's
         self.task = self.domain.make_task(settings.task)
         self.mask = self.domain.make_mask(settings.mask)
         self.c = float(settings.c)

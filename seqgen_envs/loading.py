@@ -52,7 +52,7 @@ def load_object(reference: str, what: str) -> Any:
             f"{what} {reference!r} must have the form 'module:attribute' or 'FILE.py:attribute'"
         )
     where, _, attribute = reference.rpartition(":")
-    found: Any = _module(where, f"{what} {reference!r}")
+    found: Any = load_module(where, f"{what} {reference!r}")
     for name in attribute.split("."):
         if not hasattr(found, name):
             near = difflib.get_close_matches(name, dir(found), n=1)
@@ -62,8 +62,13 @@ def load_object(reference: str, what: str) -> Any:
     return found
 
 
-def _module(where: str, what: str) -> ModuleType:
-    """The module or the file ``where``, imported; ``what`` begins the messages."""
+def load_module(where: str, what: str) -> ModuleType:
+    """The module or the file ``where``, imported; see :func:`load_object`.
+
+    Raises:
+        NothingThereError: there is no such module or file (a ValueError).
+        ValueError: it cannot be imported; the message begins with ``what`` and gives the cause.
+    """
     folders = [os.getcwd()]
     name = where
     if where.endswith(".py"):

@@ -143,7 +143,7 @@ def _table(plan: Plan, block: Block, results: Sequence[Result]) -> list[dict[str
 def _published(job: Job) -> Mapping[str, Mapping[str, float]]:
     from kl_agents.runs import single_lane
 
-    return single_lane(job.spec).domain.published or {}
+    return single_lane(job.spec).domain.metrics.published
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

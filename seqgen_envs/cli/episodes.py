@@ -134,8 +134,8 @@ def score_rows(
         "return": episodes.log_prior_total + episodes.task_return / c,
     }
     numbers |= {f"term_{name}": total for name, total in episodes.term_totals().items()}
-    if domain.sequence_metrics is not None:
-        metrics = domain.sequence_metrics(episodes.tokens)
+    if domain.metrics.each is not None:
+        metrics = domain.metrics.each(episodes.tokens)
         numbers |= {f"metric_{name}": values for name, values in metrics.items()}
     rows = []
     for i, name in enumerate(names):

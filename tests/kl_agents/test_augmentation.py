@@ -17,6 +17,7 @@ from helpers.episodes import augmenter_of, played
 from helpers.learning import BAR, C, kl_of, make, start_value, study
 from kl_agents import GLearning, PsiLearning, QLearning, Reinvent
 from kl_agents.backups import chosen, cut_traces
+from seqgen_envs.domain_groups import Corpora
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import END, A, B
 from seqgen_envs.domains.toy.vocabulary import C as LETTER_C
@@ -40,7 +41,7 @@ def shuffled_after_two(ids, rng):
 
 
 def spelled(augment, domain=TOY):
-    return dataclasses.replace(domain, name="spelled-toy", augment=augment)
+    return dataclasses.replace(domain, name="spelled-toy", corpora=Corpora(augment=augment))
 
 
 SHUFFLED = spelled(shuffled)

@@ -370,10 +370,31 @@ def test_no_prefixes_no_values():
         assert values.shape == (0,)
 
 
-def test_the_recommended_task_is_the_nine_rules_weighted():
+def test_the_recommended_task_is_the_nine_rules_with_weights(golden):
     task = DOMAIN.make_task("recommended")
+    weights = {term.name: term.weight for term in task.terms if term.weight != 1}
+    assert weights == RECOMMENDED_WEIGHTS
+    assert task.name == "recommended"
+    plain, tokens = rl_tuner_task(), golden["tokens"][:8]
+    factors = [RECOMMENDED_WEIGHTS.get(name, 1.0) for name in plain.names]
+    np.testing.assert_allclose(
+        score_sequences(task, tokens), score_sequences(plain, tokens) * factors
+    )
+
+
+def test_arguments_of_the_recommended_task_override():
+    task = DOMAIN.make_task(
+        {
+            "name": "recommended",
+            "key": "D minor",
+            "bar_length": 8,
+            "weights": {"key": 7, "tonic": 3},
+        }
+    )
     weights = {term.name: term.weight for term in task.terms}
-    assert weights == dict.fromkeys(NAMES, 1.0) | RECOMMENDED_WEIGHTS
-    own = DOMAIN.make_task({"name": "recommended", "weights": {"key": 5.0}})
-    assert {t.name: t.weight for t in own.terms} == weights | {"key": 5.0}
-    assert all(term.weight == 1.0 for term in DOMAIN.make_task().terms)
+    assert weights == {name: RECOMMENDED_WEIGHTS.get(name, 1.0) for name in NAMES} | {
+        "key": 7.0,
+        "tonic": 3.0,
+    }
+    rules = {term.name: term.rule for term in rl_tuner_task("D minor", 8).terms}
+    assert {term.name: term.rule for term in task.terms} == rules
