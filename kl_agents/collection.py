@@ -58,6 +58,8 @@ class Source(Protocol):
 
     n: int
     horizon: int
+    #: the rules' shares of the last step's task rewards, [N, K]; None where they are not known.
+    terms: NDArray[np.float64] | None
 
     @property
     def tokens(self) -> NDArray[np.int64]:
@@ -89,6 +91,7 @@ class NativeSource:
     def __init__(self, lanes: Lanes) -> None:
         self.lanes = lanes
         self.n, self.horizon = lanes.n, lanes.horizon
+        self.terms: NDArray[np.float64] | None = None
 
     @property
     def tokens(self) -> NDArray[np.int64]:
@@ -109,6 +112,7 @@ class NativeSource:
     ) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         """See :class:`Source`."""
         step = self.lanes.step(actions, idle=idle)
+        self.terms = step.terms
         if step.finished.any():
             self.lanes.reset(step.finished)
         return step.task_reward, step.finished
@@ -116,6 +120,8 @@ class NativeSource:
 
 class VecEnvSource:
     """Any Stable-Baselines3 ``VecEnv`` of sequence environments (Dummy, Subproc ...)."""
+
+    terms: NDArray[np.float64] | None = None
 
     def __init__(self, env: VecEnv) -> None:
         self.env = env
@@ -153,12 +159,20 @@ def make_source(env: VecEnv) -> Source:
 
 @dataclass
 class Collected:
-    """A round of episodes and what was seen while they were made (means over episodes)."""
+    """A round of episodes and what was seen while they were made.
+
+    Attributes:
+        episodes: B of them.
+        kl_to_prior, entropy: means over the episodes.
+        environment_steps: of all lanes.
+        terms: each rule's sum over an episode, float64 [B, K]; None where it is not known.
+    """
 
     episodes: EpisodeBatch
     kl_to_prior: float
     entropy: float
     environment_steps: int
+    terms: NDArray[np.float64] | None = None
 
 
 class Collector:
@@ -204,7 +218,8 @@ class Collector:
             live = ledger.live
             record.before(ledger.running[live], live, actions, behaviour, log_policy, log_prior)
             task_reward, finished = source.step(actions, ledger.running < 0)
-            record.after(ledger.running[live], task_reward[live])
+            terms = None if source.terms is None else source.terms[live]
+            record.after(ledger.running[live], task_reward[live], terms)
             steps += source.n
             if not on_step(finished):
                 return None
@@ -212,7 +227,8 @@ class Collector:
             if ledger.open:
                 g, state = policy.step(actions, state)
                 g, state = _restart(g, state, start_g, start_state, finished)
-        return Collected(record.batch(), record.kl / episodes, record.entropy / episodes, steps)
+        kl, entropy = record.kl / episodes, record.entropy / episodes
+        return Collected(record.batch(), kl, entropy, steps, record.terms)
 
     def _behaviour(
         self, log_policy: NDArray[Any], log_prior: NDArray[Any], epsilon: float
@@ -255,6 +271,7 @@ class _Record:
         self.log_prior = np.zeros((*shape, vocabulary_size), dtype=np.float32)
         self.task_reward = np.zeros(shape, dtype=np.float32)
         self.log_behaviour = np.zeros(shape, dtype=np.float32)
+        self.terms: NDArray[np.float64] | None = None
         self.kl = self.entropy = 0.0
 
     def before(
@@ -276,8 +293,17 @@ class _Record:
         self.entropy += entropy
         self.kl += -entropy - (probability * log_prior[live]).sum()
 
-    def after(self, rows: NDArray[np.int64], task_reward: NDArray[Any]) -> None:
+    def after(
+        self,
+        rows: NDArray[np.int64],
+        task_reward: NDArray[Any],
+        terms: NDArray[np.float64] | None,
+    ) -> None:
         """Note the rewards of the same lanes, and that a step is over."""
+        if terms is not None:
+            if self.terms is None:
+                self.terms = np.zeros((len(self.tokens), terms.shape[1]))
+            self.terms[rows] += terms
         self.task_reward[rows, self.lengths[rows]] = task_reward
         self.lengths[rows] += 1
 

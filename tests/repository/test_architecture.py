@@ -40,19 +40,20 @@ DOMAINS_SEE = {
     "reporting",
 }
 AGENTS_ORDER = (
-    (("backups", "schedules", "replay", "storage"), 0),
-    (("networks", "augmentation"), 1),
-    (("policy", "saving"), 2),
-    (("collection",), 3),
-    (("algorithm",), 4),
-    (("value_learning",), 5),
-    (("q_learning", "psi_learning", "g_learning"), 6),
-    (("baselines",), 7),
-    (("registry",), 8),
-    (("hyperparams", "callbacks"), 9),
-    (("runs",), 10),
-    (("reproduction",), 11),
-    (("cli",), 12),
+    (("backups", "schedules", "replay", "storage", "writers"), 0),
+    (("checking", "augmentation"), 1),
+    (("networks", "env_facts"), 2),
+    (("policy",), 3),
+    (("collection",), 4),
+    (("settings", "diagnostics", "saving"), 5),
+    (("losses",), 6),
+    (("algorithm",), 7),
+    (("q_learning", "psi_learning", "g_learning", "baselines"), 8),
+    (("registry",), 9),
+    (("hyperparameters", "callbacks"), 10),
+    (("runs",), 11),
+    (("reproduction",), 12),
+    (("cli",), 13),
 )
 ORDERS = (SEQGEN_ORDER, AGENTS_ORDER)
 TESTS = ROOT / "tests"

@@ -1,15 +1,18 @@
 """Hyper-parameters by environment, in rl-zoo3's form: one YAML file an environment id or family.
 
-A file's blocks are ``default`` and the algorithms' names; a block holds constructor arguments and
+A file's blocks are ``default`` and the algorithms' names; a block holds an algorithm's settings
+(:mod:`kl_agents.settings`) and
 
 - ``n_timesteps``: environment steps of a training;
 - ``n_envs``: lanes;
-- ``env_kwargs``: arguments of the environment;
+- ``env_kwargs``: arguments of the environment (none of the bundled files has any: one id is one
+  environment);
 - ``policy_kwargs``: arguments of the policy.
 
 A file that says ``extends: OTHER.yml``, one beside it or a bundled one, has that one's blocks too,
 under its own. What counts is ``default``, then the algorithm's block, then the command line's
-``key=value``. Entries of ``default`` that an algorithm does not take are left out for it.
+``key=value``; mappings within ``env_kwargs`` and ``policy_kwargs`` are merged entry by entry. Other
+algorithms' settings in ``default`` are left out.
 """
 
 from __future__ import annotations
@@ -17,25 +20,29 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import gymnasium as gym
 import yaml
 
+from kl_agents.checking import Within, checked, did_you_mean
 from kl_agents.policy import SequencePolicy
-from kl_agents.registry import ALGORITHMS, get_algorithm
+from kl_agents.registry import ALGORITHMS, absolute, get_algorithm
+from kl_agents.settings import make_settings
+from seqgen_envs.loading import is_reference
 from seqgen_envs.vector_env import SequenceVectorEnv
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "hyperparams"
 DEFAULT, EXTENDS = "default", "extends"
 DEFAULT_TIMESTEPS, DEFAULT_ENVS = 1_000_000, 128
 
 _NESTED = ("env_kwargs", "policy_kwargs")
-_NOT_ARGUMENTS = {"self", "policy", "env", "seed", "device", "verbose", "tensorboard_log",
-                  "others", "stats_window_size", "_init_setup_model"}  # fmt: skip
+_OTHERS = ("n_timesteps", "n_envs", "compile")
 _NOT_ENV = {"self", "domain", "num_envs", "observation", "render_mode", "autoreset_mode"}
-_POLICY = ("init", "scale", "start_value", "architecture", "adam")
+_NOT_POLICY = {"self", "observation_space", "action_space", "lr_schedule", "backup", "prior",
+               "network_config", "prime_tokens"}  # fmt: skip
 
 
 @dataclass
@@ -43,7 +50,7 @@ class Hyperparams:
     """The settings of one training, merged.
 
     Attributes:
-        algorithm: a name of :data:`~kl_agents.registry.ALGORITHMS`.
+        algorithm: a name of :data:`~kl_agents.registry.ALGORITHMS`, or a reference.
         n_timesteps: environment steps.
         n_envs: lanes.
         env_kwargs: arguments of the environment.
@@ -59,16 +66,13 @@ class Hyperparams:
 
 def valid_keys(algorithm: str) -> dict[str, tuple[str, ...]]:
     """What may be set for an algorithm: names at the top, and within the nested ones."""
-    names: dict[str, None] = {"n_timesteps": None, "n_envs": None}
-    for kind in get_algorithm(algorithm).__mro__:
-        if "__init__" in vars(kind) and kind.__module__.startswith("kl_agents"):
-            names |= dict.fromkeys(inspect.signature(vars(kind)["__init__"]).parameters)
+    settings = tuple(f.name for f in fields(get_algorithm(algorithm).settings_class))
     environment = inspect.signature(SequenceVectorEnv.__init__).parameters
     policy = inspect.signature(SequencePolicy.__init__).parameters
     return {
-        "": (*(n for n in names if n not in _NOT_ARGUMENTS | set(_NESTED)), *_NESTED),
+        "": (*settings, *_OTHERS, *_NESTED),
         "env_kwargs": tuple(n for n in environment if n not in _NOT_ENV),
-        "policy_kwargs": tuple(n for n in policy if n in _POLICY),
+        "policy_kwargs": tuple(n for n in policy if n not in _NOT_POLICY),
     }
 
 
@@ -107,15 +111,21 @@ def load_hyperparams(
     keys = valid_keys(algorithm)
     path = source or file_of(env_id)
     blocks = read_blocks(path) if source or path.is_file() else {}
-    mine = _taken(blocks.get(DEFAULT, {}), keys, f"{path.name}, block {DEFAULT!r}")
-    own = _flat(blocks.get(algorithm, {}))
+    own = next((b for name, b in blocks.items() if absolute(name) == absolute(algorithm)), {})
     _check(own, algorithm, keys, f"{path.name}, block {algorithm!r}")
-    mine |= copy.deepcopy(own) | _taken(shared or {}, keys, "the settings shared")
+    default = blocks.get(DEFAULT) or {}
+    layers: list[Mapping[str, Any]] = [
+        _taken(default, keys, f"{path.name}, block {DEFAULT!r}"),
+        own,
+        _taken(shared or {}, keys, "the settings shared"),
+    ]
     for layer in overrides:
-        flat = _flat(layer)
-        _check(flat, algorithm, keys, "the settings given")
-        mine |= copy.deepcopy(flat)
-    return _assemble(algorithm, mine)
+        _check(layer, algorithm, keys, "the settings given")
+        layers.append(layer)
+    merged: dict[str, Any] = {}
+    for layer in layers:
+        merged = _merged(merged, layer)
+    return _assemble(algorithm, env_id, merged)
 
 
 def read_blocks(path: Path) -> dict[str, dict[str, Any]]:
@@ -136,11 +146,11 @@ def _read_blocks(path: Path, inner: tuple[Path, ...]) -> dict[str, dict[str, Any
     for name, block in blocks.items():
         if not isinstance(block or {}, Mapping):
             raise ValueError(f"{path}, block {name!r}: settings are 'name: value', got {block!r}")
-    own = {name: _flat(block or {}) for name, block in blocks.items()}
+    own = {name: block or {} for name, block in blocks.items()}
     if extended is None:
         return own
     base = _read_blocks(_extended_file(path, extended), (*inner, path))
-    return {name: base.get(name, {}) | own.get(name, {}) for name in {**base, **own}}
+    return {name: _merged(base.get(name, {}), own.get(name, {})) for name in {**base, **own}}
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -150,12 +160,13 @@ def _read_file(path: Path) -> dict[str, Any]:
         blocks = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except yaml.YAMLError as error:
         raise ValueError(f"{path} is not YAML: {error}") from error
+    names = [str(name) for name in blocks] if isinstance(blocks, dict) else ["(no blocks)"]
     known = {EXTENDS, DEFAULT, *ALGORITHMS}
-    unknown = set(blocks) - known if isinstance(blocks, dict) else None
-    if unknown is None or unknown:
+    unknown = [name for name in names if name not in known and not is_reference(name)]
+    if unknown:
         raise ValueError(
-            f"{path} must hold blocks named {DEFAULT} or as the algorithms {sorted(ALGORITHMS)}, "
-            f"and at most {EXTENDS}: FILE; unknown: {sorted(map(str, unknown or ['(no blocks)']))}"
+            f"{path} must hold blocks named {DEFAULT} or as the algorithms {list(ALGORITHMS)} "
+            f"(or module:Class), and at most {EXTENDS}: FILE; unknown: {unknown}"
         )
     return blocks
 
@@ -172,7 +183,7 @@ def _extended_file(path: Path, name: Any) -> Path:
 
 
 def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
-    """``["c=0.5", "policy_kwargs.scale=5"]`` as a nested mapping; values are YAML (or JSON).
+    """``["c=0.5", "env_kwargs.task.weights.key=2"]`` as a nested mapping; values are YAML.
 
     Raises:
         ValueError: one is not of the form ``key=value``, or its value is not YAML.
@@ -180,18 +191,17 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
     nested: dict[str, Any] = {}
     for setting in settings:
         key, equals, text = setting.partition("=")
-        if not equals or not key:
+        names = key.strip().split(".")
+        if not equals or not all(names):
             raise ValueError(f"--set takes key=value, such as c=0.5; got {setting!r}")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ValueError(f"--set {key}: {text!r} is not YAML or JSON") from error
         value = _number_if_any(value)
-        outer, dot, inner = key.partition(".")
-        if dot:
-            nested.setdefault(outer, {})[inner] = value
-        else:
-            nested[outer] = value
+        for name in reversed(names[1:]):
+            value = {name: value}
+        nested = _merged(nested, {names[0]: value})
     return nested
 
 
@@ -223,64 +233,86 @@ def _number_if_any(value: Any) -> Any:
     return value
 
 
-def _flat(block: Mapping[str, Any]) -> dict[str, Any]:
-    """A block with ``env_kwargs.prior`` for ``{"env_kwargs": {"prior": ...}}``."""
-    flat: dict[str, Any] = {}
-    for name, value in block.items():
-        if name in _NESTED and isinstance(value, Mapping):
-            flat |= {f"{name}.{inner}": v for inner, v in value.items()}
-        else:
-            flat[name] = value
-    return flat
+def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """``base`` with the entries of ``over``; what is nested is merged entry by entry."""
+    merged = {**base, **over}
+    for name in _NESTED:
+        if isinstance(base.get(name), Mapping) and isinstance(over.get(name), Mapping):
+            merged[name] = _merged_within(base[name], over[name])
+    return copy.deepcopy(merged)
 
 
-def _is_valid(name: str, keys: Mapping[str, tuple[str, ...]]) -> bool:
-    outer, dot, inner = name.partition(".")
-    return inner in keys.get(outer, ()) if dot else name in keys[""] and name not in _NESTED
+def _merged_within(base: Any, over: Any) -> Any:
+    """A mapping over another; one that names another thing (a task, say) replaces it."""
+    if isinstance(base, str) and isinstance(over, Mapping) and "name" not in over:
+        base = {"name": base}
+    if not (isinstance(base, Mapping) and isinstance(over, Mapping)):
+        return over
+    if "name" in base and over.get("name", base["name"]) != base["name"]:
+        return over
+    return {**base, **{k: _merged_within(base[k], v) if k in base else v for k, v in over.items()}}
+
+
+def _unknown(settings: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]]) -> list[str]:
+    """Names of settings that are not among ``keys``, those within a nested one with a dot."""
+    unknown = [str(name) for name in settings if name not in keys[""]]
+    for outer in _NESTED:
+        inner = settings.get(outer) or {}
+        if not isinstance(inner, Mapping):
+            raise ValueError(f"{outer} takes settings of its own ({outer}.NAME), got {inner!r}")
+        unknown += [f"{outer}.{name}" for name in inner if name not in keys[outer]]
+    return unknown
 
 
 def _check(
     settings: Mapping[str, Any], algorithm: str, keys: Mapping[str, tuple[str, ...]], where: str
 ) -> None:
-    for name in settings:
-        if not _is_valid(name, keys):
-            outer = name.partition(".")[0]
-            within = keys.get(outer) if outer in _NESTED else None
-            known = [f"{outer}.{k}" for k in within] if within else sorted(keys[""])
-            raise ValueError(
-                f"{where}: {algorithm!r} has no setting {name!r}; there are {', '.join(known)}"
-            )
+    for name in _unknown(settings, keys):
+        outer, dot, _ = name.rpartition(".")
+        known = [f"{outer}{dot}{key}" for key in sorted(keys[outer])]
+        raise ValueError(
+            f"{where}: {algorithm!r} has no setting {name!r}{did_you_mean(name, known)}; "
+            f"there are {', '.join(known)}"
+        )
 
 
 def _taken(
     block: Mapping[str, Any], keys: Mapping[str, tuple[str, ...]], where: str
 ) -> dict[str, Any]:
     """What an algorithm takes of settings that each must be some algorithm's."""
-    settings = _flat(block)
-    everywhere = [valid_keys(name) for name in ALGORITHMS]
-    for name in settings:
-        if not any(_is_valid(name, some) for some in everywhere):
+    foreign = _unknown(block, keys)
+    everywhere = [valid_keys(name) for name in ALGORITHMS.working()] if foreign else []
+    nowhere = set(foreign).intersection(*(_unknown(block, other) for other in everywhere))
+    for name in foreign:
+        if name in nowhere:
             raise ValueError(f"{where}: no algorithm has a setting {name!r}")
-    return {name: copy.deepcopy(v) for name, v in settings.items() if _is_valid(name, keys)}
+    return {name: value for name, value in block.items() if name not in foreign}
 
 
-def _assemble(algorithm: str, flat: Mapping[str, Any]) -> Hyperparams:
-    nested: dict[str, dict[str, Any]] = {name: {} for name in _NESTED}
-    arguments: dict[str, Any] = {}
-    for name, value in flat.items():
-        outer, dot, inner = name.partition(".")
-        if dot:
-            nested[outer][inner] = value
-        else:
-            arguments[name] = value
-    steps = _whole("n_timesteps", arguments.pop("n_timesteps", DEFAULT_TIMESTEPS), 0)
-    envs = _whole("n_envs", arguments.pop("n_envs", DEFAULT_ENVS), 1)
-    if nested["policy_kwargs"]:
-        arguments["policy_kwargs"] = nested["policy_kwargs"]
-    return Hyperparams(algorithm, steps, envs, nested["env_kwargs"], arguments)
+def _assemble(algorithm: str, env_id: str, arguments: dict[str, Any]) -> Hyperparams:
+    """Settings, checked before anything is built."""
+    steps, envs = (
+        checked(name, arguments.pop(name, default), Annotated[int, Within(least)])
+        for name, default, least in (
+            ("n_timesteps", DEFAULT_TIMESTEPS, 0), ("n_envs", DEFAULT_ENVS, 1),
+        )
+    )  # fmt: skip
+    env_kwargs = arguments.pop("env_kwargs", None) or {}
+    checked("compile", arguments.get("compile", False), bool)
+    kind = get_algorithm(algorithm).settings_class
+    known = {f.name for f in fields(kind)}
+    make_settings(kind, {k: v for k, v in arguments.items() if k in known}, algorithm)
+    env_kwargs = _with_the_ids_task(env_id, env_kwargs)
+    return Hyperparams(absolute(algorithm), steps, envs, env_kwargs, arguments)
 
 
-def _whole(name: str, value: Any, least: int) -> int:
-    if not isinstance(value, (int, float)) or value != int(value) or value < least:
-        raise ValueError(f"{name} must be a whole number of at least {least}, got {value!r}")
-    return int(value)
+def _with_the_ids_task(env_id: str, env_kwargs: dict[str, Any]) -> dict[str, Any]:
+    """Arguments of a task without its name are for the task that the id has."""
+    task = env_kwargs.get("task")
+    if not isinstance(task, Mapping) or "name" in task:
+        return env_kwargs
+    try:
+        own = gym.spec(env_id).kwargs.get("task")
+    except gym.error.Error:  # making the environment says so better
+        own = None
+    return env_kwargs if own is None else {**env_kwargs, "task": _merged_within(own, task)}

@@ -1,10 +1,16 @@
 """Files of hyper-parameters: what they extend, what overrides them, what they may not hold."""
 
+import gymnasium as gym
 import pytest
 
 from kl_agents import ALGORITHMS
-from kl_agents.hyperparams import FOLDER, load_hyperparams, parse_settings, valid_keys, with_final_c
-from kl_agents.runs import RunSpec
+from kl_agents.hyperparameters import (
+    FOLDER,
+    load_hyperparams,
+    parse_settings,
+    valid_keys,
+    with_final_c,
+)
 
 
 @pytest.mark.parametrize(
@@ -15,12 +21,11 @@ from kl_agents.runs import RunSpec
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_bundled_files_make_agents(path, algorithm):
     merged = load_hyperparams(algorithm, path.stem)
-    merged.n_envs = 2
-    spec = RunSpec.of(merged, path.stem, 0)
-    agent = ALGORITHMS[algorithm]("SequencePolicy", path.stem, n_envs=2, **spec.arguments)
-    for name, value in spec.arguments.items():
-        if name not in ("policy_kwargs", "compile"):
-            assert getattr(agent, name) == value
+    assert merged.env_kwargs == {}  # one id, one environment
+    kind = ALGORITHMS[algorithm]
+    agent = kind("SequencePolicy", path.stem, n_envs=2, **merged.arguments)
+    given = {k: v for k, v in merged.arguments.items() if k != "policy_kwargs"}
+    assert agent.settings == kind.settings_class(**given)
 
 
 def test_an_id_without_a_file_has_its_familys():
@@ -51,8 +56,8 @@ def test_a_file_extends_another(tmp_path):
     )
     path.write_text("extends: base.yml\ndefault: {policy_kwargs: {scale: 4}}\n")
     bundled = load_hyperparams("psi", "PMO").arguments
-    kept = bundled["policy_kwargs"]["start_value"]
-    expected = {"c": 3, "tau": 0.1, "policy_kwargs": {"scale": 4, "start_value": kept}}
+    kept = bundled["policy_kwargs"]["initial_value"]
+    expected = {"c": 3, "tau": 0.1, "policy_kwargs": {"scale": 4, "initial_value": kept}}
     assert load_hyperparams("psi", "Any-v0", (), path).arguments == bundled | expected
     q, pmo = (load_hyperparams("q", "Any-v0", (), p) for p in (path, FOLDER / "PMO.yml"))
     assert q.arguments["epsilon"] == pmo.arguments["epsilon"]
@@ -89,8 +94,14 @@ def test_settings_are_parsed():
     ("text", "message"),
     [
         ("default: {taux: 1}", "no algorithm has a setting 'taux'"),
-        ("psi: {taux: 1}", "'psi' has no setting 'taux'; there are .*tau"),
-        ("psi: {policy_kwargs: {size: 1}}", "policy_kwargs.size'; there are policy_kwargs.init"),
+        (
+            "psi: {taux: 1}",
+            r"'psi' has no setting 'taux' \(.* 'tau'\?\); there are .*tau",
+        ),
+        (
+            "psi: {policy_kwargs: {size: 1}}",
+            "policy_kwargs.size'.* there are .*policy_kwargs.init",
+        ),
         ("psy: {}", "unknown: .*psy"),
         ("[1, 2]", "must hold blocks"),
         ("psi: {", "is not YAML"),
@@ -106,15 +117,78 @@ def test_bad_files_are_named(tmp_path, text, message):
         load_hyperparams("psi", "Any-v0", (), path)
 
 
-def test_every_key_is_a_real_argument():
+def test_keys_are_settings_and_arguments_of_environment_and_policy():
     for name, algorithm in ALGORITHMS.items():
         keys = valid_keys(name)
-        random = {"init": "random"}
-        agent = algorithm("SequencePolicy", "ToyGen-v0", n_envs=1, policy_kwargs=random)
-        special = {"n_timesteps", "n_envs", "env_kwargs"}
-        assert all(hasattr(agent, key) for key in set(keys[""]) - special), name
+        for key in set(keys[""]) - {"n_timesteps", "n_envs", "env_kwargs", "policy_kwargs"}:
+            agent = algorithm("SequencePolicy", "ToyGen-v0", n_envs=1,
+                              policy_kwargs={"init": "random"})  # fmt: skip
+            assert hasattr(agent.settings, key) or key == "compile"
+    assert keys["policy_kwargs"] == ("init", "scale", "initial_value", "architecture", "adam")
+    assert {"prior", "task", "c", "primer", "mask"} <= set(keys["env_kwargs"])
     assert "lambda_" in valid_keys("psi")[""]
     assert "lambda_" not in valid_keys("q")[""]
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        (["env_kwargs.task.weights.key=2"], {"weights": {"key": 2}}),
+        (["env_kwargs.task=rl-tuner", "env_kwargs.task.weights.key=2"],
+         {"name": "rl-tuner", "weights": {"key": 2}}),
+        (["env_kwargs.task.weights.key=2", "env_kwargs.task.name=recommended",
+          "env_kwargs.task.weights.motif=3"],
+         {"name": "recommended", "weights": {"key": 2, "motif": 3}}),
+        (["env_kwargs.task.weights.key=2", "env_kwargs.task=recommended"], "recommended"),
+    ],
+)  # fmt: skip
+def test_keys_have_dots_of_any_depth(settings, expected):
+    merged = load_hyperparams("psi", "MelodyGen-v0", [parse_settings(settings)])
+    assert merged.env_kwargs == {"task": expected}
+
+
+def test_what_is_nested_is_merged_layer_by_layer(tmp_path):
+    path = tmp_path / "x.yml"
+    path.write_text(
+        "default: {env_kwargs: {primer: a, task: {name: letters, weights: {balance: 2, run: 3}}}}\n"
+        "psi: {policy_kwargs: {architecture: {cell: gru, hidden_size: 8}}}\n"
+    )
+    layers = [
+        parse_settings(["env_kwargs.task.weights.run=5", "policy_kwargs.architecture.cell=lstm"]),
+    ]
+    merged = load_hyperparams("psi", "Any-v0", layers, path)
+    task = {"name": "letters", "weights": {"balance": 2, "run": 5}}
+    assert merged.env_kwargs == {"primer": "a", "task": task}
+    assert merged.arguments["policy_kwargs"]["architecture"] == {"cell": "lstm", "hidden_size": 8}
+    other = load_hyperparams("psi", "Any-v0", [{"env_kwargs": {"task": {"name": "x"}}}], path)
+    assert other.env_kwargs["task"] == {"name": "x"}  # another task has its own arguments
+
+
+def test_a_tasks_arguments_are_for_the_ids_own_task():
+    settings = parse_settings(["env_kwargs.task.budget=9"])
+    task = load_hyperparams("psi", "PMO-QED-v0", [settings]).env_kwargs["task"]
+    own = gym.spec("PMO-QED-v0").kwargs["task"]
+    assert task == {"name": own, "budget": 9} if isinstance(own, str) else own | {"budget": 9}
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("tau=abc", r"^tau must be a number in \[0, 1\], got 'abc'$"),
+        ("c=[1]", r"^c must be a number or a schedule, got \[1\]$"),
+        ("replay_unique=3", "^replay_unique must be true or false, got 3$"),
+        ("n_envs=two", "^n_envs must be a whole number of at least 1, got 'two'$"),
+        ("compile=yep", "^compile must be true or false, got 'yep'$"),
+        ("env_kwargs=3", r"^env_kwargs takes settings of its own \(env_kwargs.NAME\), got 3$"),
+        ("lambda=1", r"'psi' has no setting 'lambda' \(did you mean 'lambda_'"),
+        ("policy_kwargs.scal=1", r"'policy_kwargs\.scal' \(did you mean 'policy_kwargs\.scale'"),
+        ("env_kwargs..c=1", "--set takes key=value"),
+    ],
+)
+def test_bad_settings_get_one_sentence(setting, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        load_hyperparams("psi", "ToyGen-v0", [parse_settings([setting])])
+    assert "\n" not in str(caught.value)
 
 
 def test_final_temperature_keeps_the_schedules_shape():
