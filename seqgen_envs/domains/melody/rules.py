@@ -30,6 +30,16 @@ DEFAULT_BAR_LENGTH = 16
 #: Lags of rule 4, in tokens.
 LAGS = (1, 2, 3)
 
+#: Weights of the task ``recommended``: those of rules that seldom pay, such as the extremes once a
+#: melody, count for more.
+RECOMMENDED_WEIGHTS: Mapping[str, float] = {
+    "key": 2.0,
+    "autocorrelation": 2.0,
+    "motif": 2.0,
+    "repeated_motif": 1.1,
+    "leap_resolution": 1.9,
+    "unique_extremes": 10.0,
+}
 
 #: Rule 7: values of an interval in semitones (unscaled); others up to an octave are worth 0.
 INTERVAL_VALUES = {2: 0.08, 4: 0.09, 5: 0.07, 7: 0.02, 9: 0.05, 11: -0.3}
