@@ -227,7 +227,7 @@ class Domain:
             TypeError: none of these.
         """
         if isinstance(task, Task):
-            return task
+            return task.for_vocabulary(self.vocabulary)
         if not isinstance(task, (str, Mapping, NoneType)):
             raise TypeError(
                 "task must be a name, a dict {'name': ..., **arguments} or a Task; "
@@ -237,7 +237,7 @@ class Domain:
         name = arguments.pop("name", None) or self.default_task
         factory = self._task_factory(name)
         try:
-            return factory(**arguments)
+            return factory(**arguments).for_vocabulary(self.vocabulary)
         except TypeError as error:
             raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
 

@@ -27,6 +27,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen_envs.vocabulary import Vocabulary
+
 logger = logging.getLogger(__name__)
 
 Tokens = NDArray[np.int64]
@@ -193,6 +195,10 @@ class Task:
         first time, the same names for each: nothing, unless a subclass has something to say.
         """
         return {}
+
+    def for_vocabulary(self: SelfTask, vocabulary: Vocabulary) -> SelfTask:
+        """This task for sequences of other tokens: itself, where its rules ask nothing of them."""
+        return self
 
     @property
     def spent(self) -> bool:

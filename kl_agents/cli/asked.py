@@ -33,7 +33,12 @@ class Asked:
             ValueError: algorithm or environment is missing or unknown, so is a setting, or ``c``
                 is not above 0.
         """
-        from kl_agents.hyperparams import file_of, load_hyperparams, parse_settings, with_final_c
+        from kl_agents.hyperparameters import (
+            file_of,
+            load_hyperparams,
+            parse_settings,
+            with_final_c,
+        )
         from kl_agents.runs import RunSpec
         from seqgen_envs.registration import check_id
 
@@ -74,7 +79,7 @@ class Asked:
         return replace(whole, total_timesteps=recorded.total_timesteps, initial=initial)
 
     def _changed(self, recorded: RunSpec) -> RunSpec:
-        from kl_agents.hyperparams import parse_settings, with_final_c
+        from kl_agents.hyperparameters import parse_settings, with_final_c
 
         run = recorded.to_dict()
         arguments, nested = run["arguments"], parse_settings(self.settings)
@@ -84,7 +89,6 @@ class Asked:
             _override(run if name in ("n_envs", "env_kwargs") else arguments, {name: value})
         if self.c is not None:
             arguments["c"] = with_final_c(arguments.get("c"), self.c)
-            run["env_kwargs"]["c"] = self.c
         given = {"algorithm": self.algorithm, "seed": self.seed, "initial": self._initial()}
         _override(run, {name: value for name, value in given.items() if value is not None})
         return replace(recorded, **run)

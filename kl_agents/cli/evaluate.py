@@ -103,7 +103,7 @@ def metrics_of(result: Evaluation) -> dict[str, float | None]:
         "c": result.c,
         "J = E[R]/c - KL": result.objective,
         **({} if result.discount == 1 else {"J discounted": result.objective_discounted}),
-        "V(s0)": result.value_start,
+        "V(s0)": result.start_value,
         f"distinct of {result.distinct_of:,}": result.distinct,
     }
 

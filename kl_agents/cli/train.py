@@ -34,7 +34,11 @@ def train(
     ctx: typer.Context,
     algorithm: Annotated[
         str | None,
-        typer.Argument(help="psi, g, q, rl-only, reinvent or prior.", show_default=False),
+        typer.Argument(
+            help="An algorithm, such as psi or reinvent; or one of your own, as module:Class or "
+            "FILE.py:Class.",
+            show_default=False,
+        ),
     ] = None,
     env_id: Annotated[
         str | None,

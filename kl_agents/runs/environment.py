@@ -11,9 +11,7 @@ from gymnasium.vector import AutoresetMode
 
 import seqgen_envs  # noqa: F401  (registers the environments)
 from kl_agents.algorithm import SequenceAlgorithm
-from kl_agents.baselines import RLOnly
 from kl_agents.runs.spec import RunSpec
-from kl_agents.value_learning import EpisodicValueLearning
 from seqgen_envs.evaluation import Evaluation, evaluate_policy_network
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.registration import check_id
@@ -105,8 +103,8 @@ def evaluate_agent(
     lanes = make_lanes(spec, min(num_envs, episodes))
     check_agent_fits(model, lanes, any_prior)
     result = evaluate_policy_network(
-        model.policy, lanes, episodes, seed, discount=model.discount, progress=progress
+        model.policy, lanes, episodes, seed, discount=model.settings.discount, progress=progress
     )
-    if not isinstance(model, EpisodicValueLearning) or isinstance(model, RLOnly):
-        result.value_start = None  # preferences, or values of another objective
+    if not model.estimates_objective:
+        result.start_value = None  # preferences, or values of another objective
     return result

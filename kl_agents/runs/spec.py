@@ -11,7 +11,9 @@ from typing import Any
 
 import gymnasium as gym
 
-from kl_agents.hyperparams import Hyperparams, final_c
+from kl_agents.hyperparameters import Hyperparams, final_c
+from kl_agents.registry import absolute as absolute_reference
+from kl_agents.saving import differences
 from seqgen_envs.domain import Domain
 from seqgen_envs.lanes import LaneSettings
 from seqgen_envs.registration import check_id, get_domain
@@ -46,6 +48,7 @@ class RunSpec:
     initial: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "algorithm", absolute_reference(self.algorithm))
         registered = registered_arguments(self.env_id)
         if "domain" in registered:
             domain = get_domain(registered.pop("domain"))
@@ -60,18 +63,14 @@ class RunSpec:
 
     @classmethod
     def of(cls, hyperparams: Hyperparams, env_id: str, seed: int) -> RunSpec:
-        """The run of merged hyper-parameters; the environment's c is the training's last."""
-        env_kwargs = dict(hyperparams.env_kwargs)
-        c = final_c(hyperparams.arguments.get("c"))
-        if c is not None:
-            env_kwargs.setdefault("c", c)
+        """The run of merged hyper-parameters."""
         return cls(
             hyperparams.algorithm,
             env_id,
             hyperparams.n_timesteps,
             seed,
             hyperparams.n_envs,
-            env_kwargs,
+            hyperparams.env_kwargs,
             hyperparams.arguments,
         )
 
@@ -91,9 +90,14 @@ class RunSpec:
 
     @property
     def environment(self) -> dict[str, Any]:
-        """Keyword arguments of the run's environment, ``domain`` and ``num_envs`` among them."""
+        """Keyword arguments of the environment the run's agent is for.
+
+        ``domain`` and ``num_envs`` are among them; c is that of the end of its training.
+        """
         registered = registered_arguments(self.env_id)
-        return {**registered, **self.env_kwargs, "num_envs": self.n_envs}
+        arguments = {**registered, **self.env_kwargs, "num_envs": self.n_envs}
+        c = final_c(self.arguments.get("c"))
+        return arguments if c is None else {**arguments, "c": c}
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of each file named in the arguments of the environment, by its path."""
@@ -165,26 +169,9 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def differences(recorded: RunSpec, asked: RunSpec) -> list[str]:
-    """What differs between a run and what is asked for, such as ``seed is 3, asked for 5``."""
-    theirs, mine = recorded.to_dict(), asked.to_dict()
-    clauses = (_differences(name, theirs[name], mine[name]) for name in mine)
-    return [clause for part in clauses for clause in part]
-
-
-def _differences(name: str, theirs: Any, mine: Any) -> list[str]:
-    if theirs == mine:
-        return []
-    if isinstance(theirs, dict) and isinstance(mine, dict):
-        inner = dict.fromkeys([*theirs, *mine])
-        clauses = (_differences(f"{name}.{i}", theirs.get(i), mine.get(i)) for i in inner)
-        return [clause for part in clauses for clause in part]
-    return [f"{name} is {theirs!r}, asked for {mine!r}"]
-
-
 def check_same(recorded: RunSpec, asked: RunSpec, folder: Path) -> None:
     """Raise a ValueError that names what differs between a run and what was asked for."""
-    different = differences(recorded, asked)
+    different = differences(recorded.to_dict(), asked.to_dict())
     if different:
         raise ValueError(
             f"{folder} holds another run ({'; '.join(different)}): give the same settings to go "

@@ -119,7 +119,7 @@ def resume_run(
             recorded = _lengthen(folder, recorded, steps)
         if (folder / files.AGENT).exists():
             files.check_is_of(folder / files.AGENT, recorded)
-            return load_file(folder / files.AGENT, env=make_env(recorded), device=options.device)
+            return _load(folder / files.AGENT, recorded, options.device)
         return _train(folder, recorded, options, _last_state(folder, recorded, options.device))
 
 
@@ -158,12 +158,16 @@ def _lengthen(folder: Path, spec: RunSpec, steps: int) -> RunSpec:
     return replace(spec, total_timesteps=steps)
 
 
+def _load(path: Path, spec: RunSpec, device: str) -> SequenceAlgorithm:
+    return load_file(path, make_env(spec), spec.algorithm, device=device)
+
+
 def _last_state(folder: Path, spec: RunSpec, device: str) -> SequenceAlgorithm:
     checkpoint = folder / files.CHECKPOINT
     if not checkpoint.exists():
         return _new_model(spec, device)
     files.check_is_of(checkpoint, spec)
-    model = load_file(checkpoint, env=make_env(spec), device=device)
+    model = _load(checkpoint, spec, device)
     files.restore_state(model, checkpoint)
     return model
 
@@ -173,6 +177,7 @@ def _new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
     model = get_algorithm(spec.algorithm)(
         "SequencePolicy", make_env(spec), seed=spec.seed, device=device, **spec.arguments
     )
+    model.environment = {"id": spec.env_id, "kwargs": dict(spec.env_kwargs)}
     if spec.initial is not None:
         take_weights(model, Path(spec.initial["path"]), spec.initial["sha256"])
     return model

@@ -39,6 +39,12 @@ MaskOption = Annotated[
     str | None, typer.Option(help="A mask of the domain's: only what it lets follow is written.")
 ]
 LengthOption = Annotated[int | None, typer.Option(help="Tokens in a sequence, primer included.")]
+VocabularyOption = Annotated[
+    str | None,
+    typer.Option(
+        help="'corpus': all tokens that the corpus has, not the domain's alone (molecules)."
+    ),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")
@@ -96,8 +102,17 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
+def load_corpus(
+    domain: Domain, data: str, jobs: int | None, *, any_tokens: bool = False, **options: Any
+) -> Corpus:
     """``--data``: a corpus file (.npz), or whatever the domain's ``corpora.read`` makes of it.
+
+    Args:
+        domain: whose corpus it is.
+        data: what was given.
+        jobs: processes that read.
+        any_tokens: a .npz file may have another vocabulary than the domain.
+        options: of the domain's reader, where ``data`` is no .npz file.
 
     Raises:
         ValueError: it is neither; the domain's reader says what else may be wrong.
@@ -105,10 +120,12 @@ def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
     from seqgen_envs.datasets.corpus import Corpus
 
     if Path(data).suffix == ".npz":
-        return Corpus.load(data, domain.vocabulary)
+        return Corpus.load(data, None if any_tokens else domain.vocabulary)
     if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")
-    corpus = domain.corpora.read(data, n_jobs=jobs)
+    if "vocabulary" in options and domain.of_vocabulary is None:
+        raise ValueError(f"corpora of domain {domain.name!r} have no option --vocabulary")
+    corpus = domain.corpora.read(data, n_jobs=jobs, **options)
     assert isinstance(corpus, Corpus)
     return corpus
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import installed_domains
+from seqgen_envs.cli.common import VocabularyOption, installed_domains
 from seqgen_envs.reporting.console import say, show, warn
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ FLAGS = {
     "stereo": "--no-stereo",
     "keep_spelling": "--keep-spelling",
     "length": "--length",
+    "vocabulary": "--vocabulary",
     "refresh": "--refresh",
 }
 #: Dropped sequences that are named one by one.
@@ -47,6 +48,7 @@ def data(
     length: Annotated[
         int | None, typer.Option(min=2, help="Longest sequence kept, in tokens.")
     ] = None,
+    vocabulary: VocabularyOption = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Clean again, whatever the cache has.")
     ] = False,
@@ -79,10 +81,17 @@ def data(
         given["keep_spelling"] = True
     if length is not None:
         given["length"] = length
+    if vocabulary is not None:
+        given["vocabulary"] = vocabulary
     if refresh:
         given["refresh"] = True
     corpus = _read(kind, name, jobs, given)
     _report(corpus)
+    if corpus.report.unknown:
+        say("With --vocabulary corpus those of tokens that the domain lacks are kept.")
+    if corpus.vocabulary != kind.vocabulary:
+        new = sorted(set(corpus.vocabulary.tokens).difference(kind.vocabulary.tokens))
+        say(f"The corpus has its own {corpus.vocabulary.size} tokens, new ones: {' '.join(new)}")
     corpus.save(out)
     say(f"{out} is the corpus. To train a prior on it:")
     say(f"  seqgen prior train {kind.name} --data {out} --out {kind.name}-prior")

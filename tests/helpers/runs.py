@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from kl_agents.hyperparams import load_hyperparams
+from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.runs import RunOptions, RunSpec, run
 
 STEPS = 15_000

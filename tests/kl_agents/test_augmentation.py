@@ -224,7 +224,7 @@ def test_a_domain_of_one_spelling_is_refused(algorithm):
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_out_of_range_is_named(share):
-    with pytest.raises(ValueError, match=r"augment must be in \[0.0, 1.0\]"):
+    with pytest.raises(ValueError, match=r"augment must be a number in \[0, 1\]"):
         make_small(env=native(8, SHUFFLED), augment=share)
 
 
@@ -237,7 +237,7 @@ def test_training_goes_on_exactly_as_without_saving(algorithm, tmp_path):
     agent = make_small(algorithm, native(8, SHUFFLED), **settings).learn(300)
     agent.save(tmp_path / "agent", include=["replay_buffer"])
     loaded = algorithm.load(tmp_path / "agent", env=native(8, SHUFFLED))
-    assert loaded.augment == 0.5
+    assert loaded.settings.augment == 0.5
     before = agent.policy.state_dict()["network.trunk.head.weight"].clone()
     for each in (agent, loaded):
         each.learn(300, reset_num_timesteps=False)
@@ -270,7 +270,7 @@ def test_traces_are_cut_where_the_policy_left_the_prior():
     """Spelled anew, an episode reaches as far as if the prior had written it."""
     agent = make_small(env=native(32, SHUFFLED), augment=1.0, lambda_=0.9)
     batch, _ = agent.augmenter.respell(collect(agent, 64), 1.0, agent.rng)
-    inputs = agent._inputs(batch)
+    inputs = agent._tensors(batch)
     log_pi = chosen(agent.backup.log_policy(inputs.log_prior, inputs.log_prior), inputs.actions)
     traces = cut_traces(0.9, log_pi, inputs.log_behaviour)
     real = torch.arange(T) < inputs.lengths[:, None]

@@ -5,19 +5,21 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 import torch
 
 import seqgen_envs
 from helpers.runs import LOGGED, same_parameters, toy_spec
 from kl_agents import ALGORITHMS, callbacks, load
-from kl_agents.hyperparams import load_hyperparams
+from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.runs import (
     RunOptions,
     RunSpec,
     evaluate_agent,
     initial_from,
     load_run,
+    make_env,
     make_lanes,
     read_spec,
     resume_run,
@@ -120,8 +122,17 @@ def test_a_run_is_not_mistaken_for_another(uninterrupted):
         start_run(folder, toy_spec())
     with pytest.raises(ValueError, match="seed is 3, asked for 5"):
         resume_run(folder, spec=toy_spec(seed=5))
-    with pytest.raises(ValueError, match=r"arguments\.tau is .*, asked for 0\.5"):
+    with pytest.raises(ValueError, match=r"\(arguments\.tau is 0\.05, asked for 0\.5\)"):
         run(folder, toy_spec(tau=0.5))
+
+
+def test_training_is_in_the_environment_that_make_makes():
+    spec = RunSpec.of(load_hyperparams("psi", "MelodyGen-v0"), "MelodyGen-v0", 0)
+    ours, plain = make_env(spec), gym.make("MelodyGen-v0").unwrapped
+    assert ours.prior.fingerprint == plain.prior.fingerprint
+    assert (ours.c, ours.task.name) == (plain.c, plain.task.name)
+    weights = [[term.weight for term in env.task.terms] for env in (ours, plain)]
+    assert weights[0] == weights[1]
 
 
 def test_damaged_and_missing_runs_are_named(uninterrupted, tmp_path):
@@ -257,7 +268,7 @@ def test_a_run_starts_from_another(uninterrupted, tmp_path):
     with pytest.raises(ValueError, match="is gone or has changed"):
         start_run(tmp_path / "other", spec)
     wrong = replace(toy_spec("reinvent", steps=0), initial=initial_from(source))
-    with pytest.raises(ValueError, match="holds a PsiLearning, whose network means something else"):
+    with pytest.raises(ValueError, match="holds a PsiLearning, not a Reinvent"):
         start_run(tmp_path / "other", wrong)
     with pytest.raises(FileNotFoundError, match="no agent at"):
         initial_from(tmp_path / "nothing")
@@ -351,7 +362,7 @@ def test_tensorboard_has_figures_pictures_and_sounds(tmp_path):
     events = EventAccumulator(str(tmp_path / "run" / "tb"), size_guidance={"images": 0, "audio": 0})
     events.Reload()
     tags = events.Tags()
-    wanted = {"rollout/objective", "eval/objective", "eval/notes_in_motif", "train/value_start"}
+    wanted = {"rollout/objective", "eval/objective", "eval/notes_in_motif", "train/start_value"}
     assert wanted <= set(tags["scalars"])
     assert set(tags["images"]) == {"sequences/0", "sequences/1"}
     assert set(tags["audio"]) == {"sounds/0", "sounds/1"}
@@ -391,7 +402,7 @@ def test_the_objective_is_the_exact_one(uninterrupted):
     discounted = tree.objective(log_policy, whole.policy.c, discount=0.6)
     assert abs(discounted - exact) > 1
     assert result.objective_discounted == pytest.approx(discounted, abs=0.05)
-    assert result.value_start == pytest.approx(exact, abs=0.5)  # it has learned something
+    assert result.start_value == pytest.approx(exact, abs=0.5)  # it has learned something
     assert exact > tree.objective(tree.policy_of(lambda seen: seen["log_prior"]), 0.5) + 1
 
 
@@ -428,6 +439,5 @@ def test_an_agent_acts_at_another_temperature(uninterrupted):
 def test_a_run_says_how_it_was_made(uninterrupted):
     config = json.loads((uninterrupted[0] / "config.json").read_text())
     assert config["run"] == toy_spec().to_dict()
-    assert config["run"]["env_kwargs"]["c"] == 0.5  # where the temperature ends
     assert config["machine"]["torch"] == torch.__version__
     assert config["date"].endswith("+00:00")

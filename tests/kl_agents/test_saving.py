@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -111,14 +112,13 @@ def test_arguments_survive(tmp_path):
     )
     agent.save(tmp_path / "agent")
     loaded = PsiLearning.load(tmp_path / "agent", env=native(8))
-    for name in (*PsiLearning.saved_arguments, "seed", "policy_kwargs"):
-        if name != "epsilon":
-            assert getattr(loaded, name) == getattr(agent, name), name
-    assert loaded.epsilon_schedule == agent.epsilon_schedule
+    for name in ("settings", "seed", "policy_kwargs", "epsilon_schedule"):
+        assert getattr(loaded, name) == getattr(agent, name), name
     assert loaded.policy.network.scale == 3.0
-    assert loaded.lambda_ == 0.3
+    assert loaded.settings.lambda_ == 0.3
     assert loaded.replay.capacity == 77
-    assert PsiLearning.load(tmp_path / "agent", env=native(8), lambda_=0.8).lambda_ == 0.8
+    other = PsiLearning.load(tmp_path / "agent", env=native(8), lambda_=0.8)
+    assert other.settings == dataclasses.replace(agent.settings, lambda_=0.8)
 
 
 def test_loading_at_another_temperature(tmp_path):
@@ -130,14 +130,26 @@ def test_loading_at_another_temperature(tmp_path):
     np.testing.assert_array_equal(log_policy_of(loaded)[1], log_policy_of(agent)[1])
 
 
-def test_an_argument_the_class_has_no_longer_is_left_out(tmp_path):
-    """Files of before 0.1 hold n_step and double for Psi, which ignored them."""
-    make().save(tmp_path / "agent")
-    with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
-        config = json.loads(archive.read("config.json"))
-    config["arguments"] |= {"n_step": 1, "double": False}
-    rewritten(tmp_path / "agent.zip", **{"config.json": json.dumps(config)})
-    assert PsiLearning.load(tmp_path / "agent").lambda_ == 0.9
+def test_a_state_is_a_snapshot_that_another_agent_goes_on_from():
+    agent, other = make(c=2.0).learn(300), make(seed=1, c=2.0)
+    state = agent.state(replay=True)
+    for each in (agent, other):
+        if each is other:
+            other.set_state(state)
+        each.learn(300, reset_num_timesteps=False)
+    assert_equal_states(other.policy.state_dict(), agent.policy.state_dict())
+    np.testing.assert_array_equal(other.replay.all().tokens, agent.replay.all().tokens)
+    assert other.num_timesteps == agent.num_timesteps > 600
+    with pytest.raises(ValueError, match="make it with the same prior"):
+        make(env=native(8, prior=recurrent_prior("gru"))).set_state(state)
+
+
+def test_the_file_says_of_which_environment_the_agent_is(tmp_path):
+    agent = make(env="ToyGen-v0", n_envs=2)
+    assert agent.environment == {"id": "ToyGen-v0", "kwargs": {}}
+    agent.environment = {"id": "ToyGen-v0", "kwargs": {"primer": "a"}}
+    agent.save(tmp_path / "agent")
+    assert kl_agents.load(tmp_path / "agent").environment == agent.environment
 
 
 def test_evaluate_takes_the_agent_itself():
@@ -214,7 +226,7 @@ def test_a_bundled_priors_name_is_kept(tmp_path):
     agent.save(tmp_path / "agent")
     with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
         recorded = json.loads(archive.read("config.json"))["prior"]
-    prior = agent._prior()
+    prior = agent.facts.prior
     assert recorded == {"fingerprint": prior.fingerprint, "name": "default"}
     largest = max(path.stat().st_size for path in prior.source.iterdir())
     assert (tmp_path / "agent.zip").stat().st_size < largest / 4
@@ -305,17 +317,18 @@ def test_a_policy_class_of_ones_own_has_to_be_vouched_for(tmp_path):
 # ---------------------------------------------------------------------- parameters and replay
 
 
+@pytest.mark.parametrize("device", ["auto", "meta"])  # where they would go is the agent's affair
 @pytest.mark.parametrize("by", ["dictionary", "path"])
-def test_set_parameters(by, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # "auto" must not move the agent
+def test_set_parameters(by, device, tmp_path):
     agent, other = make().learn(300), make(seed=1)
     observation = observations_of(PrefixTree.build(LaneSettings("toy")))
     assert (other.predict(observation)[0] != agent.predict(observation)[0]).any()
     if by == "path":
         agent.save(tmp_path / "agent")
-        other.set_parameters(tmp_path / "agent")
+        other.set_parameters(tmp_path / "agent", device=device)
     else:
-        other.set_parameters(agent.get_parameters())
+        other.set_parameters(agent.get_parameters(), device=device)
+    assert other.policy.device == agent.policy.device == torch.device("cpu")
     np.testing.assert_array_equal(log_policy_of(other)[1], log_policy_of(agent)[1])
     ours, theirs = (a.policy.optimizer.state_dict()["state"] for a in (agent, other))
     assert len(ours) > 0

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 import seqgen_envs
 from helpers.envs import MASKED_TOY, TOY, assert_same, no_repeats, play, random_action
 from kl_agents import PsiLearning
-from kl_agents.hyperparams import valid_keys
+from kl_agents.hyperparameters import valid_keys
 from seqgen_envs import SequenceEnv, SequenceVectorEnv
 from seqgen_envs.cli import make_app
 from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, LaneSettings

@@ -218,7 +218,7 @@ def _build(
         names=[outcome.name for outcome in kept.values()],
         splits=np.array([split_of(sequence, fractions) for sequence in sequences]),
         source=source,
-        vocabulary_fingerprint=VOCABULARY.fingerprint,
+        vocabulary=VOCABULARY,
         report=report,
     )
 

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 import seqgen_envs.cli as cli
 from seqgen_envs import get_domain
 from seqgen_envs.datasets.corpus import Corpus
-from seqgen_envs.domains.molecule import DOMAIN, files
-from seqgen_envs.domains.molecule.metrics import summarize
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.domains.molecule import DOMAIN
+from seqgen_envs.domains.molecule.metrics.summary import summarize
+from seqgen_envs.domains.molecule.output import files
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
 
@@ -200,7 +201,7 @@ def test_a_trained_prior_comes_with_its_corpuss_reference(tmp_path, monkeypatch)
         names=smiles,
         splits=np.array(["train"] * 16 + ["validation"] * 2 + ["test"] * 2),
         source="chains",
-        vocabulary_fingerprint=VOCABULARY.fingerprint,
+        vocabulary=VOCABULARY,
     )
     corpus.save(tmp_path / "chains.npz")
     result = run(

@@ -79,7 +79,7 @@ def test_a_folder_becomes_a_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         corpus = folder_corpus(root, cache_dir=tmp_path / "cache", progress=False)
     assert corpus.names == ["deep/line.mid", "tunes.abc#1 Tune 1"]
-    assert corpus.vocabulary_fingerprint == VOCABULARY.fingerprint
+    assert corpus.vocabulary == VOCABULARY
     assert text(corpus.sequences[1][:8]) == "C4 - D4 - E4 - F4 -"
     assert corpus.report.kept == 2
     assert corpus.report.dropped == {
