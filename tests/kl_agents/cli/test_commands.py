@@ -93,7 +93,8 @@ def test_train_writes_a_run(toy_run):
     assert run["arguments"]["tau"] == 0.1
     assert run["arguments"]["policy_kwargs"] == {"init": "random", "scale": 5}
     assert run["arguments"]["c"] == 0.7
-    assert run["env_kwargs"] == {}
+    whole = {"prior": "default", "task": "letters", "c": 0.5, "length": 5}
+    assert run["env_kwargs"] == whole  # the id's own environment, written out
     assert run["seed"] == 2
     assert config["command"].startswith("seqgen train psi ToyGen-v0 --steps 1500")
     rows = read_progress(toy_run / "progress.csv")
@@ -454,7 +455,8 @@ def test_the_bundled_plan_is_the_papers_experiment():
         if job.agent in ("psi", "g"):
             assert job.spec.arguments["lambda_"] == 0.0
     for job in by_block["recommended"]:
-        assert job.spec.env_kwargs == {"prior": "paper", "task": "recommended"}
+        kwargs = job.spec.env_kwargs
+        assert (kwargs["prior"], kwargs["task"]) == ("paper", "recommended")
     frontier = by_block["frontier"]
     assert len({job.c for job in frontier}) >= 6
     assert {job.agent for job in frontier} == {"prior", "q", "psi", "g", "rl-only", "reinvent"}
