@@ -461,5 +461,5 @@ def test_the_bundled_plan_is_the_papers_experiment():
     assert len({job.c for job in frontier}) >= 6
     assert {job.agent for job in frontier} == {"prior", "q", "psi", "g", "rl-only", "reinvent"}
     for job in jobs:
-        assert "c" not in job.spec.env_kwargs
+        assert job.spec.env_kwargs["c"] == 0.5  # the id's, whatever the training's
     assert len({job.name for job in jobs}) == len(jobs)
