@@ -19,18 +19,24 @@ def can_load(path: Path) -> bool:
 
 
 def environment(path: Path) -> dict[str, Any]:
-    """What a run's agent was trained in; of a file that is of no run only c is known.
+    """What an agent was trained in; of one trained in Python on an environment, only c is known.
 
     Raises:
         ValueError: the files are damaged.
     """
     from kl_agents.runs import read_saved_run, read_spec
+    from kl_agents.runs.spec import registered_arguments
     from kl_agents.storage import read_agent
 
     if path.is_dir():
         return read_spec(path).environment
     saved = read_saved_run(path)
-    return {"c": read_agent(path).config["c_now"]} if saved is None else saved[0].environment
+    if saved is not None:
+        return saved[0].environment
+    config = read_agent(path).config
+    trained_in = config["environment"]
+    known = {} if trained_in is None else registered_arguments(trained_in["id"])
+    return {**known, **(trained_in or {}).get("kwargs", {}), "c": config["c_now"]}
 
 
 def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:

@@ -43,8 +43,7 @@ def load(path: Any, env: Any = None, **kwargs: Any) -> SequenceAlgorithm:
     spec = files.read_spec(Path(path))
     agent = files.agent_file(Path(path))
     files.check_is_of(agent, spec)
-    env = make_env(spec) if env is None else env
-    model = load_file(agent, env, spec.algorithm, **kwargs)
+    model = load_file(agent, make_env(spec) if env is None else env, spec.algorithm, **kwargs)
     model.policy.c = float(model.c_schedule(0.0))
     return model
 
@@ -69,12 +68,7 @@ def take_weights(model: SequenceAlgorithm, path: Path, fingerprint: str) -> None
     """
     if not path.is_file() or sha256(path) != fingerprint:
         raise ValueError(f"{path}, which the run was to start from, is gone or has changed")
-    other = load_file(path)
-    if type(other) is not type(model):
-        raise ValueError(
-            f"{path} holds a {type(other).__name__}, whose network means something else than that "
-            f"of a {type(model).__name__}: start from an agent of the same algorithm"
-        )
+    other = type(model).load(path)
     try:
         model.policy.load_state_dict(other.policy.state_dict())
     except RuntimeError as error:

@@ -122,24 +122,8 @@ def test_a_run_is_not_mistaken_for_another(uninterrupted):
         start_run(folder, toy_spec())
     with pytest.raises(ValueError, match="seed is 3, asked for 5"):
         resume_run(folder, spec=toy_spec(seed=5))
-    with pytest.raises(ValueError, match=r"arguments\.tau is .*, asked for 0\.5"):
+    with pytest.raises(ValueError, match=r"\(arguments\.tau is 0\.05, asked for 0\.5\)"):
         run(folder, toy_spec(tau=0.5))
-
-
-def test_a_checkpoint_of_another_run_is_refused(tmp_path):
-    spec = toy_spec(steps=2000)
-    interrupt(tmp_path / "run", spec, after=3)
-    config = json.loads((tmp_path / "run" / "config.json").read_text())
-    config["run"]["seed"] = 8
-    config["run"]["arguments"]["tau"] = 0.5
-    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ValueError, match=r"seed is 3, asked for 8; tau is 0\.05, asked for 0\.5$"):
-        resume_run(tmp_path / "run")
-
-
-def test_the_agents_file_says_where_it_was_trained(uninterrupted):
-    folder = uninterrupted[0]
-    assert load_run(folder)[0].environment == {"id": "ToyGen-v0", "kwargs": {}}
 
 
 def test_training_is_in_the_environment_that_make_makes():
@@ -284,7 +268,7 @@ def test_a_run_starts_from_another(uninterrupted, tmp_path):
     with pytest.raises(ValueError, match="is gone or has changed"):
         start_run(tmp_path / "other", spec)
     wrong = replace(toy_spec("reinvent", steps=0), initial=initial_from(source))
-    with pytest.raises(ValueError, match="holds a PsiLearning, whose network means something else"):
+    with pytest.raises(ValueError, match="holds a PsiLearning, not a Reinvent"):
         start_run(tmp_path / "other", wrong)
     with pytest.raises(FileNotFoundError, match="no agent at"):
         initial_from(tmp_path / "nothing")
@@ -455,6 +439,5 @@ def test_an_agent_acts_at_another_temperature(uninterrupted):
 def test_a_run_says_how_it_was_made(uninterrupted):
     config = json.loads((uninterrupted[0] / "config.json").read_text())
     assert config["run"] == toy_spec().to_dict()
-    assert config["run"]["env_kwargs"] == {}  # the id's own environment
     assert config["machine"]["torch"] == torch.__version__
     assert config["date"].endswith("+00:00")

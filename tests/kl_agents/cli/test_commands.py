@@ -93,7 +93,8 @@ def test_train_writes_a_run(toy_run):
     assert run["arguments"]["tau"] == 0.1
     assert run["arguments"]["policy_kwargs"] == {"init": "random", "scale": 5}
     assert run["arguments"]["c"] == 0.7
-    assert run["env_kwargs"] == {}
+    whole = {"prior": "default", "task": "letters", "c": 0.5, "length": 5}
+    assert run["env_kwargs"] == whole  # the id's own environment, written out
     assert run["seed"] == 2
     assert config["command"].startswith("seqgen train psi ToyGen-v0 --steps 1500")
     rows = read_progress(toy_run / "progress.csv")
@@ -249,12 +250,12 @@ def test_evaluate_again_says_the_same(toy_run, tmp_path):
 
 
 def test_evaluate_takes_another_prior_only_if_told(melody_run, tmp_path):
-    command = ["evaluate", melody_run, "-n", 20, "--prior", "default", "--out", tmp_path / "e.json"]
-    assert "the agent was trained against prior 'paper'" in refused(*command)
+    command = ["evaluate", melody_run, "-n", 20, "--prior", "paper", "--out", tmp_path / "e.json"]
+    assert "the agent was trained against prior 'default'" in refused(*command)
     said = seqgen(*command, "--any-prior", "--length", 12).stdout
-    assert "Not as the agent was trained: prior default in place of paper; length 12 in" in said
+    assert "Not as the agent was trained: prior paper in place of default; length 12 in" in said
     report = json.loads((tmp_path / "e.json").read_text())
-    assert report["run"]["env_kwargs"]["prior"] == "default"
+    assert report["run"]["env_kwargs"]["prior"] == "paper"
     assert report["log_prior"] == pytest.approx(report["log_prior_total"] / 12)
 
 
@@ -284,7 +285,7 @@ def test_sample_takes_a_runs_folder_and_its_file(melody_run, tmp_path):
         texts[name] = [row["text"] for row in rows]
     assert texts["folder"] == texts["file"]
     assert len(set(texts["file"])) == 6
-    c = json.loads((melody_run / "config.json").read_text())["run"]["env_kwargs"]["c"]
+    c = json.loads((melody_run / "config.json").read_text())["run"]["arguments"]["c"]["end"]
     parts = {name: float(rows[0][name]) for name in ("log_prior", "task_return", "return")}
     assert parts["return"] == pytest.approx(parts["log_prior"] + parts["task_return"] / c)
 
@@ -412,7 +413,7 @@ def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
     plan = tmp_path / "plan.yml"
     plan.write_text(PLAN.replace("tau: 0.5", "tau: 0.25"))
     changed = [plan if argument == again[4] else argument for argument in again]
-    assert "arguments.tau is 0.5, asked for 0.25" in refused(*changed)
+    assert "holds another run (arguments.tau is 0.5, asked for 0.25)" in refused(*changed)
     assert (out / "report.md").is_file()
 
 
@@ -454,10 +455,11 @@ def test_the_bundled_plan_is_the_papers_experiment():
         if job.agent in ("psi", "g"):
             assert job.spec.arguments["lambda_"] == 0.0
     for job in by_block["recommended"]:
-        assert job.spec.env_kwargs == {"prior": "paper", "task": "recommended"}
+        kwargs = job.spec.env_kwargs
+        assert (kwargs["prior"], kwargs["task"]) == ("paper", "recommended")
     frontier = by_block["frontier"]
     assert len({job.c for job in frontier}) >= 6
     assert {job.agent for job in frontier} == {"prior", "q", "psi", "g", "rl-only", "reinvent"}
     for job in jobs:
-        assert "c" not in job.spec.env_kwargs
+        assert job.spec.env_kwargs["c"] == 0.5  # the id's, whatever the training's
     assert len({job.name for job in jobs}) == len(jobs)
