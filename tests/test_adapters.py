@@ -7,7 +7,9 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from conftest import MASKED_TOY, assert_same, kwargs_of, random_action
+from gymnasium.envs.registration import EnvSpec
 from gymnasium.utils.env_checker import check_env
+from gymnasium.vector import AutoresetMode, SyncVectorEnv
 from sb3_contrib.common.maskable.utils import get_action_masks, is_masking_supported
 from stable_baselines3.common.env_checker import check_env as sb3_check_env
 from stable_baselines3.common.evaluation import evaluate_policy
@@ -16,9 +18,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from seqgen_envs import SequenceEnv, SequenceVectorEnv
 from seqgen_envs.adapters.sb3 import SB3VecEnv, make_sb3_vec_env
-from seqgen_envs.adapters.wrappers import ActionMaskObservation, FlattenTokens
-
-KINDS = ("dict", "tokens", "last_token")
+from seqgen_envs.adapters.wrappers import ActionMaskObservation, ActionMaskVectorObservation
+from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.observations import KINDS
 
 
 def without_time(infos):
@@ -52,12 +54,12 @@ def test_equals_dummy_vec_env(env_id, n, kind):
     theirs = DummyVecEnv([lambda: Monitor(SequenceEnv(**kwargs))] * n)
     assert mine.observation_space == theirs.observation_space
     assert mine.action_space == theirs.action_space
-    assert compare(mine, theirs, 2 * mine.env.lanes.horizon + 4) >= 2 * n
+    assert compare(mine, theirs, 2 * mine.lanes.horizon + 4) >= 2 * n
 
 
 def test_equals_dummy_vec_env_with_masks_and_primer():
     kwargs = {"domain": MASKED_TOY, "primer": [0], "c": 2.0}
-    mine = SB3VecEnv(SequenceVectorEnv(num_envs=4, autoreset_mode="SameStep", **kwargs))
+    mine = SB3VecEnv(Lanes(4, LaneSettings(**kwargs)))
     theirs = DummyVecEnv([lambda: Monitor(SequenceEnv(**kwargs))] * 4)
     assert compare(mine, theirs, 20) >= 16
     masks = get_action_masks(mine)
@@ -67,10 +69,33 @@ def test_equals_dummy_vec_env_with_masks_and_primer():
     assert not masks.all()
 
 
-def test_only_same_step_vector_environments(env_id):
-    with pytest.raises(ValueError, match="autoreset_mode='SameStep', not 'NextStep'"):
-        SB3VecEnv(gym.make_vec(env_id, num_envs=2))
-    with pytest.raises(TypeError, match="takes a SequenceVectorEnv, got OrderEnforcing"):
+def test_equals_dummy_vec_env_under_a_time_limit():
+    mine = make_sb3_vec_env("ToyGen-v0", 3, max_episode_steps=2)
+    theirs = DummyVecEnv([lambda: Monitor(gym.make("ToyGen-v0", max_episode_steps=2))] * 3)
+    assert compare(mine, theirs, 12) >= 18
+    mine.reset()
+    mine.step(np.zeros(3, dtype=int))
+    infos = mine.step(np.zeros(3, dtype=int))[3]
+    assert [info["TimeLimit.truncated"] for info in infos] == [True] * 3
+
+
+def test_equals_dummy_vec_env_with_drawn_and_given_primers():
+    kwargs = {"domain": "toy", "primer": ["a", "bc", ""]}
+    mine = SB3VecEnv(Lanes(6, LaneSettings(**kwargs)))
+    theirs = DummyVecEnv([lambda: Monitor(SequenceEnv(**kwargs))] * 6)
+    for venv in (mine, theirs):
+        venv.seed(5)
+    assert compare(mine, theirs, 30) >= 36
+    assert len(set(mine.lanes.primer_lengths.tolist())) > 1
+    given = [{"primer": text} for text in ("", "a", "ab", "abc", "cba", "c")]
+    for options in (given, {"primer": "cc"}):
+        for venv in (mine, theirs):
+            venv.set_options(options)
+        assert compare(mine, theirs, 0) == 0  # the reset
+
+
+def test_only_lanes(env_id):
+    with pytest.raises(TypeError, match=r"takes Lanes, got OrderEnforcing: give env\.unwrapped"):
         SB3VecEnv(gym.make(env_id))
 
 
@@ -127,20 +152,60 @@ def test_works_under_sb3s_wrappers_and_evaluation():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("wrapper", [ActionMaskObservation, FlattenTokens])
-def test_wrapped_environments_pass_the_checkers(env_id, wrapper, kind):
+def test_wrapped_environments_pass_the_checkers(env_id, kind):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        env = wrapper(gym.make(env_id, observation=kind, disable_env_checker=True))
+        env = ActionMaskObservation(gym.make(env_id, observation=kind, disable_env_checker=True))
         warnings.filterwarnings("ignore", ".*different from the unwrapped version.*")
         warnings.filterwarnings("ignore", ".*nested.*")  # a Dict in a Dict: not for SB3
         check_env(env, skip_render_check=True)
-        if not (wrapper is ActionMaskObservation and kind == "dict"):
+        if kind != "dict":
             sb3_check_env(env)
 
 
+PRESETS = {
+    "torchrl": ["observation", "action_mask"],
+    "tianshou": ["obs", "mask"],
+    "rllib": ["observations", "action_mask"],
+}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_masks_of_a_batch_are_those_of_single_environments(preset, mode):
+    """Native lanes, Gymnasium's vector of plain ones, and its vector of wrapped ones agree."""
+    kwargs = {"domain": MASKED_TOY, "observation": "flat"}
+    of_batch = getattr(ActionMaskVectorObservation, preset)
+    of_one = getattr(ActionMaskObservation, preset)
+    envs = [
+        of_batch(SequenceVectorEnv(num_envs=3, autoreset_mode=mode, **kwargs)),
+        of_batch(SyncVectorEnv([lambda: SequenceEnv(**kwargs)] * 3, autoreset_mode=mode)),
+        SyncVectorEnv([lambda: of_one(SequenceEnv(**kwargs))] * 3, autoreset_mode=mode),
+    ]
+    rng, ended, mask_key = np.random.default_rng(0), 0, PRESETS[preset][1]
+    results = [env.reset(seed=1) for env in envs]
+    for t in range(14):
+        assert list(results[0][0]) == PRESETS[preset]
+        assert envs[0].observation_space.contains(results[0][0])
+        for result in results[1:]:
+            assert_same(result, results[0], 1e-5, f"step {t}")
+        actions = np.array([random_action(row, rng) for row in results[0][0][mask_key]])
+        results = [env.step(actions) for env in envs]
+        finished = results[0][2]
+        ended += int(finished.sum())
+        if mode == AutoresetMode.DISABLED and finished.any():
+            results = [env.reset(options={"reset_mask": finished}) for env in envs]
+    assert ended >= 6
+
+
+def test_a_wrapper_is_in_the_spec():
+    env = ActionMaskObservation.tianshou(gym.make("ToyGen-v0"))
+    again = gym.make(EnvSpec.from_json(env.spec.to_json()))
+    assert again.observation_space == env.observation_space
+
+
 def test_masks_in_the_observation_are_those_of_the_next_action():
-    env = ActionMaskObservation(SequenceEnv(MASKED_TOY, observation="tokens"), key="observations")
+    env = ActionMaskObservation.rllib(SequenceEnv(MASKED_TOY, observation="tokens"))
     rng = np.random.default_rng(0)
     observation, info = env.reset()
     hidden, terminated = 0, False
@@ -152,33 +217,3 @@ def test_masks_in_the_observation_are_those_of_the_next_action():
         observation, _, terminated, _, info = env.step(action)
         assert action in observation["observations"]
     assert hidden > 0
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_flat_tokens_can_be_read_back(env_id, kind):
-    flat, plain = FlattenTokens(gym.make(env_id, observation=kind)), gym.make(env_id)
-    size = int(plain.action_space.n)
-    flat.reset()
-    plain.reset()
-    for action in (1, 0, 2):
-        vector, *_ = flat.step(action)
-        expected, *_ = plain.step(action)
-        assert vector.dtype == np.float32
-        if kind == "dict":
-            np.testing.assert_allclose(vector[-size:] * 100, expected["log_prior"], rtol=1e-5)
-            vector = vector[:-size]
-        rows = vector.reshape(-1, size)
-        tokens = np.where(rows.any(1), rows.argmax(1), size)
-        wanted = [action] if kind == "last_token" else expected["tokens"].tolist()
-        assert tokens.tolist() == wanted
-        assert set(rows.sum(1)) <= {0.0, 1.0}
-
-
-def test_flatten_needs_plain_observations(env_id):
-    with pytest.raises(ValueError, match="put it inside other observation wrappers"):
-        FlattenTokens(ActionMaskObservation(gym.make(env_id)))
-    with pytest.raises(ValueError, match="observations of a SequenceEnv"):
-        FlattenTokens(gym.make("CartPole-v1"))
-    inside = ActionMaskObservation(FlattenTokens(gym.make(env_id)))
-    observation, _ = inside.reset()
-    assert inside.observation_space.contains(observation)

@@ -22,10 +22,11 @@ from seqgen_envs.adapters.sb3 import SB3VecEnv, make_sb3_vec_env
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import VOCABULARY, A, B
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes, LaneSettings
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
 from seqgen_envs.rollout import rollout
+from seqgen_envs.starts import MIN_LOG_PROB
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 V = VOCABULARY.size
@@ -536,7 +537,7 @@ def reference():
         pytest.param(
             lambda: SequenceVectorEnv("toy", 4, autoreset_mode="Disabled"), id="native disabled"
         ),
-        pytest.param(lambda: SB3VecEnv(native(4)), id="SB3VecEnv"),
+        pytest.param(lambda: SB3VecEnv(native(4).lanes), id="SB3VecEnv"),
         pytest.param(lambda: make_sb3_vec_env("ToyGen-v0", 4), id="make_sb3_vec_env"),
         pytest.param(lambda: DummyVecEnv([single] * 4), id="DummyVecEnv"),
         pytest.param(lambda: SubprocVecEnv([single] * 4, "forkserver"), id="SubprocVecEnv"),

@@ -18,7 +18,7 @@ SEQGEN_ORDER = (
     (("prior",), 2),
     (("datasets",), 2),
     (("domain",), 3),
-    (("domains", "registration"), 4),
+    (("domains", "registration", "starts"), 4),
     (("lanes",), 5),
     (("observations",), 6),
     (("env", "pretrain"), 7),

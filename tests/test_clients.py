@@ -11,7 +11,6 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
-from seqgen_envs.adapters.wrappers import FlattenTokens
 
 STEPS = 2000
 SMALL = {"net_arch": [32]}
@@ -110,7 +109,7 @@ def narrow(venv, native):
     """Let only tokens 3 and 5 follow."""
     mask = np.isin(np.arange(38), [3, 5]).astype(np.int8)
     if native:
-        venv.env.action_masks = lambda: np.repeat(mask[None], 4, axis=0)
+        venv.action_masks = lambda: np.repeat(mask[None], 4, axis=0)
     else:
         for env in venv.envs:
             env.unwrapped.action_masks = lambda: mask.copy()
@@ -125,7 +124,7 @@ def test_recurrent_ppo_on_the_last_token():
 
 
 def test_flat_observations_for_multilayer_perceptrons():
-    venv = make_vec_env("MelodyGen-v0", 4, wrapper_class=FlattenTokens)
+    venv = make_vec_env("MelodyGen-v0", 4, env_kwargs={"observation": "flat"})
     model = PPO("MlpPolicy", venv, policy_kwargs=SMALL, seed=0, **PPO_SETTINGS)
     train_and_check(model)
 

@@ -55,7 +55,7 @@ def test_every_figure_is_the_environments_own():
         assert not result.log_prior[row, 0]
         for t in range(1, result.lengths[row]):
             *_, terminated, _, info = env.step(result.tokens[row, t])
-            assert result.log_prior[row, t] == pytest.approx(info["log_prior"], abs=1e-6)
+            assert result.log_prior[row, t] == pytest.approx(info["prior_log_prob"], abs=1e-6)
             terms = dict(zip(names, result.terms[row, t], strict=True))
             assert terms == pytest.approx(info["reward_terms"])
         assert terminated
@@ -115,7 +115,7 @@ def test_idle_lanes_get_no_token():
     step = lanes.step(np.array([0, 1, 2]), idle=idle)
     assert lanes.lengths.tolist() == [1, 0, 1]
     assert (lanes.tokens[1] == lanes.domain.vocabulary.pad_id).all()
-    assert step.reward[1] == step.log_prior[1] == 0.0
+    assert step.reward[1] == step.prior_log_prob[1] == 0.0
     assert step.reward[0] != 0.0
     restart = np.array([True, False, False])
     lanes.step(np.array([0, 0, 0]), restart=restart, idle=idle)

@@ -7,13 +7,14 @@ import gymnasium as gym
 import numpy as np
 import pytest
 from conftest import ENV_IDS, MASKED_TOY, assert_same, kwargs_of, random_action
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from seqgen_envs import SequenceEnv, SequenceVectorEnv, get_domain
+from seqgen_envs.observations import KINDS
 
 ATOL = 1e-5
 SETTINGS = {**{i: kwargs_of(i) for i in ENV_IDS}, "masked": {"domain": MASKED_TOY}}
-KINDS = ("dict", "tokens", "last_token")
 
 
 @pytest.fixture(params=SETTINGS)
@@ -217,6 +218,7 @@ def trio():
         ([0, 1], r"whole numbers of shape \(3,\), got int64 of shape \(2,\)"),
         (0, r"whole numbers of shape \(3,\)"),
         ([[0, 1, 2]], r"got int64 of shape \(1, 3\)"),
+        ([[0], [1]], r"got int64 of shape \(2, 1\)"),
         ([0.0, 1.0, 2.0], "whole numbers.*got float64"),
         ([0, 4, 1], r"action 4 of lane 1 is outside the space: valid are 0\.\.3"),
         ([0, 1, -1], r"action -1 of lane 2 is outside the space"),
@@ -231,7 +233,7 @@ def test_bad_actions_are_refused_and_change_nothing(trio, actions, message):
 def test_stepping_a_finished_lane_is_refused(trio):
     end = get_domain("toy").vocabulary.end_id
     trio.step([0, end, 1])
-    with pytest.raises(ValueError, match=r"lane 1 has finished.*reset it"):
+    with pytest.raises(ResetNeeded, match=r"lane 1 has ended.*reset it"):
         trio.step([0, 0, 0])
     trio.reset(options={"reset_mask": np.array([False, True, False])})
     trio.step([0, 0, 0])
@@ -240,7 +242,7 @@ def test_stepping_a_finished_lane_is_refused(trio):
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_stepping_before_reset_is_refused(mode):
-    with pytest.raises(ValueError, match=r"lane 0 has finished \(or never started\): reset"):
+    with pytest.raises(ResetNeeded, match=r"lane 0 has ended \(or never started\): reset"):
         SequenceVectorEnv("toy", 2, autoreset_mode=mode).step([0, 0])
 
 

@@ -89,8 +89,7 @@ def sample(
     episodes = join(list(sample_chunks(env.lanes, policy, n, observation)))
     width = max(4, len(str(n)))
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
-    given = env.lanes.settings.primer or ()
-    rows = score_rows(kind, episodes, names, c, primer_length=len(given))
+    rows = score_rows(kind, episodes, names, c)
     write_csv(out / f"{kind.plural}.csv", rows)
     written = _write_files(kind, episodes, names[:max_files], out, env)
     if kind.write_collection is not None and max_files:
