@@ -49,9 +49,9 @@ def as_vec_env(env: Any, n_envs: int) -> VecEnv | gym.Env[Any, Any]:
                 "or gym.make_vec(id, num_envs=N)"
             )
         env = SB3VecEnv(inner.lanes, observation=inner.kind, render_mode=inner.render_mode)
-    inner = env.unwrapped if isinstance(env, gym.Env) else env
-    if isinstance(inner, LanesView):
-        inner.lanes.settings.only_primer("an agent that learns")
+    single = env.unwrapped if isinstance(env, gym.Env) else env
+    if isinstance(single, LanesView):
+        single.lanes.settings.only_primer("an agent that learns")
     return env
 
 
