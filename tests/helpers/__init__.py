@@ -1,0 +1,1 @@
+"""What several test files share; nothing here is a test."""

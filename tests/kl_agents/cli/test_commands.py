@@ -1,0 +1,357 @@
+"""The commands kl_agents adds to ``seqgen``: what they write, what they refuse."""
+
+import csv
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from typer.testing import CliRunner
+
+import seqgen_envs.cli as cli
+from kl_agents.callbacks import read_progress
+from kl_agents.hyperparams import file_of
+from kl_agents.reproduction.plan import Scale, choose_blocks, load_plan, make_jobs
+from seqgen_envs.domains.melody.metrics import PAPER_TABLE
+
+PLAN = """
+env_id: MelodyGen-v0
+labels: {prior: Note RNN, psi: Psi, q: Q}
+blocks:
+  small:
+    title: A small table
+    about: Two agents.
+    kind: table
+    act_c: 1.25
+    settings: {c: 1.5, tau: 0.5}
+    agents: {prior: {}, psi: {lambda_: 0.25}}
+  front:
+    title: A small frontier
+    about: Two agents, two temperatures.
+    kind: frontier
+    c: [1, 4, 16]
+    seeds: 1
+    evaluate: 48
+    agents: {prior: {}, psi: {}, q: {}}
+"""
+
+
+def app():
+    made = cli.make_app()
+    cli.add_plugins(made)
+    return made
+
+
+def seqgen(*arguments, code=0):
+    result = CliRunner().invoke(app(), [str(a) for a in arguments])
+    assert result.exit_code == code, f"{result.output}\n{result.stderr}\n{result.exception!r}"
+    return result
+
+
+def refused(*arguments):
+    """The last line on stderr of a command that is to fail."""
+    result = seqgen(*arguments, code=1)
+    assert "Traceback" not in result.stderr
+    return result.stderr.strip().splitlines()[-1]
+
+
+def train(out, *more, algorithm="psi", env="ToyGen-v0", steps=1500):
+    return seqgen("train", algorithm, env, "--steps", steps, "--out", out, "--no-progress", *more)
+
+
+def rows_of(path):
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def toy_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("toy") / "run"
+    train(out, "--set", "tau=0.1", "--set", "policy_kwargs.scale=5", "--c", 0.7, "--seed", 2)
+    return out
+
+
+@pytest.fixture(scope="module")
+def melody_run(tmp_path_factory):
+    out = tmp_path_factory.mktemp("melody") / "run"
+    train(out, "--set", "n_envs=16", env="MelodyGen-v0", steps=1000)
+    return out
+
+
+# -- train ----------------------------------------------------------------------------------------
+
+
+def test_train_writes_a_run(toy_run):
+    config = json.loads((toy_run / "config.json").read_text())
+    run = config["run"]
+    assert run["arguments"]["tau"] == 0.1
+    assert run["arguments"]["policy_kwargs"] == {"init": "random", "scale": 5}
+    assert run["arguments"]["c"] == run["env_kwargs"]["c"] == 0.7
+    assert run["seed"] == 2
+    assert config["command"].startswith("seqgen train psi ToyGen-v0 --steps 1500")
+    rows = read_progress(toy_run / "progress.csv")
+    assert rows[-1]["time/total_timesteps"] >= 1500
+    assert rows[-1]["eval/objective"] > rows[0]["eval/objective"]
+    assert list((toy_run / "tb").glob("events*"))
+    assert (toy_run / "agent.zip").is_file()
+
+
+def test_train_resumes_or_refuses(toy_run):
+    same = ["--set", "tau=0.1", "--set", "policy_kwargs.scale=5", "--c", 0.7, "--seed", 2]
+    before = (toy_run / "agent.zip").stat().st_mtime_ns
+    train(toy_run, *same, "--resume")
+    assert (toy_run / "agent.zip").stat().st_mtime_ns == before
+    start = ["train", "psi", "ToyGen-v0", "--steps", 1500, "--out", toy_run]
+    assert "already holds a run: add --resume" in refused(*start, *same)
+    message = refused(*start, *same, "--seed", 3, "--resume")
+    assert "holds another run (seed is 2, asked for 3)" in message
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["psy", "ToyGen-v0"], "unknown algorithm 'psy'; there are q, psi, g"),
+        (["psi", "ToyGen-v0", "--set", "taux=1"], "'psi' has no setting 'taux'; there are"),
+        (["q", "ToyGen-v0", "--set", "lambda_=1"], "'q' has no setting 'lambda_'; there are"),
+        (["psi", "ToyGen-v0", "--set", "env_kwargs.pryor=x"], "there are env_kwargs.prior"),
+        (["psi", "ToyGen-v0", "--set", "tau"], "--set takes key=value"),
+        (["psi", "ToyGen-v0", "--set", "tau=[1"], "is not YAML or JSON"),
+        (["psi", "ToyGen-v0", "--set", "tau=7"], "tau must be in [0.0, 1.0], got 7"),
+        (["psi", "ToyGen-v0", "--set", "n_envs=0"], "n_envs must be a whole number of at least 1"),
+        (["psi", "ToyGen-v0", "--c", "0"], "c must be above 0, got 0.0"),
+        (["psi", "ToyGen-v0", "--set", "c=-1"], "c must be"),
+        (["psi", "ToyGen-v0", "--set", "env_kwargs.prior=nope"], "unknown prior 'nope'"),
+        (["psi", "ToyGen-v0", "--set", "policy_kwargs.init=prior"], "no recurrent trunk"),
+        (["psi", "NoGen-v0"], "`seqgen envs` lists those there are"),
+        (["psi", "CartPole-v1"], "cannot be made as a vector environment of sequences"),
+        (["psi", "ToyGen-v0", "--device", "tpu"], "device must be cpu or cuda"),
+        (["psi", "ToyGen-v0", "--hyperparams", "none.yml"], "no file of hyper-parameters"),
+    ],
+)
+def test_train_refuses(arguments, message, tmp_path):
+    out = tmp_path / "run"
+    assert message in refused("train", *arguments, "--steps", 100, "--no-progress", "--out", out)
+    assert not out.exists()
+
+
+def test_help_stays_light():
+    code = (
+        "import sys, contextlib, io\n"
+        "from seqgen_envs.cli import make_app, add_plugins\n"
+        "app = make_app(); add_plugins(app)\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as out, contextlib.suppress(SystemExit):\n"
+        "    app(['--help'])\n"
+        "assert all(name in out.getvalue() for name in ('train', 'evaluate', 'reproduce'))\n"
+        "print([m for m in ('torch', 'stable_baselines3', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+# -- evaluate -------------------------------------------------------------------------------------
+
+
+def test_evaluate_measures_an_agent_beside_the_paper(melody_run, tmp_path):
+    out = tmp_path / "deep" / "figures.json"
+    result = seqgen("evaluate", melody_run, "-n", 200, "--seed", 5, "--out", out)
+    report = json.loads(out.read_text())
+    assert report["episodes"] == 200
+    assert report["seed"] == 5
+    assert report["published"]["Psi"] == dict(PAPER_TABLE["Psi"])
+    assert report["objective"] == pytest.approx(
+        report["task_return"] / report["c"] - report["kl_to_prior"]
+    )
+    assert report["log_prior"] == pytest.approx(report["log_prior_total"] / 32)
+    assert sum(report["terms"].values()) == pytest.approx(report["task_return"])
+    assert report["kl_to_prior"] > 0
+    assert report["distinct_of"] == 200
+    row = next(line for line in result.stdout.splitlines() if "notes in motif" in line)
+    cells = re.findall(r"[-+.\d]+", row)
+    assert float(cells[0]) == pytest.approx(report["summary"]["notes_in_motif"], rel=1e-3)
+    assert cells[1:] == ["0.059", "0.757", "0.738", "0.693"]
+
+
+def test_evaluate_again_says_the_same(toy_run, tmp_path):
+    reports = []
+    for i in range(2):
+        seqgen("evaluate", toy_run, "-n", 100, "--num-envs", 64, "--out", tmp_path / f"{i}.json")
+        reports.append(json.loads((tmp_path / f"{i}.json").read_text()))
+    for report in reports:
+        for varying in ("seconds", "date", "command"):
+            report.pop(varying)
+    assert reports[0] == reports[1]
+
+
+def test_evaluate_refuses(toy_run, tmp_path):
+    assert "holds no run" in refused("evaluate", tmp_path)
+    assert "c must be above 0" in refused("evaluate", toy_run, "--c", -1, "-n", 5)
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    (broken / "config.json").write_bytes((toy_run / "config.json").read_bytes())
+    (broken / "agent.zip").write_bytes(b"PK\x03\x04 not a zip")
+    assert "not an agent saved by kl_agents" in refused("evaluate", broken)
+
+
+# -- sample ---------------------------------------------------------------------------------------
+
+
+def test_sample_takes_a_runs_folder_and_its_file(melody_run, tmp_path):
+    texts = {}
+    agents = {"folder": melody_run, "file": melody_run / "agent.zip"}
+    for name, agent in agents.items():
+        where = ["--out", tmp_path / name, "--max-files", 0, "-n", 6]
+        seqgen("sample", "melody", "--agent", agent, "--prior", "paper", *where)
+        texts[name] = [row["text"] for row in rows_of(tmp_path / name / "melodies.csv")]
+    assert texts["folder"] == texts["file"]
+    assert len(set(texts["file"])) == 6
+
+
+def test_sample_refuses_agents_that_do_not_fit(melody_run, toy_run, tmp_path):
+    sample = ["sample", "melody", "--out", tmp_path, "--agent"]
+    message = refused(*sample, melody_run)  # the default prior
+    assert "trained against prior 'paper'" in message
+    assert "it was trained on another domain" in refused(*sample, toy_run)
+    broken = tmp_path / "broken.zip"
+    broken.write_bytes((melody_run / "agent.zip").read_bytes()[:1000])
+    assert "not an agent saved by kl_agents" in refused(*sample, broken)
+    assert "is no agent that kl can load" in refused(*sample, tmp_path)
+    assert not list(tmp_path.glob("*.csv"))
+
+
+# -- reproduce ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def reproduced(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("reproduced")
+    plan, out = folder / "plan.yml", folder / "out"
+    plan.write_text(PLAN)
+    again = ["reproduce", "melody", "--quick", "--plan", plan, "--out", out, "--seeds", 2]
+    return again, out, seqgen(*again)
+
+
+@pytest.mark.spawn
+def test_reproduce_reports_every_block(reproduced):
+    _, out, result = reproduced
+    report = (out / "report.md").read_text()
+    assert "10 of 10 runs have finished" in report
+    assert result.stdout.count("task return") == 10
+    for word in ("A small table", "Psi (published)", "J by agent and c", "cpu", "seeds: 0, 1"):
+        assert word in report
+    assert "Q (published)" not in report  # not in this table
+    for picture in ("small-log-prior.png", "small-task-return.png", "front.png"):
+        assert picture in report
+        assert Image.open(out / picture).size[0] >= 700
+    table = {row["metric"]: row for row in rows_of(out / "small-table.csv")}
+    motif = table["notes in motif"]
+    assert float(motif["Psi (published)"]) == PAPER_TABLE["Psi"]["notes_in_motif"]
+    stored = [
+        json.loads((out / "runs" / "small" / f"psi-c1.5-seed{i}" / "evaluation.json").read_text())
+        for i in range(2)
+    ]
+    assert [one["c"] for one in stored] == [1.25, 1.25]  # acts colder than it was trained
+    mean = sum(one["summary"]["notes_in_motif"] for one in stored) / 2
+    assert float(motif["Psi"]) == pytest.approx(mean)
+    assert float(motif["Psi sd"]) > 0
+    assert float(table["mean task return"]["Psi"]) != float(table["mean task return"]["Note RNN"])
+    points = rows_of(out / "front.csv")
+    assert [(p["agent"], p["c"]) for p in points] == [
+        (agent, c) for agent in ("Note RNN", "Psi", "Q") for c in ("1.0", "4.0")
+    ]
+    curve = [row for row in rows_of(out / "small-task-return.csv") if row["agent"] == "Psi"]
+    assert len(curve) >= 3
+    assert all(float(r["lowest"]) <= float(r["mean"]) <= float(r["highest"]) for r in curve)
+
+
+@pytest.mark.spawn
+def test_reproduce_molecule(tmp_path):
+    plan = yaml.safe_load(file_of("reproduce-molecule").read_text())
+    del plan["blocks"]["frontier"]
+    plan["blocks"]["paper"]["agents"] = {"prior": {}, "psi": {}}
+    (tmp_path / "plan.yml").write_text(yaml.safe_dump(plan))
+    out = tmp_path / "out"
+    seqgen("reproduce", "molecule", "--quick", "--plan", tmp_path / "plan.yml", "--out", out,
+           "--seeds", 1)  # fmt: skip
+    assert "2 of 2 runs have finished" in (out / "report.md").read_text()
+    table = {row["metric"]: row for row in rows_of(out / "paper-table.csv")}
+    assert float(table["valid"]["MLE RNN (published)"]) == 0.303
+    for metric in ("valid", "unique", "novel", "logp", "qed", "sa penalty", "internal diversity"):
+        assert all(np.isfinite(float(table[metric][agent])) for agent in ("MLE RNN", "Psi"))
+
+
+@pytest.mark.spawn
+def test_reproduce_runs_only_what_is_missing(reproduced):
+    again, out, _ = reproduced
+    one, other = (out / "runs" / "small" / f"psi-c1.5-seed{i}" for i in range(2))
+    expected = json.loads((one / "evaluation.json").read_text())
+    kept = (other / "evaluation.json").stat().st_mtime_ns
+    (one / "evaluation.json").unlink()
+    agent = (one / "agent.zip").stat().st_mtime_ns
+    report_only = seqgen(*again, "--report-only")
+    assert "task return" not in report_only.stdout
+    assert "not finished: small/psi-c1.5-seed0" in (out / "report.md").read_text()
+    result = seqgen(*again)
+    assert re.findall(r"\] (\S+):", result.stdout) == ["small/psi-c1.5-seed0"]
+    fresh = json.loads((one / "evaluation.json").read_text())
+    assert {**fresh, "seconds": 0} == {**expected, "seconds": 0}
+    assert (one / "agent.zip").stat().st_mtime_ns == agent  # trained already
+    assert (other / "evaluation.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.spawn
+def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
+    again, out, _ = reproduced
+    plan = tmp_path / "plan.yml"
+    plan.write_text(PLAN.replace("tau: 0.5", "tau: 0.25"))
+    changed = [plan if argument == again[4] else argument for argument in again]
+    assert "holds another run (arguments is" in refused(*changed)
+    assert (out / "report.md").is_file()
+
+
+@pytest.mark.spawn
+def test_reproduce_names_runs_that_fail(tmp_path):
+    plan = tmp_path / "plan.yml"
+    plan.write_text(PLAN.replace("lambda_: 0.25", "lambda_: 25"))
+    arguments = ["--quick", "--plan", plan, "--out", tmp_path / "out", "--blocks", "small"]
+    message = refused("reproduce", "melody", *arguments, "--seeds", 1)
+    assert message.startswith("Error: small/psi-c1.5-seed0: ValueError: lambda_ must be in")
+    assert "1 of 2 runs have finished" in (tmp_path / "out" / "report.md").read_text()
+
+
+def test_reproduce_refuses(tmp_path):
+    out = ["--out", tmp_path / "x"]
+    assert "nothing to reproduce for 'toy'; there is melody, molecule" in refused(
+        "reproduce", "toy", *out
+    )
+    message = refused("reproduce", "melody", "--blocks", "papr", *out)
+    assert "unknown blocks ['papr']; there are paper, recommended, frontier" in message
+    plan = tmp_path / "plan.yml"
+    plan.write_text("blocks: {x: {title: a}}")
+    assert "plan.yml: " in refused("reproduce", "melody", "--plan", plan, *out)
+    assert not (tmp_path / "x").exists()
+
+
+def test_the_bundled_plan_is_the_papers_experiment():
+    plan = load_plan("melody")
+    jobs = make_jobs(plan, choose_blocks(plan, ["paper", "recommended", "frontier"]), Scale())
+    by_block = {name: [job for job in jobs if job.block == name] for name in plan.blocks}
+    for name in ("paper", "recommended"):
+        assert {job.agent for job in by_block[name]} >= {"prior", "q", "psi", "g", "rl-only"}
+        assert {job.seed for job in by_block[name]} == {0, 1, 2}
+        assert {job.episodes for job in by_block[name]} == {100_000}
+    for job in by_block["paper"]:
+        assert job.spec.arguments["c"] == job.c == 0.5
+        assert job.spec.arguments["discount"] == 0.5
+        assert job.spec.env_kwargs["prior"] == "paper"
+        if job.agent in ("psi", "g"):
+            assert job.spec.arguments["lambda_"] == 0.0
+    frontier = by_block["frontier"]
+    assert len({job.c for job in frontier}) >= 6
+    assert {job.agent for job in frontier} == {"prior", "q", "psi", "g", "rl-only", "reinvent"}
+    for job in jobs:
+        assert job.spec.env_kwargs["c"] == job.c
+    assert len({job.name for job in jobs}) == len(jobs)

@@ -1,0 +1,96 @@
+"""``seqgen score``: figures of sampled and of other files, and what it refuses."""
+
+import mido
+import pytest
+
+from helpers.commands import refused, run, table, term_sum
+
+
+def test_a_sampled_file_scores_as_it_was_sampled(sampled, tmp_path):
+    out, rows, _ = sampled
+    files = [out / f"{row['name']}{suffix}" for row in rows[:4] for suffix in (".mid", ".musicxml")]
+    run("score", *files, "--csv", tmp_path / "scores.csv")
+    scores = {row["name"]: row for row in table(tmp_path / "scores.csv")}
+    assert list(scores) == [str(file) for file in files]
+    compared = 0
+    for row in rows[:4]:
+        for suffix in (".mid", ".musicxml"):
+            score = scores[str(out / f"{row['name']}{suffix}")]
+            if score["tokens"] != row["tokens"]:  # rests at either end are not in a file
+                continue
+            compared += 1
+            for name in row.keys() - {"name", "text", "tokens"}:
+                expected, got = float(row[name]), float(score[name])
+                assert got == pytest.approx(expected, rel=1e-4, nan_ok=True), name
+    assert compared >= 2
+
+
+def test_the_prior_option_changes_the_log_prior_alone(sampled, tmp_path):
+    file = sampled[0] / "melody-0000.mid"
+    run("score", file, "--csv", tmp_path / "a.csv")
+    run("score", file, "--csv", tmp_path / "b.csv", "--prior", "paper")
+    (ours,), (paper,) = table(tmp_path / "a.csv"), table(tmp_path / "b.csv")
+    assert {name for name in ours if ours[name] != paper[name]} == {
+        "log_prior",
+        "log_prior_per_token",
+        "return",
+    }
+
+
+def write_midi(path, notes):
+    """Notes of (onset, duration, pitch) in quarters."""
+    events = sorted(
+        [(on, 1, pitch) for on, _, pitch in notes] + [(on + n, 0, pitch) for on, n, pitch in notes]
+    )
+    track, now = mido.MidiTrack(), 0
+    for time, is_on, pitch in events:
+        kind = "note_on" if is_on else "note_off"
+        track.append(mido.Message(kind, note=pitch, time=round(480 * (time - now))))
+        now = time
+    midi = mido.MidiFile(ticks_per_beat=480)
+    midi.tracks.append(track)
+    midi.save(path)
+    return path
+
+
+def test_bad_files_are_named_and_the_others_scored(tmp_path):
+    good = write_midi(tmp_path / "good.mid", [(i, 1, 60 + 2 * i) for i in range(4)])
+    broken = tmp_path / "broken.mid"
+    broken.write_bytes(b"MThd, or so it says")
+    lines = write_midi(
+        tmp_path / "lines.mid",
+        [(i, 1, 72 + i % 3) for i in range(8)] + [(i / 2, 0.5, 50 + i % 5) for i in range(16)],
+    )
+    short = write_midi(tmp_path / "short.mid", [(0, 0.25, 60), (0.25, 0.25, 62)])
+    none = tmp_path / "none.mid"
+    result = run(
+        *("score", broken, good, short, lines, none, "--csv", tmp_path / "deep" / "scores.csv"),
+        code=1,
+    )
+    (row,) = table(tmp_path / "deep" / "scores.csv")
+    assert row["name"] == str(good)
+    assert row["text"] == "C4 - - - D4 - - - E4 - - - F#4 - - -"
+    assert float(row["term_key"]) == -1.0
+    assert term_sum(row) == pytest.approx(float(row["task_return"]))
+    said = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert len(said) == 4
+    for file, line, message in zip(
+        (broken, short, lines, none),
+        said,
+        (
+            "cannot be parsed",
+            "it has 2 tokens; melodies have at least 8",
+            "polyphonic: several notes sound together",
+            "not exist",
+        ),
+        strict=True,
+    ):
+        assert str(file) in line
+        assert message in line
+
+
+def test_what_score_refuses_at_once(sampled, tmp_path):
+    file = sampled[0] / "melody-0000.mid"
+    assert "domain 'toy' reads no files" in refused("score", file, "--domain", "toy")
+    assert "unknown prior 'x'" in refused("score", file, "--prior", "x")
+    assert "c must be a finite number > 0" in refused("score", file, "--c", "0")

@@ -1,0 +1,370 @@
+"""The scorer: once a molecule, never an exception, PMO's accounts; and the tasks that read it."""
+
+import copy
+import json
+import math
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from rdkit import Chem
+
+from helpers.molecules import fails_on_rings, lengths_of, tokens_of, totals
+from kl_agents import PsiLearning
+from kl_agents.runs import RunSpec, evaluate_agent, start_run
+from seqgen_envs import get_domain
+from seqgen_envs.adapters.sb3 import make_sb3_vec_env
+from seqgen_envs.domains.molecule import rules
+from seqgen_envs.domains.molecule.properties import PROPERTIES, logp
+from seqgen_envs.domains.molecule.scoring import Scorer, SmilesFunction, Verdict
+from seqgen_envs.rules import score_sequences
+
+ETHANOL, ETHANOL_AGAIN, BENZENE, BROKEN = "CCO", "OCC", "c1ccccc1", "C1CC("
+
+
+class Counting:
+    """An objective that remembers what it was asked for."""
+
+    def __init__(self):
+        self.asked = []
+
+    def __call__(self, molecule):
+        self.asked.append(Chem.MolToSmiles(molecule))
+        return float(molecule.GetNumAtoms())
+
+
+def nan_on_rings(molecule):
+    return math.nan if molecule.GetRingInfo().NumRings() else 1.0
+
+
+def raises_on_rings(smiles):
+    if any("1" in text for text in smiles):
+        raise RuntimeError("the server is down")
+    return [2.0] * len(smiles)
+
+
+def too_few(smiles):
+    return [1.0] * (len(smiles) - 1)
+
+
+# -- the scorer -----------------------------------------------------------------------------------
+
+
+def test_each_molecule_is_scored_once_whatever_its_spelling():
+    objective = Counting()
+    scorer = Scorer({"atoms": objective})
+    batch = [ETHANOL, BENZENE, ETHANOL_AGAIN, BROKEN, ETHANOL]
+    first, second = scorer.score(batch), scorer.score(batch)
+    assert first == second
+    assert [v.canonical for v in first] == ["CCO", "c1ccccc1", "CCO", None, "CCO"]
+    assert [v.values for v in first] == [(3.0,), (6.0,), (3.0,), (0.0,), (3.0,)]
+    assert objective.asked == ["CCO", "c1ccccc1"]
+    assert (scorer.calls, scorer.requests, scorer.repeats) == (2, 10, 5)
+
+
+def test_values_do_not_depend_on_the_spelling():
+    spellings = ["CC(=O)Nc1ccc(O)cc1", "c1cc(O)ccc1NC(C)=O", "Oc1ccc(NC(=O)C)cc1"]
+    names = ["logp", "qed", "sa", "tpsa", "bertz"]
+    objectives = {name: PROPERTIES[name] for name in names}
+    verdicts = [Scorer(objectives).score([text])[0] for text in spellings]
+    assert verdicts[0] == verdicts[1] == verdicts[2]
+
+
+@pytest.mark.parametrize(
+    "objective", [fails_on_rings, nan_on_rings, SmilesFunction(raises_on_rings)]
+)
+def test_what_fails_is_nan_and_says_why(objective):
+    good, bad, invalid = Scorer({"x": objective, "logp": logp}).score([ETHANOL, BENZENE, BROKEN])
+    assert good.error is None
+    assert np.isfinite(good.values).all()
+    assert math.isnan(bad.values[0])
+    assert bad.values[1] == logp(Chem.MolFromSmiles(BENZENE))  # the others are kept
+    assert "no rings" in bad.error or "server is down" in bad.error or "finite" in bad.error
+    assert invalid == Verdict(None, (0.0, 0.0), None)
+
+
+def test_a_smiles_function_gets_canonical_smiles_in_one_batch():
+    asked = []
+
+    def note(smiles):
+        asked.append(list(smiles))
+        return lengths_of(smiles)
+
+    verdicts = Scorer({"n": SmilesFunction(note)}).score([ETHANOL_AGAIN, BENZENE])
+    assert asked == [["CCO", "c1ccccc1"]]
+    assert [v.values for v in verdicts] == [(3.0,), (8.0,)]
+
+
+def test_a_smiles_function_of_the_wrong_length_is_named():
+    (verdict,) = Scorer({"n": SmilesFunction(too_few)}).score([ETHANOL])
+    assert "too_few returned 0 values for 1 SMILES" in verdict.error
+
+
+def test_the_caches_forget_the_oldest():
+    objective = Counting()
+    scorer = Scorer({"atoms": objective}, cache_size=2)
+    for text in ("C", "CC", "CCC", "CC", "C"):
+        scorer.score([text])
+    assert objective.asked == ["C", "CC", "CCC", "C"]
+
+
+@pytest.mark.parametrize("text", ["", "C" * 1_000_000, "(", "\x00", "[Xx]", "c1ccccc", "🧪", "C.C"])
+def test_no_string_raises(text):
+    (verdict,) = Scorer({"logp": logp}).score([text])
+    assert (verdict.canonical is None) == (text != "C.C")
+
+
+@pytest.mark.spawn
+def test_processes_give_the_same(smiles_sample):
+    objectives = {"logp": logp, "length": SmilesFunction(lengths_of), "rings": fails_on_rings}
+    batch = [*smiles_sample[:40], BROKEN]
+    alone = Scorer(objectives).score(batch)
+    scorer = Scorer(objectives, n_jobs=2)
+    try:
+        together = scorer.score(batch)
+    finally:
+        scorer.close()
+    for one, other in zip(alone, together, strict=True):
+        assert one.canonical == other.canonical
+        np.testing.assert_array_equal(one.values, other.values)
+        assert (one.error is None) == (other.error is None)
+
+
+@pytest.mark.parametrize("how", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
+def test_a_copy_starts_anew(how):
+    scorer = Scorer({"logp": logp}, budget=5)
+    scorer.score([ETHANOL])
+    twin = how(scorer)
+    assert (twin.calls, twin.history, twin.budget) == (0, [], 5)
+    assert twin.score([ETHANOL]) == Scorer({"logp": logp}).score([ETHANOL])
+
+
+@pytest.mark.parametrize("wrong", [{"n_jobs": 0}, {"cache_size": 0}, {"budget": 0}])
+def test_numbers_below_1(wrong):
+    with pytest.raises(ValueError, match="must be at least 1, got 0"):
+        Scorer({"logp": logp}, **wrong)
+
+
+def test_no_objectives():
+    with pytest.raises(ValueError, match="at least one objective"):
+        Scorer({})
+
+
+# -- the budget -----------------------------------------------------------------------------------
+
+
+def test_only_distinct_valid_molecules_cost():
+    scorer = Scorer({"atoms": Counting()}, budget=2)
+    scorer.score([ETHANOL, ETHANOL_AGAIN, BROKEN, ETHANOL])
+    assert scorer.calls == 1
+    assert not scorer.exhausted
+
+
+def test_the_budget_ends_within_a_batch_and_then_all_is_0():
+    objective = Counting()
+    scorer = Scorer({"atoms": objective}, budget=2)
+    verdicts = scorer.score(["C", "CC", "CCC", "C"])
+    assert [v.values for v in verdicts] == [(1.0,), (2.0,), (0.0,), (1.0,)]
+    assert scorer.exhausted
+    assert scorer.history == [("C", (1.0,)), ("CC", (2.0,))]
+    assert [v.values for v in scorer.score(["C", "CCCC", BROKEN])] == [(0.0,)] * 3
+    assert objective.asked == ["C", "CC"]
+    assert scorer.calls == 2
+
+
+def test_accounts_go_on_where_they_were_kept():
+    objective, later = Counting(), Counting()
+    scorer = Scorer({"atoms": objective, "fails": fails_on_rings}, budget=3)
+    scorer.score(["CC", BENZENE, BROKEN, "CC"])
+    kept = json.loads(json.dumps(scorer.state_dict()))
+    other = Scorer({"atoms": later, "fails": fails_on_rings}, budget=3)
+    other.load_state_dict(kept)
+    assert (other.calls, other.requests) == (2, 4)
+    for each in (scorer, other):
+        verdicts = each.score([BENZENE, "CC", "CCC", "CCCC"])
+        assert [v.values[0] for v in verdicts] == [6.0, 2.0, 3.0, 0.0]
+        assert math.isnan(verdicts[0].values[1])
+        assert "no rings here" in verdicts[0].error
+        assert each.exhausted
+    assert later.asked == ["CCC"]  # what was scored before is not again
+    assert other.state_dict()["scored"] == scorer.state_dict()["scored"]
+    assert Scorer({"logp": logp}).state_dict() == {}
+    with pytest.raises(ValueError, match="give the task one"):
+        Scorer({"logp": logp}).load_state_dict(kept)
+    with pytest.raises(ValueError, match=r"of \['atoms', 'fails'\], not of \['logp'\]"):
+        Scorer({"logp": logp}, budget=3).load_state_dict(kept)
+
+
+def test_a_resumed_training_has_the_budget_that_was_left(tmp_path):
+    def env():
+        task = {"name": "qed", "budget": 12}
+        return make_sb3_vec_env("MoleculeGen-QED-v0", num_envs=4, task=task)
+
+    arguments = {"episodes_per_round": 4, "batch_episodes": 2, "learning_rate": 1e-5}
+    agent = PsiLearning("SequencePolicy", env(), seed=0, **arguments)
+    agent.learn(200)
+    agent.save(tmp_path / "agent", include=["replay_buffer"])
+    loaded = PsiLearning.load(tmp_path / "agent", env=env())
+    before, after = (each.env.get_attr("task")[0].scorer for each in (agent, loaded))
+    assert 0 < before.calls < 12
+    assert (after.calls, after.history) == (before.calls, before.history)
+    kept = after.calls
+    for each in (agent, loaded):
+        each.learn(800, reset_num_timesteps=False)
+    assert kept < before.calls
+    assert after.history == before.history
+    for name, tensor in agent.policy.state_dict().items():
+        assert torch.equal(loaded.policy.state_dict()[name], tensor), name
+
+
+def test_a_run_ends_with_its_budget_and_is_judged_without_one(tmp_path):
+    task = {"name": "qed", "budget": 12}
+    arguments = {"episodes_per_round": 4, "batch_episodes": 2, "learning_rate": 1e-5}
+    spec = RunSpec("psi", "MoleculeGen-QED-v0", 5000, 0, 4, {"task": task}, arguments)
+    model = start_run(tmp_path / "run", spec)
+    assert model.num_timesteps < 5000
+    trained = model.env.get_attr("task")[0]
+    assert trained.spent
+    evaluation = evaluate_agent(model, spec, 60, seed=0, num_envs=20)
+    assert evaluation.summary["valid"] * 60 > 12
+    assert evaluation.task_return > 0.4
+    assert trained.scorer.calls == 12
+
+
+def test_two_scorers_share_nothing():
+    one, other = Scorer({"logp": logp}, budget=1), Scorer({"logp": logp}, budget=1)
+    one.score([ETHANOL])
+    assert one.exhausted
+    assert not other.exhausted
+    assert other.history == []
+
+
+# -- the tasks ------------------------------------------------------------------------------------
+
+
+def test_sequence_tutor_is_what_it_says():
+    task = rules.sequence_tutor_task()
+    got = totals(task, [BENZENE, BROKEN])
+    benzene = Chem.MolFromSmiles(BENZENE)
+    weights = rules.TUTOR_WEIGHTS
+    assert got["logp"] == pytest.approx([weights["logp"] * PROPERTIES["logp"](benzene), 0.0])
+    easy = (10 - PROPERTIES["sa"](benzene)) / 9
+    assert got["sa"] == pytest.approx([weights["sa"] * easy, 0.0])
+    assert got["qed"] == pytest.approx([weights["qed"] * PROPERTIES["qed"](benzene), 0.0])
+    assert got["ring_penalty"] == pytest.approx([0.0, 0.0])
+    assert got["validity"].tolist() == [1.0, -1.0]
+    assert totals(task, ["C1CCCCCCCC1"])["ring_penalty"] == pytest.approx([-3.0])
+
+
+@pytest.mark.parametrize(
+    ("smiles", "expected"),
+    [("CCCCCC", 0.0), ("CCCCCCC", -1.0), ("CCCCCCCCC", -3.0), ("CCCCCCOCCCCCC", 0.0),
+     ("CCCC(CCCC)CCC", 0.0), ("cccccccc", -2.0), ("NNNNNNNNNN", 0.0)],
+)  # fmt: skip
+def test_carbon_run(smiles, expected):
+    task = rules.sequence_tutor_task(max_run=6)
+    assert totals(task, [smiles])["carbon_run"].tolist() == [expected]
+
+
+def test_carbon_run_is_paid_as_it_goes():
+    task = rules.sequence_tutor_task(max_run=2)
+    steps = score_sequences(task, *tokens_of(["CCCC"], horizon=6))
+    column = task.names.index("carbon_run")
+    assert steps[0, :, column].tolist() == [0.0, 0.0, -1.0, -1.0, 0.0, 0.0]
+
+
+def test_a_sequence_cut_off_by_the_horizon_is_judged_as_it_stands():
+    got = totals(rules.TASKS["qed"](), [ETHANOL, BROKEN], end=False)
+    assert got["qed"][0] > 0
+    assert got["qed"][1] == 0
+
+
+def test_invalid_penalty_and_valid_reward():
+    task = rules.TASKS["qed"](invalid_penalty=2.0, valid_reward=0.5)
+    assert totals(task, [ETHANOL, BROKEN])["validity"].tolist() == [0.5, -2.0]
+    with pytest.raises(ValueError, match="invalid_penalty must be >= 0"):
+        rules.TASKS["qed"](invalid_penalty=-1.0)
+
+
+def test_a_failing_oracle_is_counted_and_ends_nothing():
+    task = rules.scored_task("t", {"x": fails_on_rings, "logp": logp}, valid_reward=1.0)
+    got = totals(task, [ETHANOL, BENZENE])
+    assert got["x"].tolist() == [1.0, 0.0]
+    assert got["logp"][1] == got["validity"][1] == 0.0  # scores as invalid
+    assert got["validity"][0] == 1.0
+    assert task.failures.by_term == {"x": 1}
+    assert "no rings here" in task.failures.first
+    assert "c1ccccc1" in task.failures.first
+
+
+def test_terms_share_one_scorer():
+    task = rules.sequence_tutor_task()
+    totals(task, [ETHANOL, BENZENE])
+    assert (task.scorer.calls, task.scorer.requests) == (2, 2)
+
+
+def test_with_weights_keeps_scorer_and_kind():
+    task = rules.sequence_tutor_task()
+    heavier = task.with_weights({"qed": 4.0})
+    assert isinstance(heavier, rules.MoleculeTask)
+    assert heavier.scorer is task.scorer
+    assert totals(heavier, [BENZENE])["qed"] == 4 * totals(task, [BENZENE])["qed"]
+
+
+def test_a_pickled_task_still_shares_its_scorer():
+    task = pickle.loads(pickle.dumps(rules.sequence_tutor_task()))
+    totals(task, [ETHANOL])
+    assert task.scorer.calls == 1
+
+
+def test_penalized_logp_plain_and_standardized():
+    benzene = Chem.MolFromSmiles(BENZENE)
+    for standardized, name in [(False, "penalized_logp"), (True, "penalized_logp_standardized")]:
+        task = rules.penalized_logp_task(standardized=standardized)
+        expected = PROPERTIES[name](benzene)
+        assert totals(task, [BENZENE])["penalized_logp"] == pytest.approx([expected])
+
+
+@pytest.mark.parametrize(
+    ("name", "term", "good", "bad"),
+    [
+        ("similarity:c1ccccc1", "similarity", BENZENE, ETHANOL),
+        ("scaffold:c1ccccc1", "scaffold", "Cc1ccccc1", "C1CCCCC1"),
+        ("custom:helpers.molecules:lengths_of", "custom", BENZENE, "C"),
+        ("qed", "qed", BENZENE, "CCCCCCCCCCCC"),
+        ("sa", "sa", "CCO", "C1CC2CC1C2"),
+        ("logp", "logp", BENZENE, ETHANOL),
+        ("pmo/isomers_c7h8n2o2", "isomers_c7h8n2o2", "Nc1ccc(C(=O)O)cc1N", ETHANOL),
+    ],
+)
+def test_named_tasks_prefer_what_they_should(name, term, good, bad):
+    got = totals(get_domain("molecule").make_task(name), [good, bad])[term]
+    assert got[0] > got[1]
+
+
+def test_an_objective_from_json():
+    description = {"geometric": [{"property": "qed"}, {"property": "sa", "modifier": "x"}]}
+    with pytest.raises(ValueError, match="x"):
+        get_domain("molecule").make_task({"name": "objective", "objective": description})
+    task = get_domain("molecule").make_task(
+        {"name": "objective", "objective": {"property": "qed"}, "n_jobs": 1}
+    )
+    expected = PROPERTIES["qed"](Chem.MolFromSmiles(BENZENE))
+    assert totals(task, [BENZENE])["objective"] == pytest.approx([expected])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("similarity:notasmiles", "notasmiles"),
+        ("scaffold:[", r"\["),
+        ("custom:no_such_module:f", "importable module:function"),
+        ("custom:math", "importable module:function"),
+        ("pmo/everything", "unknown task 'pmo/everything'"),
+        ("nonsense", "similarity:"),
+    ],
+)
+def test_bad_names(name, message):
+    with pytest.raises(ValueError, match=message):
+        get_domain("molecule").make_task(name)
