@@ -6,11 +6,12 @@ Gymnasium's words, ``SequenceVectorEnv`` is N lanes.
 
 from __future__ import annotations
 
+import copy
 import math
 import multiprocessing
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -63,8 +64,7 @@ class LaneSettings:
 
     def __post_init__(self) -> None:
         domain = get_domain(self.domain)
-        if not (_is_finite(self.c) and self.c > 0):
-            raise ValueError(f"c must be a finite number > 0, got {self.c!r}")
+        _check_c(self.c)
         if not (_is_finite(self.prior_weight) and self.prior_weight >= 0):
             raise ValueError(f"prior_weight must be finite and >= 0, got {self.prior_weight!r}")
         length = domain.horizon if self.length is None else self.length
@@ -75,6 +75,13 @@ class LaneSettings:
             )
         object.__setattr__(self, "length", int(length))
         object.__setattr__(self, "primers", read_primers(self.primer, domain, int(length)))
+
+    def at(self, c: float) -> LaneSettings:
+        """The same at another temperature."""
+        _check_c(c)
+        settings = copy.copy(self)
+        object.__setattr__(settings, "c", c)
+        return settings
 
     def only_primer(self, who: str) -> Primer:
         """The one primer.
@@ -87,6 +94,11 @@ class LaneSettings:
                 f"{who} needs one primer, and this environment has {len(self.primers)}"
             )
         return self.primers[0]
+
+
+def _check_c(c: Any) -> None:
+    if not (_is_finite(c) and c > 0):
+        raise ValueError(f"c must be a finite number > 0, got {c!r}")
 
 
 def _is_finite(value: Any) -> bool:
@@ -190,7 +202,7 @@ class Lanes:
 
     @c.setter
     def c(self, value: float) -> None:
-        self.settings = replace(self.settings, c=value, primer=self.settings.primers)
+        self.settings = self.settings.at(value)
 
     @property
     def ended(self) -> NDArray[np.bool_]:
