@@ -207,7 +207,7 @@ class Lanes:
     @property
     def ended(self) -> NDArray[np.bool_]:
         """Lanes that need a reset, bool [N]."""
-        return self.finished | self.truncated
+        return self.finished | self.truncated if self.max_episode_steps else self.finished.copy()
 
     @property
     def prior(self) -> Prior:
@@ -371,7 +371,8 @@ class Lanes:
         truncated = np.zeros(len(rows), dtype=bool)
         if self.max_episode_steps is not None:
             truncated = lengths - self.primer_lengths[rows] >= self.max_episode_steps
-        self.finished[rows], self.truncated[rows] = finished, truncated
+            self.truncated[rows] = truncated
+        self.finished[rows] = finished
         task_reward = terms.sum(axis=1)
         reward = self.prior_weight * prior_log_prob + task_reward / self.c
         step = Step(reward, prior_log_prob, task_reward, terms, finished, truncated)
