@@ -22,8 +22,7 @@ import partialsmiles
 from common import circumstances, conditions, parse_options, unpaid_task, write_results
 
 import seqgen_envs  # noqa: F401  (registers the ids)
-from seqgen_envs.domains.molecule.smiles import parse
-from seqgen_envs.domains.molecule.vocabulary import END, VOCABULARY
+from seqgen_envs.domains.molecule.smiles import END, VOCABULARY, parse
 from seqgen_envs.rollout import Episodes, Policy, PriorPolicy, rollout
 
 ENV_ID, MASK = "MoleculeGen-v0", "partial-smiles"

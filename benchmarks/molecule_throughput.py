@@ -36,9 +36,9 @@ from common import (
 from torch import Tensor
 
 import seqgen_envs  # noqa: F401  (registers the ids)
-from seqgen_envs.domains.molecule.properties import PROPERTIES
-from seqgen_envs.domains.molecule.scoring import Scorer
+from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES
 from seqgen_envs.domains.molecule.smiles import canonical, parse
+from seqgen_envs.domains.molecule.tasks.scoring import Scorer
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.rollout import PriorPolicy, rollout
 

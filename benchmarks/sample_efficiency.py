@@ -30,7 +30,7 @@ import torch
 from common import RESULTS, machine, write_results
 
 from kl_agents.callbacks import StopWhenSpent
-from kl_agents.hyperparams import load_hyperparams
+from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.registry import get_algorithm
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.benchmark.scores import auc_top, best_so_far

@@ -1,6 +1,7 @@
 """KL-control agents in Stable-Baselines3's manner, for the environments of ``seqgen_envs``.
 
-Importing the package imports neither PyTorch nor Stable-Baselines3; the first name used does.
+Importing the package imports neither PyTorch nor Stable-Baselines3; the first name used does. The
+learners' classes are those of the entry points ``seqgen.algorithms`` that are in this package.
 """
 
 from __future__ import annotations
@@ -8,38 +9,31 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:
-    from kl_agents.algorithm import SequenceAlgorithm
-    from kl_agents.baselines import PriorAgent, Reinvent, RLOnly
-    from kl_agents.g_learning import GLearning
-    from kl_agents.psi_learning import PsiLearning
-    from kl_agents.q_learning import QLearning
-    from kl_agents.registry import ALGORITHMS, load
+if TYPE_CHECKING:  # for editors and type checkers alone
+    from kl_agents.algorithm import SequenceAlgorithm as SequenceAlgorithm
+    from kl_agents.baselines import PriorAgent as PriorAgent
+    from kl_agents.baselines import Reinvent as Reinvent
+    from kl_agents.g_learning import GLearning as GLearning
+    from kl_agents.psi_learning import PsiLearning as PsiLearning
+    from kl_agents.q_learning import QLearning as QLearning
+    from kl_agents.q_learning import RLOnly as RLOnly
+    from kl_agents.registry import ALGORITHMS as ALGORITHMS
+    from kl_agents.registry import load as load
 
-__all__ = [
-    "ALGORITHMS",
-    "GLearning",
-    "PriorAgent",
-    "PsiLearning",
-    "QLearning",
-    "RLOnly",
-    "Reinvent",
-    "SequenceAlgorithm",
-    "load",
-]
-
-_HOMES = {
-    "algorithm": ("SequenceAlgorithm",),
-    "baselines": ("PriorAgent", "RLOnly", "Reinvent"),
-    "g_learning": ("GLearning",),
-    "psi_learning": ("PsiLearning",),
-    "q_learning": ("QLearning",),
-    "registry": ("ALGORITHMS", "load"),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_HOME_OF = {"ALGORITHMS": "registry", "SequenceAlgorithm": "algorithm", "load": "registry"}
 
 
 def __getattr__(name: str) -> Any:
-    if name in _HOME_OF:
-        return getattr(importlib.import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = f"{__name__}.{_HOME_OF[name]}" if name in _HOME_OF else _home_of_learner(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)
+
+
+def _home_of_learner(name: str) -> str | None:
+    from importlib.metadata import entry_points
+
+    for entry in entry_points(group="seqgen.algorithms"):
+        if entry.attr == name and entry.module.startswith(f"{__name__}."):
+            return entry.module
+    return None

@@ -7,7 +7,10 @@ begins with all lanes reset, so a checkpoint between rounds is all there is to r
 
 from __future__ import annotations
 
+import inspect
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -17,85 +20,70 @@ from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
 from stable_baselines3.common.utils import FloatSchedule, check_for_correct_spaces, safe_mean
-from torch import Tensor
 
+from kl_agents import saving
 from kl_agents.augmentation import Augmenter
 from kl_agents.backups import Backup
 from kl_agents.collection import Collected, Collector, as_vec_env, make_source
+from kl_agents.diagnostics import environment_return, round_metrics
+from kl_agents.env_facts import EnvFacts
+from kl_agents.losses import Batch, Loss, Networks
 from kl_agents.policy import SequencePolicy, StateArrays, check_spaces
 from kl_agents.replay import EpisodeBatch, EpisodeReplay
-from kl_agents.saving import SavingMixin
 from kl_agents.schedules import ScheduleSpec, make_schedule
+from kl_agents.settings import SequenceSettings, documented, make_settings
+from kl_agents.storage import (
+    PathOrFile,
+    SavedAgent,
+    read_arrays,
+    write_arrays,
+)
 
 SelfAlgorithm = TypeVar("SelfAlgorithm", bound="SequenceAlgorithm")
 
 
-class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
-    """Collects episodes and hands replayed ones to :meth:`_loss`, which subclasses define.
+class SequenceAlgorithm(BaseAlgorithm):
+    """Collects episodes and hands replayed ones to its loss.
 
-    Args:
-        policy: ``"SequencePolicy"`` or a subclass of it.
-        env: an id, a native vector environment, an SB3 ``VecEnv`` or a single environment, with
-            ``observation="dict"``.
-        learning_rate: a number or a schedule (:mod:`kl_agents.schedules`).
-        c: temperature of the task reward, a number or a schedule; None is the environment's,
-            throughout. Where returns are hundreds of nats, start high (the melody settings fall
-            from 10): at a small c a run soon locks onto the first good sequence it finds.
-        discount: gamma, in [0, 1].
-        batch_episodes: episodes an update.
-        replay_ratio: transitions trained on for each one collected.
-        episodes_per_round: episodes collected between trainings; None: one a lane.
-        replay_capacity: episodes kept.
-        replay_sampling: ``"uniform"`` or ``"rank"`` (by task return).
-        replay_unique: keep equal sequences once.
-        augment: share of the replayed episodes that an update reads in another spelling, in
-            domains that have several (:mod:`kl_agents.augmentation`).
-        explore, epsilon: behaviour is (1 - epsilon) pi + epsilon e, e being ``"policy"`` (nothing
-            but pi), ``"prior"`` or ``"uniform"``; epsilon a number or a schedule.
-        max_grad_norm: gradients are scaled down to this norm.
-        n_envs: lanes, where ``env`` is an id.
-        compile: run the network through ``torch.compile``.
-        policy_kwargs: see :class:`~kl_agents.policy.SequencePolicy` (``init``, ``scale``,
-            ``architecture``, ``adam``).
-        stats_window_size, tensorboard_log, verbose, seed, device: as in Stable-Baselines3.
-
-    Raises:
-        ValueError: an argument is out of its range, or the environment's spaces do not fit.
+    A learner is a subclass that names its parts; its settings are its keyword arguments, and
+    its docstring gets a line on each of them.
     """
 
-    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"SequencePolicy": SequencePolicy}
-    policy: SequencePolicy
-    #: how values become targets and a policy; each learner has its own.
-    backup: Backup
+    #: a frozen dataclass of the learner's settings.
+    settings_class: ClassVar[type[SequenceSettings]] = SequenceSettings
+    #: what an update minimises; None: nothing is learned.
+    loss_class: ClassVar[type[Loss] | None] = None
+    #: how values become a policy (and, in losses of values, targets).
+    backup: ClassVar[Backup]
     #: first tokens of an episode that ``predict`` draws from the prior, when not deterministic.
-    prime_tokens = 0
-    _primer_tokens: Tensor | None = None
+    prime_tokens: ClassVar[int] = 0
+    #: whether V(s_0) is an estimate of the objective, to be shown beside it.
+    estimates_objective: ClassVar[bool] = False
+    policy_defaults: ClassVar[Mapping[str, Any]] = {}
+    policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"SequencePolicy": SequencePolicy}
+
+    policy: SequencePolicy
+    #: id and keywords of the environment, where they are known: for the file of :meth:`save`.
+    environment: dict[str, Any] | None = None
+    #: what is asked of the environment, where there is one.
+    facts: EnvFacts | None = None
+    replay: EpisodeReplay | None
+    collector: Collector | None
+    augmenter: Augmenter | None
+    _saved: dict[str, Any] | None = None  # config of the file the agent comes from
     _iteration = 0  # rounds so far
-    #: constructor arguments that ``save`` keeps, besides policy, seed and policy_kwargs.
-    saved_arguments: ClassVar[tuple[str, ...]] = (
-        "learning_rate", "c", "discount", "batch_episodes", "replay_ratio", "episodes_per_round",
-        "replay_capacity", "replay_sampling", "replay_unique", "augment", "explore", "epsilon",
-        "max_grad_norm",
-    )  # fmt: skip
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Complete the docstring by the arguments."""
+        super().__init_subclass__(**kwargs)
+        cls.__doc__ = documented(cls.__doc__ or "", cls.settings_class)
 
     def __init__(
         self,
         policy: str | type[SequencePolicy] = "SequencePolicy",
         env: Any = None,
-        learning_rate: ScheduleSpec = 2e-3,
+        learning_rate: ScheduleSpec | None = None,
         *,
-        c: ScheduleSpec | None = None,
-        discount: float = 1.0,
-        batch_episodes: int = 32,
-        replay_ratio: float = 4.0,
-        episodes_per_round: int | None = None,
-        replay_capacity: int = 10_000,
-        replay_sampling: str = "uniform",
-        replay_unique: bool = True,
-        augment: float = 0.0,
-        explore: str = "policy",
-        epsilon: ScheduleSpec = 0.0,
-        max_grad_norm: float = 10.0,
         n_envs: int = 128,
         compile: bool = False,
         policy_kwargs: dict[str, Any] | None = None,
@@ -105,12 +93,17 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         seed: int | None = None,
         device: torch.device | str = "auto",
         _init_setup_model: bool = True,
+        **settings: Any,
     ) -> None:
+        if learning_rate is not None:
+            settings["learning_rate"] = learning_rate
+        others = inspect.signature(SequenceAlgorithm.__init__).parameters
+        self.settings = make_settings(self.settings_class, settings, type(self).__name__, others)
         super().__init__(
             policy,
             None if env is None else as_vec_env(env, n_envs),
-            learning_rate=learning_rate,  # type: ignore[arg-type]
-            policy_kwargs=policy_kwargs,
+            learning_rate=self.settings.learning_rate,  # type: ignore[arg-type]
+            policy_kwargs={**self.policy_defaults, **(policy_kwargs or {})},
             stats_window_size=stats_window_size,
             tensorboard_log=tensorboard_log,
             verbose=verbose,
@@ -120,23 +113,16 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             supported_action_spaces=(spaces.Discrete,),
         )
         self.policy_name = policy if isinstance(policy, str) else policy.__qualname__
-        if env is not None:
+        if self.env is not None:
             check_spaces(self.observation_space, self.action_space)
-        self.c = self._environment_c() if c is None and env is not None else c
-        self.discount = in_range("discount", discount, 0.0, 1.0)
-        self.batch_episodes = int(in_range("batch_episodes", batch_episodes, 1))
-        self.replay_ratio = in_range("replay_ratio", replay_ratio, 0.0)
-        self.episodes_per_round = episodes_per_round
-        if episodes_per_round is not None:
-            self.episodes_per_round = int(in_range("episodes_per_round", episodes_per_round, 1))
-        self.replay_capacity = int(in_range("replay_capacity", replay_capacity, 1))
-        self.replay_sampling, self.replay_unique = replay_sampling, replay_unique
-        self.augment = in_range("augment", augment, 0.0, 1.0)
-        self.explore, self.epsilon = explore, epsilon
-        self.max_grad_norm = in_range("max_grad_norm", max_grad_norm, 0.0)
+            if isinstance(env, str):
+                self.environment = {"id": env, "kwargs": {}}
+            self.facts = EnvFacts(self.env)
+            if self.settings.c is None:
+                self.settings = replace(self.settings, c=self.facts.c)
+        self.loss = None if self.loss_class is None else self.loss_class(self.settings, self.backup)
         self.compile = compile
         self._training_debt = 0.0
-        self.saved_config: dict[str, Any] | None = None
         if _init_setup_model:
             self._setup_model()
 
@@ -145,19 +131,18 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
     def _setup_model(self) -> None:
         """Schedules, policy and replay. Stable-Baselines3 calls this too."""
         super().set_random_seed(self.seed)
-        self.lr_schedule = FloatSchedule(make_schedule(self.learning_rate, "learning_rate"))  # type: ignore[arg-type]
-        self.epsilon_schedule = make_schedule(self.epsilon, "epsilon")
-        if max(self.epsilon_schedule.start, self.epsilon_schedule.end) > 1:
-            raise ValueError(f"epsilon must be in [0, 1], got {self.epsilon!r}")
-        self.c_schedule = make_schedule(1.0 if self.c is None else self.c, "c")
-        saved = self.saved_config
-        prior = None if saved else self._prior()
+        settings, saved = self.settings, self._saved
+        if saved is None and self.facts is None:
+            raise ValueError("give an environment: the network starts from its prior")
+        self.lr_schedule = FloatSchedule(make_schedule(settings.learning_rate, "learning_rate"))
+        self.epsilon_schedule = make_schedule(settings.epsilon, "epsilon")
+        self.c_schedule = make_schedule(1.0 if settings.c is None else settings.c, "c")
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space,
             self.action_space,
             self.lr_schedule,
             backup=self.backup,
-            prior=prior,
+            prior=self.facts.prior if saved is None and self.facts else None,
             network_config=saved["network"] if saved else None,
             prime_tokens=self.prime_tokens,
             **self.policy_kwargs,
@@ -166,9 +151,9 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         self.policy.c = self.c_schedule(1.0)
         network = self.policy.network
         self._network = torch.compile(network) if self.compile else network
-        self.replay = None if self.env is None else self._make_replay()
-        self.collector = None if self.env is None else self._make_collector()
-        self.augmenter = None if self.env is None else self._make_augmenter()
+        self.replay = self.collector = self.augmenter = None
+        if self.facts is not None:
+            self._enter()
 
     def set_random_seed(self, seed: int | None = None) -> None:
         """Seed PyTorch, NumPy and the environment as Stable-Baselines3 does, and the agent's draws.
@@ -182,50 +167,23 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         self.rng = np.random.default_rng(seed)
         self.policy.rng = np.random.default_rng(None if seed is None else [seed, 1])
 
+    def _enter(self) -> None:
+        """Make what depends on the environment: replay, collector, augmenter."""
+        assert self.facts is not None
+        assert self.env is not None
+        self.replay = self._make_replay()
+        self.collector = Collector(make_source(self.env), self.settings.explore)
+        self.augmenter = self.facts.augmenter() if self.settings.augment else None
+
     def _make_replay(self) -> EpisodeReplay:
+        assert self.facts is not None
         return EpisodeReplay(
-            self.replay_capacity,
-            self._episode_horizon(),
+            self.settings.replay_capacity,
+            self.facts.horizon,
             self.policy.vocabulary_size,
-            sampling=self.replay_sampling,
-            unique=self.replay_unique,
+            sampling=self.settings.replay_sampling,
+            unique=self.settings.replay_unique,
         )
-
-    def _episode_horizon(self) -> int:
-        """Steps of an episode at most: the primer is not part of it."""
-        return len(self.observation_space["tokens"].nvec) - len(self._primer())  # type: ignore[index]
-
-    def _make_collector(self) -> Collector:
-        assert self.env is not None
-        return Collector(make_source(self.env), self.explore)
-
-    def _make_augmenter(self) -> Augmenter | None:
-        if not self.augment:
-            return None
-        domain, prior, task, mask = map(self._of_env, ("domain", "prior", "task", "mask"))
-        primer = self._primer().cpu().numpy()
-        return Augmenter(domain, prior, task, primer, self._episode_horizon(), mask)
-
-    def _of_env(self, attribute: str) -> Any:
-        assert self.env is not None
-        return self.env.get_attr(attribute)[0]
-
-    def _prior(self) -> Any:
-        if self.env is None:
-            raise ValueError("give an environment: the network starts from its prior")
-        return self._of_env("prior")
-
-    def _environment_c(self) -> float:
-        return float(self._of_env("c"))
-
-    def _primer(self) -> Tensor:
-        """What every episode starts with, int64 [P]."""
-        if self._primer_tokens is None:
-            assert self.env is not None
-            first = np.asarray(self.env.reset()["tokens"][0], dtype=np.int64)
-            primer = first[first < self.policy.vocabulary_size]
-            self._primer_tokens = torch.from_numpy(primer).to(self.device)
-        return self._primer_tokens
 
     def set_env(self, env: Any, force_reset: bool = True) -> None:
         """Train on ``env`` from now on; it may have another number of lanes.
@@ -236,15 +194,14 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         wrapped = self._wrap_env(as_vec_env(env, self.n_envs), self.verbose)
         check_spaces(wrapped.observation_space, wrapped.action_space)
         check_for_correct_spaces(wrapped, self.observation_space, self.action_space)
-        self._check_prior(self._config()["prior"], wrapped.get_attr("prior")[0])
-        before = None if self.env is None else len(self._primer())
+        facts, before, replay = EnvFacts(wrapped), self.facts, self.replay
+        saving.check_prior(self.prior_record(), facts.prior)
         self.n_envs = wrapped.num_envs
         super().set_env(wrapped, force_reset)
-        self._primer_tokens = None
-        if before != len(self._primer()):  # episodes of another length
-            self.replay = self._make_replay()
-        self.collector = self._make_collector()
-        self.augmenter = self._make_augmenter()
+        self.facts = facts
+        self._enter()
+        if before is not None and before.horizon == facts.horizon:
+            self.replay = replay
 
     # ------------------------------------------------------------------ learning
 
@@ -281,7 +238,9 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
             if collected is None:
                 break
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
-            self._training_debt += self.replay_ratio * int(collected.episodes.lengths.sum())
+            self._training_debt += self.settings.replay_ratio * int(
+                collected.episodes.lengths.sum()
+            )
             losses = self.train()
             self._iteration += 1
             if log_interval and self._iteration % log_interval == 0:
@@ -304,7 +263,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
 
         collected = self.collector.collect(
             self.policy,
-            self.episodes_per_round or self.n_envs,
+            self.settings.episodes_per_round or self.n_envs,
             self.epsilon_schedule(remaining),
             self.rng,
             on_step,
@@ -318,7 +277,7 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         assert self.replay is not None
         assert self.ep_info_buffer is not None
         self.replay.add(episodes)
-        total = self._environment_return(episodes)
+        total = environment_return(episodes, self.policy.c)
         elapsed = round((time.time_ns() - self.start_time) / 1e9, 3)
         self.ep_info_buffer.extend(
             {"r": float(r), "l": int(n), "t": elapsed}
@@ -326,36 +285,27 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         )
         self._episode_num += len(episodes)
 
-    def _environment_return(self, episodes: EpisodeBatch) -> np.ndarray:
-        """log p(tau) + R/c of each episode, [B]."""
-        return self._log_prior_of(episodes).sum(1) + episodes.task_return / self.policy.c
-
-    @staticmethod
-    def _log_prior_of(episodes: EpisodeBatch) -> np.ndarray:
-        """log p of each action, [B, T], 0 past the end."""
-        steps = np.arange(episodes.tokens.shape[1]) < episodes.lengths[:, None]
-        actions = np.where(steps, episodes.tokens, 0)
-        picked = np.take_along_axis(episodes.log_prior, actions[..., None], axis=2)[..., 0]
-        return np.where(steps, picked, 0.0)
-
     def train(self) -> dict[str, float]:
         """Updates until the debt of transitions is paid; returns the means of their metrics."""
-        assert self.replay is not None
+        if self.loss is None:
+            self._training_debt = 0.0
+            return {}
+        networks = self._networks()
         self.policy.network.train()
         self._update_learning_rate(self.policy.optimizer)
         metrics: dict[str, list[float]] = {}
         while self._training_debt > 0:
             batch, drawn = self._sample()
             self._training_debt -= int(batch.lengths.sum())
-            loss, extra = self._loss(batch)
+            loss, extra = self.loss(self._tensors(batch), networks)
             extra |= drawn
             self.policy.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             norm = torch.nn.utils.clip_grad_norm_(
-                self.policy.network.parameters(), self.max_grad_norm
+                self.policy.network.parameters(), self.settings.max_grad_norm
             )
             self.policy.optimizer.step()
-            self._after_update()
+            self.loss.after_update(self.policy.network, self.policy.target)
             self._n_updates += 1
             for name, value in {"loss": loss.item(), "grad_norm": norm.item(), **extra}.items():
                 metrics.setdefault(name, []).append(value)
@@ -365,40 +315,31 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
     def _sample(self) -> tuple[EpisodeBatch, dict[str, float]]:
         """What the next update reads, and metrics to log of it."""
         assert self.replay is not None
-        batch = self.replay.sample(self.batch_episodes, self.rng)
+        batch = self.replay.sample(self.settings.batch_episodes, self.rng)
         if self.augmenter is None:
             return batch.cropped(), {}
-        batch, respelled = self.augmenter.respell(batch, self.augment, self.rng)
+        batch, respelled = self.augmenter.respell(batch, self.settings.augment, self.rng)
         return batch.cropped(), {"augmented": respelled / len(batch)}
 
-    def _loss(self, batch: EpisodeBatch) -> tuple[Tensor, dict[str, float]]:
-        """The loss of a batch of episodes, and metrics to log."""
-        raise NotImplementedError
+    def _tensors(self, episodes: EpisodeBatch) -> Batch:
+        return Batch.of(episodes, self.policy.c, self.device)
 
-    def _after_update(self) -> None:
-        """Hook: target networks."""
+    def _networks(self) -> Networks:
+        assert self.facts is not None
+        primer = torch.from_numpy(self.facts.primer).to(self.device)
+        return Networks(
+            online=lambda tokens: self._network(tokens, primer),
+            target=lambda tokens: self.policy.target(tokens, primer),
+        )
 
     def _log(self, collected: Collected, losses: dict[str, float]) -> None:
-        """The diagnostics of a round, under Stable-Baselines3's names.
-
-        ``kl_to_prior`` and ``entropy`` are exact, of the policy, in the states of the episodes;
-        while epsilon > 0 those are the behaviour's, and ``objective`` is not quite the policy's.
-        """
-        episodes = collected.episodes
-        c = self.policy.c
-        log_prior = self._log_prior_of(episodes)
+        """The diagnostics of a round, under Stable-Baselines3's names."""
         assert self.ep_info_buffer is not None
         seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
         metrics = {
             "rollout/ep_rew_mean": safe_mean([info["r"] for info in self.ep_info_buffer]),
-            "rollout/ep_len_mean": float(episodes.lengths.mean()),
-            "rollout/task_reward": float(episodes.task_return.mean()),
-            "rollout/log_prior": float(log_prior.sum() / episodes.lengths.sum()),
-            "rollout/kl_to_prior": collected.kl_to_prior,
-            "rollout/entropy": collected.entropy,
-            "rollout/objective": float(episodes.task_return.mean() / c - collected.kl_to_prior),
-            "rollout/unique": len({row.tobytes() for row in episodes.tokens}) / len(episodes),
-            "train/c": c,
+            **round_metrics(collected, self.policy.c),
+            "train/c": self.policy.c,
             "train/epsilon": self.epsilon_schedule(self._current_progress_remaining),
             "train/n_updates": float(self._n_updates),
             **{f"train/{name}": value for name, value in losses.items()},
@@ -433,10 +374,101 @@ class SequenceAlgorithm(SavingMixin, BaseAlgorithm):  # type: ignore[misc]
         """See :meth:`kl_agents.policy.SequencePolicy.distribution`."""
         return self.policy.distribution(observation, state, episode_start, action_masks)
 
+    # ------------------------------------------------------------------ state and files
 
-def in_range(name: str, value: float, low: float, high: float = float("inf")) -> float:
-    """``value``, or a ValueError that says what ``name`` must be."""
-    if not low <= value <= high:
-        bound = f"at least {low}" if high == float("inf") else f"in [{low}, {high}]"
-        raise ValueError(f"{name} must be {bound}, got {value}")
-    return value
+    def state(self, replay: bool = False) -> SavedAgent:
+        """All that decides how the agent goes on, copied; ``replay`` adds what it has collected."""
+        return saving.state_of(self, replay)
+
+    def set_state(self, state: SavedAgent) -> None:
+        """Go on as the agent that :meth:`state` was taken of.
+
+        Raises:
+            ValueError: its prior, its network's sizes or its replay are not this agent's.
+        """
+        saving.restore(self, state)
+
+    def prior_record(self) -> dict[str, Any] | None:
+        """Name and fingerprint of the prior the agent starts from; None where it has none yet."""
+        if self.facts is not None:
+            return saving.record_of(self.facts.prior)
+        return self._saved["prior"] if self._saved else None
+
+    def check_fits(self, env: Any) -> None:
+        """Raise a ValueError unless the agent is of ``env``'s vocabulary and prior."""
+        size = env.domain.vocabulary.size
+        if size != self.policy.vocabulary_size:
+            raise ValueError(
+                f"the agent knows {self.policy.vocabulary_size} tokens, domain "
+                f"{env.domain.name!r} has {size}: it was trained on another domain"
+            )
+        saving.check_prior(self.prior_record(), env.prior)
+
+    def save(  # type: ignore[override]
+        self, path: PathOrFile, exclude: Any = None, include: Any = None
+    ) -> None:
+        """Write the agent; with ``include=["replay_buffer"]`` all a resumed run needs.
+
+        Args:
+            path: a file, ``.zip`` is added; or an open binary file.
+            exclude: accepted for Stable-Baselines3's sake and ignored.
+            include: ``["replay_buffer"]`` adds the replay.
+        """
+        saving.save(self, path, replay="replay_buffer" in (include or ()))
+
+    @classmethod
+    def load(  # type: ignore[override]
+        cls: type[SelfAlgorithm],
+        path: PathOrFile,
+        env: Any = None,
+        device: torch.device | str = "auto",
+        custom_objects: dict[str, Any] | None = None,
+        print_system_info: bool = False,
+        force_reset: bool = True,
+        **kwargs: Any,
+    ) -> SelfAlgorithm:
+        """The agent in a file written by :meth:`save`: see :func:`kl_agents.saving.load`.
+
+        ``custom_objects={"policy_class": cls}`` is for an agent with a policy class of your own;
+        ``print_system_info`` and ``force_reset`` are accepted for Stable-Baselines3's sake.
+        """
+        policy_class = (custom_objects or {}).get("policy_class")
+        return saving.load(cls, path, env, policy_class, device=device, **kwargs)
+
+    def get_parameters(self) -> dict[str, Any]:
+        """State dictionaries of policy and optimiser, by name."""
+        return {
+            "policy": self.policy.state_dict(),
+            "policy.optimizer": self.policy.optimizer.state_dict(),
+        }
+
+    def set_parameters(
+        self, load_path_or_dict: Any, exact_match: bool = True, device: Any = "auto"
+    ) -> None:
+        """Take parameters from a file of :meth:`save` or a dictionary of :meth:`get_parameters`.
+
+        They go where the agent is; ``device`` is accepted for Stable-Baselines3's sake.
+
+        Raises:
+            ValueError: a name is missing or unknown (with ``exact_match``).
+        """
+        saving.set_parameters(self.policy, load_path_or_dict, exact_match)
+
+    @property
+    def replay_buffer(self) -> EpisodeReplay | None:
+        """The replay, under the name Stable-Baselines3's callbacks look for."""
+        return self.replay
+
+    def save_replay_buffer(self, path: Any) -> None:
+        """Write the replay to a ``.npz`` file."""
+        assert self.replay is not None
+        write_arrays(path, self.replay.state_dict())
+
+    def load_replay_buffer(self, path: Any, truncate_last_traj: bool = True) -> None:
+        """Read a replay written by :meth:`save_replay_buffer`.
+
+        Raises:
+            ValueError: it does not fit this agent's.
+        """
+        assert self.replay is not None
+        self.replay.load_state_dict(read_arrays(path))

@@ -8,8 +8,8 @@ What an episode of the new tokens would have recorded is put together without pl
 
 - ``log_prior`` is computed anew, as the environment would have shown it;
 - the terms that judge every step are asked again; what the terms at the end paid stays as it was.
-  By the contract of ``Domain.augment`` they value both spellings alike, so no oracle is asked, no
-  budget spent, and no memory of a task (a diversity filter's, say) touched;
+  By the contract of ``Domain.corpora.augment`` they value both spellings alike, so no oracle is
+  asked, no budget spent, and no memory of a task (a diversity filter's, say) touched;
 - ``log_behaviour`` is the prior's log-probability of the actions. Nobody chose them, so how likely
   the choice was is unknown, and need not be known: path consistency holds along any sequence,
   whatever the traces in [0, 1] are, so they decide how far a return reaches and never what it tends
@@ -68,14 +68,14 @@ class Augmenter:
         horizon: int,
         mask: ActionMask | None = None,
     ) -> None:
-        if domain.augment is None:
+        if domain.corpora.augment is None:
             raise ValueError(
                 f"augment must be 0 in domain {domain.name!r}: it has no other spellings of a "
-                "sequence (Domain.augment)"
+                "sequence (Domain.corpora.augment)"
             )
         self.domain, self.prior, self.primer, self.horizon = domain, prior, primer, horizon
         self.mask = mask
-        self._augment = domain.augment
+        self._augment = domain.corpora.augment
         end = domain.vocabulary.end_id
         self._ending = np.array([] if end is None else [end], dtype=np.int64)
         terms = [term for term in task.terms if term.at == "step"]

@@ -20,6 +20,7 @@ al. 2017 (path consistency); Munos et al. 2016 (cut traces).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -177,3 +178,73 @@ def without_impossible(log_prior: Tensor) -> Tensor:
     A learner adds up to hundreds of nats to log p; what must never be chosen has to lie lower.
     """
     return log_prior.masked_fill(log_prior <= MIN_LOG_PROB, IMPOSSIBLE)
+
+
+class PsiBackup:
+    """Psi(s, a) <- log p(a|s) + r/c + gamma log sum exp Psi(s', .) (Jaques et al. 2017, eq. 9)."""
+
+    def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
+        """Psi = log p + g / c."""
+        return without_impossible(log_prior) + g / c
+
+    def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """log sum_a exp Psi(s, a)."""
+        return psi_state_value(values)
+
+    def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """softmax(Psi)."""
+        return torch.log_softmax(values, dim=-1)
+
+    def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
+        """log p + r/c."""
+        return log_prior + task_reward / c
+
+
+class GBackup:
+    """G(s, a) <- r/c + gamma log sum p(.|s') exp G(s', .) (Jaques et al. 2017, eq. 10)."""
+
+    def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
+        """G = g / c."""
+        return g / c
+
+    def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """log sum_a p(a|s) exp G(s, a)."""
+        return g_state_value(without_impossible(log_prior), values)
+
+    def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """softmax(log p + G)."""
+        return torch.log_softmax(without_impossible(log_prior) + values, dim=-1)
+
+    def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
+        """r/c: the environment's reward without its log p."""
+        return task_reward / c
+
+
+@dataclass(frozen=True)
+class QBackup:
+    """Q(s, a) <- w log p(a|s) + r/c + gamma max Q(s', .) (Jaques et al. 2017, eq. 6).
+
+    Args:
+        prior_weight: w; 0 takes the prior out of the reward (the paper's RL-only).
+    """
+
+    prior_weight: float = 1.0
+
+    def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
+        """Q = w log p + g / c."""
+        reachable = without_impossible(log_prior)
+        if self.prior_weight == 1.0:
+            return reachable + g / c
+        return (reachable - log_prior) + self.prior_weight * log_prior + g / c
+
+    def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """max_a Q(s, a)."""
+        return q_state_value(values)
+
+    def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """The greedy policy."""
+        return greedy_log_policy(values)
+
+    def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
+        """w log p + r/c."""
+        return self.prior_weight * log_prior + task_reward / c

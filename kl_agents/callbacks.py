@@ -87,13 +87,13 @@ class KLEvalCallback(BaseCallback):
 
     def _sound(self, name: str, ids: np.ndarray) -> None:
         domain = self.lanes.domain
-        if domain.waveform is None:
+        if domain.view.waveform is None:
             return
         for output in self.logger.output_formats:
             if isinstance(output, TensorBoardOutputFormat):
-                samples = domain.waveform(ids)[None]
+                samples = domain.view.waveform(ids)[None]
                 output.writer.add_audio(
-                    name, samples, self.model.num_timesteps, sample_rate=domain.sample_rate
+                    name, samples, self.model.num_timesteps, sample_rate=domain.view.sample_rate
                 )
 
 

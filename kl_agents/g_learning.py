@@ -2,40 +2,20 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
-
-from kl_agents.backups import g_state_value, without_impossible
-from kl_agents.value_learning import SoftValueLearning
-
-
-class GBackup:
-    """G(s, a) <- r/c + gamma log sum p(.|s') exp G(s', .) (Jaques et al. 2017, eq. 10)."""
-
-    def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
-        """G = g / c."""
-        return g / c
-
-    def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
-        """log sum_a p(a|s) exp G(s, a)."""
-        return g_state_value(without_impossible(log_prior), values)
-
-    def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
-        """softmax(log p + G)."""
-        return torch.log_softmax(without_impossible(log_prior) + values, dim=-1)
-
-    def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
-        """r/c: the environment's reward without its log p."""
-        return task_reward / c
+from kl_agents.algorithm import SequenceAlgorithm
+from kl_agents.backups import GBackup
+from kl_agents.losses import SoftValueLoss
+from kl_agents.settings import SoftValueSettings
 
 
-class GLearning(SoftValueLearning):
+class GLearning(SequenceAlgorithm):
     """G-learning: the same optimum as :class:`~kl_agents.PsiLearning`, G* = Psi* - log p.
 
     The paper's G network started at the prior's own logits, which counts the prior twice; here G
     starts at exactly 0.
-
-    Args: see :class:`~kl_agents.algorithm.SoftValueLearning`.
     """
 
+    settings_class = SoftValueSettings
+    loss_class = SoftValueLoss
     backup = GBackup()
+    estimates_objective = True

@@ -6,16 +6,18 @@ A :class:`ValueNetwork` gives g(s, a) in *reward units*; the learners read it as
 
 so one network serves any temperature c, and the policy follows c at once, also after training. Its
 trunk is a copy of the prior's (``init="prior"``) and its head starts at zero: at step 0 Psi is
-exactly log p, G exactly 0 (both plus ``start_value``, if given), and the policy exactly the prior.
+exactly log p, G exactly 0 (both plus ``initial_value``, if given), and the policy the prior.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any, get_type_hints
 
 import torch
 from torch import Tensor, nn
 
+from kl_agents.checking import Within, checked, did_you_mean
 from seqgen_envs.prior import Prior, RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
 
@@ -29,21 +31,20 @@ class ValueNetwork(nn.Module):
         trunk: recurrent network; its head is zeroed here.
         scale: what the head's output is multiplied by: about the size of a typical return, so
             that weights of ordinary size reach it.
-        start_value: g of every action at first, in reward units. The policy is the prior whatever
+        initial_value: g of every action at first, in reward units. The policy is the prior whatever
             it is. Where the reward comes at the end, give the prior's mean return: from 0, all
             that was tried would at first seem better than all that was not.
     """
 
     def __init__(
-        self, trunk: RecurrentNetwork, scale: float = 10.0, start_value: float = 0.0
+        self, trunk: RecurrentNetwork, scale: float = 10.0, initial_value: float = 0.0
     ) -> None:
         super().__init__()
-        if not scale > 0:
-            raise ValueError(f"scale must be > 0, got {scale}")
         self.trunk = trunk
-        self.scale = float(scale)
+        self.scale: float = checked("scale", scale, Annotated[float, Within(0, above=True)])
         nn.init.zeros_(trunk.head.weight)
-        nn.init.constant_(trunk.head.bias, start_value / self.scale)
+        first = checked("initial_value", initial_value, float)
+        nn.init.constant_(trunk.head.bias, first / self.scale)
 
     def forward(self, tokens: Tensor, primer: Tensor) -> Tensor:
         """g [B, T, V] in the states before each of ``tokens`` (int64 [B, T], padded with V).
@@ -59,15 +60,15 @@ def make_network(
     *,
     init: str = "prior",
     scale: float = 10.0,
-    start_value: float = 0.0,
-    architecture: dict[str, Any] | None = None,
+    initial_value: float = 0.0,
+    architecture: Mapping[str, Any] | None = None,
 ) -> ValueNetwork:
     """A value network for the vocabulary of ``prior``.
 
     Args:
         prior: the environment's frozen prior.
         init: ``"prior"`` copies its trunk; ``"random"`` starts from scratch.
-        scale, start_value: see :class:`ValueNetwork`.
+        scale, initial_value: see :class:`ValueNetwork`.
         architecture: sizes (:class:`~seqgen_envs.recurrent.RecurrentConfig` without the
             vocabulary) of a network from scratch; default: the prior's, or one GRU of 64.
 
@@ -87,14 +88,22 @@ def make_network(
             raise ValueError(
                 "architecture goes with init='random'; init='prior' copies the prior's"
             )
-        return ValueNetwork(_without_dropout(prior.network), scale, start_value)
+        return ValueNetwork(_without_dropout(prior.network), scale, initial_value)
     if architecture is None and isinstance(prior, RecurrentPrior):
         config = RecurrentConfig(**{**prior.network.config.to_dict(), "dropout": 0.0})
     else:
         default = {"cell": "gru", "embedding_size": 32, "hidden_size": 64}
         sizes = {**default, **(architecture or {})}
-        config = RecurrentConfig(vocabulary_size=prior.vocabulary.size, **sizes)
-    return ValueNetwork(RecurrentNetwork(config), scale, start_value)
+        config = RecurrentConfig(vocabulary_size=prior.vocabulary.size, **_sizes(sizes))
+    return ValueNetwork(RecurrentNetwork(config), scale, initial_value)
+
+
+def _sizes(architecture: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = get_type_hints(RecurrentConfig)
+    for name in architecture:
+        if name not in kinds:
+            raise ValueError(f"architecture has no {name!r}{did_you_mean(name, kinds)}")
+    return {n: checked(f"architecture.{n}", v, kinds[n]) for n, v in architecture.items()}
 
 
 def _without_dropout(network: RecurrentNetwork) -> RecurrentNetwork:

@@ -32,7 +32,7 @@ class SequencePolicy(BasePolicy):
         lr_schedule: learning rate of the remaining progress.
         backup: how values become a policy.
         prior: the frozen prior the network starts from; None rebuilds ``network_config``.
-        init, scale, start_value, architecture: see :func:`kl_agents.networks.make_network`.
+        init, scale, initial_value, architecture: see :func:`kl_agents.networks.make_network`.
         network_config: sizes of a saved network.
         prime_tokens: how many first tokens of an episode are drawn from the prior when not
             deterministic.
@@ -57,7 +57,7 @@ class SequencePolicy(BasePolicy):
         prior: Prior | None = None,
         init: str = "prior",
         scale: float = 10.0,
-        start_value: float = 0.0,
+        initial_value: float = 0.0,
         architecture: Mapping[str, Any] | None = None,
         network_config: Mapping[str, Any] | None = None,
         prime_tokens: int = 0,
@@ -66,9 +66,12 @@ class SequencePolicy(BasePolicy):
         super().__init__(observation_space, action_space)
         check_spaces(observation_space, action_space)
         if prior is not None:
-            sizes = None if architecture is None else dict(architecture)
             network = make_network(
-                prior, init=init, scale=scale, start_value=start_value, architecture=sizes
+                prior,
+                init=init,
+                scale=scale,
+                initial_value=initial_value,
+                architecture=architecture,
             )
         elif network_config is not None:
             config = RecurrentConfig(**network_config)
@@ -81,9 +84,12 @@ class SequencePolicy(BasePolicy):
         self.prime_tokens = prime_tokens
         self.c = 1.0
         self.rng = np.random.default_rng()
-        self.optimizer = torch.optim.Adam(
-            self.network.parameters(), lr=lr_schedule(1), **dict(adam or {})
-        )
+        try:
+            self.optimizer = torch.optim.Adam(
+                self.network.parameters(), lr=lr_schedule(1), **dict(adam or {})
+            )
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"adam must hold arguments of torch.optim.Adam: {error}") from error
         self._stepper: Stepper | None = None
 
     @property

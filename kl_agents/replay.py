@@ -41,6 +41,14 @@ class EpisodeBatch:
         """Sum of task rewards, [B]."""
         return self.task_reward.sum(axis=1, dtype=np.float64)
 
+    @property
+    def log_prior_taken(self) -> NDArray[np.float32]:
+        """log p of each action, [B, T], 0 past the end."""
+        steps = np.arange(self.tokens.shape[1]) < self.lengths[:, None]
+        actions = np.where(steps, self.tokens, 0)
+        picked = np.take_along_axis(self.log_prior, actions[..., None], axis=2)[..., 0]
+        return np.where(steps, picked, np.float32(0.0))
+
     def cropped(self) -> EpisodeBatch:
         """The same episodes without the steps that none of them has: [B, longest]."""
         longest = int(self.lengths.max(initial=1))

@@ -21,7 +21,6 @@ from stable_baselines3.common.logger import KVWriter, Logger
 
 import seqgen_envs  # noqa: F401  (registers the environments)
 from kl_agents.algorithm import SequenceAlgorithm
-from kl_agents.baselines import RLOnly
 from kl_agents.callbacks import (
     CheckpointEvery,
     KLEvalCallback,
@@ -29,9 +28,9 @@ from kl_agents.callbacks import (
     StopWhenSpent,
     TensorBoard,
 )
-from kl_agents.hyperparams import Hyperparams, final_c
+from kl_agents.hyperparameters import Hyperparams
 from kl_agents.registry import get_algorithm, load
-from kl_agents.value_learning import EpisodicValueLearning
+from kl_agents.saving import check_bound, differences
 from seqgen_envs.evaluation import Evaluation, evaluate_policy_network
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.reporting.files import remove_leftovers, write_json
@@ -67,18 +66,14 @@ class RunSpec:
 
     @classmethod
     def of(cls, hyperparams: Hyperparams, env_id: str, seed: int) -> RunSpec:
-        """The run of merged hyper-parameters; the environment's c is the training's last."""
-        env_kwargs = dict(hyperparams.env_kwargs)
-        c = final_c(hyperparams.arguments.get("c"))
-        if c is not None:
-            env_kwargs.setdefault("c", c)
+        """The run of merged hyper-parameters."""
         return cls(
             hyperparams.algorithm,
             env_id,
             hyperparams.n_timesteps,
             seed,
             hyperparams.n_envs,
-            env_kwargs,
+            hyperparams.env_kwargs,
             hyperparams.arguments,
         )
 
@@ -153,9 +148,10 @@ def resume_run(
     remove_leftovers(folder)
     env = make_env(recorded)
     if (folder / AGENT).exists():
-        return load(folder / AGENT, env=env, device=options.device)
+        return load(folder / AGENT, env, recorded.algorithm, device=options.device)
     if (folder / CHECKPOINT).exists():
-        model = load(folder / CHECKPOINT, env=env, device=options.device)
+        model = load(folder / CHECKPOINT, env, recorded.algorithm, device=options.device)
+        check_bound(model, recorded.seed, recorded.arguments)
     else:
         model = _new_model(recorded, options.device)
     return _train(folder, recorded, options, model)
@@ -180,7 +176,7 @@ def load_run(folder: Path, device: str = "cpu") -> tuple[SequenceAlgorithm, RunS
         ValueError: its files are damaged.
     """
     spec = read_spec(folder)
-    return load(agent_file(folder), device=device), spec
+    return load(agent_file(folder), algorithm=spec.algorithm, device=device), spec
 
 
 def agent_file(folder: Path) -> Path:
@@ -214,12 +210,7 @@ def read_spec(folder: Path) -> RunSpec:
 
 def check_same(recorded: RunSpec, asked: RunSpec, folder: Path) -> None:
     """Raise a ValueError that names what differs between a run and what was asked for."""
-    mine, theirs = asked.to_dict(), recorded.to_dict()
-    different = [
-        f"{name} is {theirs[name]!r}, asked for {mine[name]!r}"
-        for name in mine
-        if mine[name] != theirs[name]
-    ]
+    different = differences(recorded.to_dict(), asked.to_dict())
     if different:
         raise ValueError(
             f"{folder} holds another run ({'; '.join(different)}): give the same settings to go "
@@ -279,10 +270,10 @@ def evaluate_agent(
     model.policy.c = float(model.c_schedule(0.0) if c is None else c)
     lanes = make_lanes(spec, min(num_envs, episodes))
     result = evaluate_policy_network(
-        model.policy, lanes, episodes, seed, discount=model.discount, progress=progress
+        model.policy, lanes, episodes, seed, discount=model.settings.discount, progress=progress
     )
-    if not isinstance(model, EpisodicValueLearning) or isinstance(model, RLOnly):
-        result.value_start = None  # preferences, or values of another objective
+    if not model.estimates_objective:
+        result.start_value = None  # preferences, or values of another objective
     return result
 
 
@@ -299,9 +290,11 @@ def single_lane(spec: RunSpec) -> Lanes:
 
 
 def _new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
-    return get_algorithm(spec.algorithm)(
+    model = get_algorithm(spec.algorithm)(
         "SequencePolicy", make_env(spec), seed=spec.seed, device=device, **spec.arguments
     )
+    model.environment = {"id": spec.env_id, "kwargs": dict(spec.env_kwargs)}
+    return model
 
 
 def _train(

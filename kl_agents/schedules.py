@@ -63,33 +63,26 @@ class Schedule:
 ScheduleSpec = float | int | Mapping[str, Any] | Schedule
 
 
-def make_schedule(spec: ScheduleSpec, name: str, minimum: float = 0.0) -> Schedule:
+def make_schedule(spec: ScheduleSpec, name: str) -> Schedule:
     """A schedule from a number or a mapping.
 
     Args:
         spec: see the module's docstring.
-        name: of the argument, for messages.
-        minimum: the values must be at least this; those of ``c`` above 0 besides.
+        name: of the setting, for messages.
 
     Raises:
-        ValueError: not a number nor such a mapping, or out of range.
+        ValueError: not a number nor such a mapping.
     """
     if isinstance(spec, Schedule):
-        schedule = spec
-    elif isinstance(spec, Mapping):
-        try:
-            schedule = Schedule(**spec)
-        except TypeError as error:
-            raise ValueError(
-                f"{name}: a schedule has start, end, fraction, shape and hold; got {dict(spec)}"
-            ) from error
-    elif isinstance(spec, (int, float)):
-        schedule = Schedule(float(spec), float(spec))
-    else:
+        return spec
+    if isinstance(spec, bool) or not isinstance(spec, (int, float, Mapping)):
         raise ValueError(f"{name} must be a number or a schedule, got {spec!r}")
-    lowest = min(schedule.start, schedule.end)
-    if name == "c" and lowest <= 0:
-        raise ValueError(f"c must be above 0, got {spec!r}")
-    if lowest < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, got {spec!r}")
-    return schedule
+    given = spec if isinstance(spec, Mapping) else {"start": float(spec), "end": float(spec)}
+    try:
+        return Schedule(**given)
+    except TypeError as error:
+        raise ValueError(
+            f"{name}: a schedule has start, end, fraction, shape and hold; got {dict(given)}"
+        ) from error
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error

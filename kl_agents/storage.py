@@ -58,8 +58,8 @@ def write_agent(path: PathOrFile, agent: SavedAgent) -> None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(CONFIG, json.dumps({"format": FORMAT, **agent.config}, indent=1))
-        archive.writestr(POLICY, save_tensors(_plain(agent.policy)))
-        archive.writestr(OPTIMIZER, save_tensors(_plain(agent.optimizer)))
+        archive.writestr(POLICY, save_tensors(agent.policy))
+        archive.writestr(OPTIMIZER, save_tensors(agent.optimizer))
         if agent.replay is not None:
             with archive.open(REPLAY, "w", force_zip64=True) as member:
                 np.savez_compressed(member, **agent.replay)  # type: ignore[arg-type]
@@ -118,8 +118,26 @@ def load_optimizer_tensors(optimizer: torch.optim.Optimizer, tensors: dict[str, 
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
 
 
-def _plain(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copies on the CPU, as safetensors takes them."""
     return {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
+
+
+def write_arrays(path: Any, arrays: dict[str, NDArray[Any]]) -> None:
+    """Arrays as a ``.npz`` file; the suffix is added."""
+    with open(_npz(path), "wb") as file:
+        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+
+
+def read_arrays(path: Any) -> dict[str, NDArray[Any]]:
+    """What :func:`write_arrays` wrote."""
+    with np.load(_npz(path), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}
+
+
+def _npz(path: Any) -> str:
+    text = str(path)
+    return text if text.endswith(".npz") else text + ".npz"
 
 
 def _read_replay(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]] | None:

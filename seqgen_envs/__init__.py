@@ -10,8 +10,15 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 from seqgen_envs._version import __version__
-from seqgen_envs.domain import Domain, get_domain, register_domain, registered_domains
-from seqgen_envs.registration import register_all, register_env
+from seqgen_envs.domain import Domain
+from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
+from seqgen_envs.registration import (
+    get_domain,
+    register_all,
+    register_domain,
+    register_env,
+    registered_domains,
+)
 
 if TYPE_CHECKING:
     from seqgen_envs.checks import check_domain
@@ -23,8 +30,11 @@ if TYPE_CHECKING:
     from seqgen_envs.vocabulary import Vocabulary
 
 __all__ = [
+    "Corpora",
     "Domain",
     "Evaluation",
+    "Files",
+    "Metrics",
     "Prior",
     "RecurrentPrior",
     "ScanRule",
@@ -32,6 +42,7 @@ __all__ = [
     "SequenceVectorEnv",
     "Task",
     "Term",
+    "View",
     "Vocabulary",
     "__version__",
     "check_domain",

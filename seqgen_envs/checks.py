@@ -4,42 +4,62 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from contextlib import suppress
 
 import numpy as np
 import torch
 
-from seqgen_envs.domain import Domain, get_domain
-from seqgen_envs.lanes import Lanes, LaneSettings, Step
+from seqgen_envs.domain import Domain
+from seqgen_envs.lanes import Lanes, Step
 from seqgen_envs.prior import Prior
+from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Task
+from seqgen_envs.settings import LaneSettings
+from seqgen_envs.vocabulary import Vocabulary
 
 
-class DomainError(AssertionError):
+class DomainError(ValueError):
     """A domain broke its contract; the message says which part and how."""
 
 
-def check_domain(domain: str | Domain, *, episodes: int = 16, seed: int = 0) -> None:
-    """Check a domain's prior, tasks, texts and pictures against what environments rely on.
+def check_domain(
+    domain: str | Domain,
+    *,
+    episodes: int = 16,
+    seed: int = 0,
+    say: Callable[[str], object] = lambda line: None,
+) -> None:
+    """Check a domain's priors, tasks, texts and pictures against what environments rely on.
 
     Tasks that need an argument of the user's, or something that is not installed, are left out.
 
     Args:
-        domain: a registered name or the object.
+        domain: a name or reference, or the object.
         episodes: random episodes a task is tried on.
         seed: of those episodes.
+        say: is told of every check that has passed or was left out, in a line.
 
     Raises:
-        DomainError: some part breaks the contract.
+        DomainError: some part breaks the contract (a ValueError).
         Exception: whatever a rule itself raises (in an environment it would be counted instead).
     """
     domain = get_domain(domain)
     for name in domain.priors:
-        _check_prior(domain, domain.load_prior(name), seed)
+        _check_prior(domain.for_prior(name), domain.for_prior(name).load_prior(name), seed)
+        say(f"prior {name!r}: sums to 1, and is the same token by token as over whole sequences")
     for name, factory in domain.tasks.items():
-        if not name.endswith(":") and not _needs_arguments(factory):
-            with suppress(ImportError):
-                _check_task(domain, domain.make_task(name), episodes, seed)
+        if name.endswith(":") or _needs_arguments(factory):
+            say(f"task {name!r}: left out, it needs an argument")
+            continue
+        try:
+            task = domain.make_task(name)
+        except ImportError as error:
+            say(f"task {name!r}: left out, {error}")
+            continue
+        _check_task(domain, task, episodes, seed)
+        say(f"task {name!r}: finite, and the same alone as in a batch ({', '.join(task.names)})")
+    if domain.of_vocabulary is not None:
+        _check_other_vocabulary(domain)
+        say("of_vocabulary: gives the domain with the vocabulary asked for")
 
 
 def _needs_arguments(factory: Callable[..., Task]) -> bool:
@@ -75,6 +95,16 @@ def _check_prior(domain: Domain, prior: Prior, seed: int) -> None:
         error = (stepped - whole[:, t]).abs().max().item()
         _demand(error < 1e-4, f"step and sequence_log_probs differ by {error:.2g} at token {t}")
         last = tokens[:, t]
+
+
+def _check_other_vocabulary(domain: Domain) -> None:
+    """The same tokens in another order are a vocabulary that every domain can be made for."""
+    ours = domain.vocabulary
+    asked = Vocabulary(ours.tokens[::-1], ours.end, ours.joiner)
+    _demand(
+        domain.with_vocabulary(asked).name == domain.name,
+        f"of_vocabulary returned a domain of another name than {domain.name!r}",
+    )
 
 
 def _check_task(domain: Domain, task: Task, episodes: int, seed: int) -> None:
@@ -116,7 +146,7 @@ def _random_episodes(lanes: Lanes, seed: int) -> tuple[list[Step], np.ndarray]:
 
 
 def _check_views(domain: Domain, lanes: Lanes) -> None:
-    """Text both ways, and a picture of the right type."""
+    """Text both ways, pictures and metrics of the right types."""
     for tokens in lanes.tokens[:4]:
         text = domain.to_text(tokens)
         ids = tokens[tokens < domain.vocabulary.size]
@@ -124,14 +154,14 @@ def _check_views(domain: Domain, lanes: Lanes) -> None:
             ids = ids[ids != domain.vocabulary.end_id]
         again = domain.to_ids(text) if text else ids[:0]
         _demand(np.array_equal(again, ids), f"{text!r} is not read back as it was written")
-        if domain.render_image is not None:
-            picture = domain.render_image(ids, lanes.horizon)
+        if domain.view.image is not None:
+            picture = domain.view.image(ids, lanes.horizon)
             _demand(
                 picture.dtype == np.uint8 and picture.ndim == 3 and picture.shape[2] == 3,
-                f"render_image must give uint8 [H, W, 3], got {picture.dtype} {picture.shape}",
+                f"view.image must give uint8 [H, W, 3], got {picture.dtype} {picture.shape}",
             )
-    if domain.sequence_metrics is not None:
-        for name, values in domain.sequence_metrics(lanes.tokens).items():
+    if domain.metrics.each is not None:
+        for name, values in domain.metrics.each(lanes.tokens).items():
             _demand(
                 np.shape(values) == (lanes.n,),
                 f"metric {name!r} has shape {np.shape(values)}, expected ({lanes.n},)",

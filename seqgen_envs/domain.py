@@ -1,15 +1,15 @@
 """Domains: what an environment needs to know of melodies, molecules or anything else.
 
-A new domain is one :class:`Domain` and one :func:`register_domain`; nothing else in the package
-asks which domain it serves.
+A new domain is one :class:`Domain` and one registration (see :mod:`seqgen_envs.registration`);
+nothing else in the package asks which domain it serves. What an environment reads are the fields of
+the Domain itself; what only some commands and reports read are its four groups.
 """
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from types import NoneType
 from typing import TYPE_CHECKING, Any
@@ -17,18 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.rules import Task
+from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
+from seqgen_envs.loading import NothingThereError, is_reference, load_object
+from seqgen_envs.rules import Task, Tokens
+from seqgen_envs.user_tasks import task_from
 from seqgen_envs.vocabulary import Vocabulary
 
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
-    from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.prior import Prior
 
-Tokens = NDArray[np.int64]
 ActionMask = Callable[[Tokens, Tokens], NDArray[np.int8]]
-CollectionWriter = Callable[
-    [Tokens, Path, Sequence[str], Sequence[Mapping[str, Any]]], Sequence[Path]
-]
 
 
 @dataclass(frozen=True)
@@ -38,7 +36,8 @@ class Domain:
     Args:
         name: lower case, as in ``SequenceEnv(domain=name)``.
         vocabulary: the tokens.
-        priors: bundled priors by name, as functions that load them.
+        priors: bundled priors by name, as functions that load them, such as
+            :class:`StoredPrior`.
         tasks: task factories by name; keyword arguments come from the environment's ``task``. A
             name that ends in a colon is a family: ``"similarity:CCO"`` calls the factory
             ``"similarity:"`` with ``"CCO"``.
@@ -47,45 +46,15 @@ class Domain:
         min_horizon: the shortest length that makes sense.
         decode: ids [n] (padded or not) to the text of a finished sequence.
         encode: text of a sequence to its tokens' ids, the inverse of ``decode``.
-        render_text: ids of a prefix to what ``render_mode="ansi"`` shows.
-        render_image: (ids of a prefix, T) to uint8 [H, W, 3]; None draws a grid of tokens.
-        sequence_metrics: ids [N, T] to arrays [N] by name, or None.
-        summarize: ids [N, T] to the numbers that describe a batch, by name, or None.
-        compared_with: the folder of a prior to those of ``sequence_metrics``, ``summarize`` and
-            ``write_collection``, by name, that compare with its corpus; None where it makes no
-            difference.
-        describe_corpus: (corpus, folder of a prior trained on it) writes there what that comparison
-            needs.
-        corpus_columns: the folder of a prior, or None, to what its corpus itself would score:
-            columns of the rows of ``summarize``.
-        waveform: ids of a sequence to float32 samples [n] in -1..1, or None: it makes no sound.
-        sample_rate: samples a second of ``waveform``.
-        write_sequence: (ids, folder, stem, prior) writes a sequence's files into a folder that
-            exists, returns their paths.
-        write_collection: (ids [N, T], folder, N names, N rows) writes files of many sequences into
-            a folder that exists, returns their paths; the rows are those of ``seqgen sample``'s
-            CSV.
-        read_sequence: a user's file of one sequence to ids.
-        read_sequences: a user's file of many sequences to pairs of name and text.
-        suffixes: how the names of these files end, lower case, such as ".smi".
-        read_corpus: (data, n_jobs) to a Corpus: what ``seqgen prior train --data`` and
-            ``seqgen data`` name, read by so many processes. Further keywords it takes are options
-            of ``seqgen data``.
-        corpora: the names that ``read_corpus`` knows, each with a line about it.
-        corpus_files: how the names of files end that ``read_corpus`` reads, such as ".smi".
-        downloads: other things ``seqgen data`` fetches by name, as functions that do so and return
-            the files' paths.
-        augment: (ids of a training sequence int64 [n], generator) to ids of the same thing spelled
-            another way, or None: a sequence has one spelling.
-        valid: ids of finished sequences int64 [N, T], padded, to bool [N], or None: all are.
         action_mask: (tokens [N, T], lengths [N]) to int8 [N, V], 1 for each token that may follow,
             at least one a row; or None where all may. A pure function of each prefix and T, which
             can be pickled; what it has worked out it may keep.
         masks: further action masks, which hold where the environment's ``mask`` names them, as
             functions that make one.
         plural: what several sequences are called; default the name and an s.
-        published: published columns by model, of the rows of ``summarize``, or None.
-        presets: a YAML file of named hyper-parameters for ``seqgen prior train``, or None.
+        of_vocabulary: the same domain with other tokens, for priors that have other tokens than
+            ``vocabulary``; None: the domain has these tokens only.
+        view, metrics, files, corpora: see :mod:`seqgen_envs.domain_groups`.
 
     Raises:
         ValueError: a default is not among what it defaults to, or a horizon is out of range.
@@ -101,31 +70,18 @@ class Domain:
     min_horizon: int = 1
     decode: Callable[[Any], str] | None = None
     encode: Callable[[str], Tokens] | None = None
-    render_text: Callable[[Tokens], str] | None = None
-    render_image: Callable[[Tokens, int], NDArray[np.uint8]] | None = None
-    sequence_metrics: Callable[[Tokens], dict[str, NDArray[np.float64]]] | None = None
-    summarize: Callable[[Tokens], dict[str, float]] | None = None
-    compared_with: Callable[[Path], Mapping[str, Any]] | None = None
-    describe_corpus: Callable[[Corpus, Path], Path] | None = None
-    corpus_columns: Callable[[Path | None], Mapping[str, Mapping[str, float]]] | None = None
-    waveform: Callable[[Tokens], NDArray[np.float32]] | None = None
-    sample_rate: int = 22050
-    write_sequence: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
-    write_collection: CollectionWriter | None = None
-    read_sequence: Callable[[Path], Tokens] | None = None
-    read_sequences: Callable[[Path], Sequence[tuple[str, str]]] | None = None
-    suffixes: Sequence[str] = ()
-    read_corpus: Callable[..., Any] | None = None
-    corpora: Mapping[str, str] = field(default_factory=dict)
-    corpus_files: Sequence[str] = ()
-    downloads: Mapping[str, Callable[[], Sequence[Path]]] = field(default_factory=dict)
-    augment: Callable[[Tokens, np.random.Generator], Tokens] | None = None
-    valid: Callable[[Tokens], NDArray[np.bool_]] | None = None
     action_mask: ActionMask | None = None
     masks: Mapping[str, Callable[[], ActionMask]] = field(default_factory=dict)
     plural: str = ""
-    published: Mapping[str, Mapping[str, float]] | None = None
-    presets: Path | None = None
+    of_vocabulary: Callable[[Vocabulary], Domain] | None = None
+    view: View = field(default_factory=View)
+    metrics: Metrics = field(default_factory=Metrics)
+    files: Files = field(default_factory=Files)
+    corpora: Corpora = field(default_factory=Corpora)
+    #: How another process gets this object: a function of this module, and its arguments.
+    _made_by: tuple[Callable[..., Domain], tuple[Any, ...]] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "plural", self.plural or f"{self.name}s")
@@ -148,10 +104,7 @@ class Domain:
         return self  # frozen: every copy of an environment may share it
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        home = _HOMES.get(self.name)
-        if home is not None and _REGISTRY[self.name] is self:
-            return _import, (home,)
-        return super().__reduce_ex__(protocol)
+        return self._made_by or super().__reduce_ex__(protocol)
 
     def to_text(self, ids: Any) -> str:
         """A sequence as text: ``decode`` where the domain has one, otherwise joined tokens."""
@@ -176,57 +129,105 @@ class Domain:
         The registry does not know the domain returned: it is for use in this process.
         """
         folder = getattr(prior, "source", None)
-        if self.compared_with is None or folder is None:
+        if self.metrics.against is None or folder is None:
             return self
-        return replace(self, **self.compared_with(folder))
+        return replace(self, metrics=self.metrics.against(folder))
 
     def summary(self, ids: Tokens, prior: Prior | None = None) -> dict[str, float]:
-        """``summarize`` of ids [N, T], against the prior's own corpus if that matters."""
-        summarize = self.beside(prior).summarize
-        return summarize(ids) if summarize else {}
+        """``metrics.summary`` of ids [N, T], against the prior's own corpus if that matters."""
+        summary = self.beside(prior).metrics.summary
+        return summary(ids) if summary else {}
+
+    def for_prior(self, prior: str | Path | Prior | None = None) -> Domain:
+        """This domain with the prior's vocabulary; of a stored prior no weights are loaded.
+
+        Args:
+            prior: as for :meth:`load_prior`.
+
+        Raises:
+            FileNotFoundError, ValueError, TypeError: as :meth:`load_prior`, and a ValueError where
+                the prior has other tokens and the domain no ``of_vocabulary``.
+        """
+        vocabulary = self._vocabulary_of(prior)
+        if vocabulary.fingerprint == self.vocabulary.fingerprint:
+            return self
+        return self.with_vocabulary(vocabulary)
+
+    def with_vocabulary(self, vocabulary: Vocabulary) -> Domain:
+        """This domain with other tokens; the same object for the same tokens.
+
+        Raises:
+            ValueError: the domain has its own tokens only.
+        """
+        if self.of_vocabulary is None:
+            self.vocabulary.check_same(vocabulary, f"domain {self.name!r}", "the prior")
+            return self
+        domain = _of_vocabulary(self.of_vocabulary, vocabulary)
+        vocabulary.check_same(domain.vocabulary, "of_vocabulary's argument", "what it returned")
+        if domain._made_by is None:
+            object.__setattr__(domain, "_made_by", (Domain.with_vocabulary, (self, vocabulary)))
+        return domain
+
+    def _vocabulary_of(self, prior: str | Path | Prior | None) -> Vocabulary:
+        from seqgen_envs.prior import Prior, stored_vocabulary
+
+        found = self._find(prior)
+        if isinstance(found, Prior):
+            return found.vocabulary
+        return stored_vocabulary(found) if isinstance(found, Path) else self.vocabulary
 
     def load_prior(self, prior: str | Path | Prior | None = None) -> Prior:
         """A bundled prior by name, one from a folder, or an object as it is; None: the default.
 
         Raises:
-            ValueError: unknown name, unreadable folder, or a vocabulary other than the domain's.
+            FileNotFoundError: a folder that is no prior.
+            ValueError: unknown name, unreadable folder, or a vocabulary other than the domain's
+                (:meth:`for_prior` is the domain with the prior's vocabulary).
             TypeError: an object that is not a prior.
         """
+        from seqgen_envs.prior import Prior, load_prior_folder
+
+        loaded = self._find(prior)
+        if isinstance(loaded, Path):
+            loaded = load_prior_folder(loaded)
+        elif not isinstance(loaded, Prior):
+            loaded = loaded()
+        self.vocabulary.check_same(loaded.vocabulary, f"domain {self.name!r}", "the prior")
+        return loaded
+
+    def _find(self, prior: str | Path | Prior | None) -> Path | Callable[[], Prior] | Prior:
+        """A prior's folder, what loads it, or itself."""
         from seqgen_envs.prior import Prior
 
-        if prior is None:
-            prior = self.default_prior
-        if isinstance(prior, (str, Path)):
-            loaded = self._named_prior(prior)
-        elif isinstance(prior, Prior):
-            loaded = prior
-        else:
+        if isinstance(prior, Prior):
+            return prior
+        if not isinstance(prior, (str, Path, NoneType)):
             raise TypeError(
                 "prior must be a name, a folder or an object with vocabulary, fingerprint, "
                 f"initial_state, step and sequence_log_probs; got {type(prior).__name__}"
             )
-        self.vocabulary.check_same(loaded.vocabulary, f"domain {self.name!r}", "the prior")
-        return loaded
-
-    def _named_prior(self, prior: str | Path) -> Prior:
-        if str(prior) in self.priors:
-            return self.priors[str(prior)]()
-        if Path(prior).expanduser().is_dir():
-            return _load_prior_in(prior)
+        name = self.default_prior if prior is None else str(prior)
+        if name in self.priors:
+            return getattr(self.priors[name], "folder", self.priors[name])
+        if Path(name).expanduser().is_dir():
+            return Path(name)
         raise ValueError(
-            f"unknown prior {str(prior)!r} for domain {self.name!r}: neither one of "
+            f"unknown prior {name!r} for domain {self.name!r}: neither one of "
             f"{sorted(self.priors)} nor a folder"
         )
 
     def make_task(self, task: str | Mapping[str, Any] | Task | None = None) -> Task:
         """A task by name, by ``{"name": ..., **arguments}``, or as it is; None: the default.
 
+        A name that the domain does not have may be ``"module:attribute"`` or
+        ``"FILE.py:attribute"``: see :func:`~seqgen_envs.user_tasks.task_from`.
+
         Raises:
             ValueError: unknown name or argument.
             TypeError: none of these.
         """
         if isinstance(task, Task):
-            return task
+            return task.for_vocabulary(self.vocabulary)
         if not isinstance(task, (str, Mapping, NoneType)):
             raise TypeError(
                 "task must be a name, a dict {'name': ..., **arguments} or a Task; "
@@ -236,7 +237,7 @@ class Domain:
         name = arguments.pop("name", None) or self.default_task
         factory = self._task_factory(name)
         try:
-            return factory(**arguments)
+            return factory(**arguments).for_vocabulary(self.vocabulary)
         except TypeError as error:
             raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
 
@@ -267,18 +268,62 @@ class Domain:
         if colon and f"{family}:" in self.tasks:
             return partial(self.tasks[f"{family}:"], argument)
         known = [f"{task}..." if task.endswith(":") else task for task in sorted(self.tasks)]
-        raise ValueError(f"unknown task {name!r} for domain {self.name!r}; tasks: {known}")
+        if not is_reference(name):
+            raise ValueError(
+                f"unknown task {name!r} for domain {self.name!r}; tasks: {known}, or yours as "
+                "'module:attribute' or 'FILE.py:attribute'"
+            )
+        try:
+            return partial(task_from, load_object(name, "task"), name)
+        except NothingThereError as error:
+            raise ValueError(f"{error}; tasks of domain {self.name!r}: {known}") from error
 
 
-def prior_in(folder: Path) -> Callable[[], Prior]:
-    """What loads the prior stored in ``folder``: for a domain's ``priors``."""
-    return partial(_load_prior_in, folder)
+@dataclass(frozen=True)
+class StoredPrior:
+    """What loads the prior stored in ``folder``."""
+
+    folder: Path
+
+    def __call__(self) -> Prior:
+        """The prior, one copy a process."""
+        from seqgen_envs.prior import load_prior_folder
+
+        return load_prior_folder(self.folder)
 
 
-def _load_prior_in(folder: str | Path) -> Prior:
-    from seqgen_envs.prior import load_prior_folder
+@lru_cache(maxsize=16)
+def _of_vocabulary(make: Callable[[Vocabulary], Domain], vocabulary: Vocabulary) -> Domain:
+    return make(vocabulary)
 
-    return load_prior_folder(folder)
+
+@cache
+def load_domain(reference: str) -> Domain:
+    """The domain that ``"module:attribute"`` or ``"FILE.py:attribute"`` names, one a process.
+
+    The attribute is a :class:`Domain`, or a function without arguments that returns one. It can be
+    pickled: another process loads it by the same reference.
+
+    Raises:
+        ValueError: it cannot be imported, or is something else.
+    """
+    found = load_object(reference, "domain")
+    domain = found
+    if callable(found) and not isinstance(found, Domain):
+        try:
+            domain = found()
+        except Exception as error:  # whatever the user's code does when it is called
+            raise ValueError(
+                f"domain {reference!r} cannot be made: {type(error).__name__}: {error}"
+            ) from error
+    if not isinstance(domain, Domain):
+        raise ValueError(
+            f"domain {reference!r} is of type {type(domain).__name__}; expected a Domain, or a "
+            "function that returns one"
+        )
+    if domain._made_by is None:
+        object.__setattr__(domain, "_made_by", (load_domain, (reference,)))
+    return domain
 
 
 @dataclass(frozen=True)
@@ -292,52 +337,3 @@ class _BothMasks:
         first = self.first(tokens, lengths)
         both = first & self.second(tokens, lengths)
         return np.where(both.any(axis=1, keepdims=True), both, first)
-
-
-_REGISTRY: dict[str, Domain | str] = {}
-_HOMES: dict[str, str] = {}  # "module:attribute" of those registered that way
-
-
-def _import(home: str) -> Domain:
-    module, attribute = home.split(":")
-    domain = getattr(importlib.import_module(module), attribute)
-    assert isinstance(domain, Domain)
-    return domain
-
-
-def register_domain(name: str, domain: Domain | str) -> None:
-    """Make ``domain`` known as ``name``.
-
-    Args:
-        name: what environments and commands call it.
-        domain: the object, or ``"module:attribute"`` where it is imported on first use.
-
-    Raises:
-        ValueError: the name is taken by another domain.
-    """
-    if name in _REGISTRY and domain not in (_REGISTRY[name], _HOMES.get(name)):
-        raise ValueError(f"a domain named {name!r} is already registered")
-    _REGISTRY[name] = domain
-    if isinstance(domain, str):
-        _HOMES[name] = domain
-
-
-def get_domain(name: str | Domain) -> Domain:
-    """The registered domain of that name (a :class:`Domain` is returned as it is).
-
-    Raises:
-        ValueError: no domain has that name; the message lists those there are.
-    """
-    if isinstance(name, Domain):
-        return name
-    if name not in _REGISTRY:
-        raise ValueError(f"unknown domain {name!r}; registered: {sorted(_REGISTRY)}")
-    entry = _REGISTRY[name]
-    if isinstance(entry, str):
-        entry = _REGISTRY[name] = _import(entry)
-    return entry
-
-
-def registered_domains() -> list[str]:
-    """Names of all registered domains, sorted."""
-    return sorted(_REGISTRY)

@@ -14,10 +14,11 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.lanes import Lanes, LaneSettings, Step
+from seqgen_envs.lanes import Lanes, Step
 from seqgen_envs.observations import LanesView, check_kind, observe, row_of, single_space
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task
+from seqgen_envs.settings import LaneSettings
 
 RENDER_MODES = ("ansi", "rgb_array")
 
@@ -51,7 +52,7 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
     visible in ``tokens``; never truncates.
 
     ## Arguments
-    See :class:`seqgen_envs.lanes.LaneSettings`; further:
+    See :class:`seqgen_envs.settings.LaneSettings`; further:
 
     - ``observation``: ``"dict"``, ``"tokens"``, ``"last_token"`` or ``"flat"``.
     - ``render_mode``: None, ``"ansi"`` or ``"rgb_array"``.
@@ -156,13 +157,13 @@ def render_lane(lanes: Lanes, lane: int, render_mode: str) -> Any:
     domain = lanes.domain
     prefix = lanes.tokens[lane, : lanes.lengths[lane]]
     if render_mode == "ansi":
-        return domain.render_text(prefix) if domain.render_text else domain.to_text(prefix)
+        return domain.view.text(prefix) if domain.view.text else domain.to_text(prefix)
     return draw_sequence(domain, prefix, lanes.horizon)
 
 
 def draw_sequence(domain: Domain, ids: NDArray[np.int64], horizon: int) -> NDArray[np.uint8]:
     """A picture of a prefix, uint8 [H, W, 3]: the domain's, otherwise a grid of tokens."""
-    draw = domain.render_image or partial(_token_grid, size=domain.vocabulary.size)
+    draw = domain.view.image or partial(_token_grid, size=domain.vocabulary.size)
     return draw(ids, horizon)
 
 

@@ -66,7 +66,7 @@ class Evaluation:
     Attributes:
         episodes: how many.
         seed: of the draws.
-        c: temperature of ``objective`` and ``value_start``.
+        c: temperature of ``objective`` and ``start_value``.
         task_return: sum of the task's rewards, R.
         task_return_std: its standard deviation over episodes.
         log_prior: log p(a|s), mean over *steps*.
@@ -76,9 +76,9 @@ class Evaluation:
         objective: J = task_return / c - kl_to_prior; None if the KL is.
         objective_error: its standard error.
         objective_discounted: the same with step t weighted by discount^t, which is what
-            ``value_start`` estimates.
+            ``start_value`` estimates.
         discount: of ``objective_discounted``.
-        value_start: V(s_0) as the policy's network has it; None if it has none.
+        start_value: V(s_0) as the policy's network has it; None if it has none.
         distinct: share of different sequences among the first ``distinct_of``.
         distinct_of: 10,000, or fewer where fewer were drawn.
         terms: sum of each rule.
@@ -104,7 +104,7 @@ class Evaluation:
     terms: dict[str, float]
     summary: dict[str, float]
     seconds: float
-    value_start: float | None = None
+    start_value: float | None = None
     examples: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,7 +114,7 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """The numbers one would plot, by name; those that are None left out."""
         names = ("task_return", "log_prior", "kl_to_prior", "entropy", "objective",
-                 "value_start", "distinct")  # fmt: skip
+                 "start_value", "distinct")  # fmt: skip
         chosen = {name: getattr(self, name) for name in names}
         return {name: v for name, v in (chosen | self.summary).items() if v is not None}
 
@@ -185,7 +185,7 @@ def evaluate_policy_network(
     for primer in lanes.settings.primers:
         log_prior = lanes.starts.after([primer]).log_prior[0]
         values.append(policy.start_value(log_prior, np.array(primer, dtype=np.int64)))
-    result.value_start = float(np.mean(values))
+    result.start_value = float(np.mean(values))
     return result
 
 

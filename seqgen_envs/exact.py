@@ -29,7 +29,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.starts import MIN_LOG_PROB
 
 Floats = NDArray[np.float64]

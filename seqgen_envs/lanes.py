@@ -6,14 +6,10 @@ Gymnasium's words, ``SequenceVectorEnv`` is N lanes.
 
 from __future__ import annotations
 
-import copy
-import math
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from numbers import Real
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -22,87 +18,13 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
-from seqgen_envs.domain import Domain, get_domain
 from seqgen_envs.prior import Prior
-from seqgen_envs.rules import Task, Values
+from seqgen_envs.registration import get_domain
+from seqgen_envs.rules import Values
+from seqgen_envs.settings import LaneSettings, is_finite
 from seqgen_envs.starts import Primer, Starts, as_shown, check_mask, read_primers
 
 Tokens = NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class LaneSettings:
-    """The arguments of an environment, checked.
-
-    Args:
-        domain: a registered name, or a :class:`~seqgen_envs.domain.Domain`.
-        prior: a bundled prior's name, a folder, or an object; None is the domain's default.
-        task: a task's name, ``{"name": ..., **arguments}``, or a Task; None is the default.
-        c: temperature of the task reward (c > 0): reward = w log p(a|s) + r_T(s, a) / c.
-        prior_weight: w (0: the task alone).
-        length: horizon T in tokens, primer included; None is the domain's.
-        primer: what episodes start with: token ids or a text; or several, as a list of such or as
-            a file with a text a line, of which each episode draws one.
-        mask: a name of the domain's ``masks``, or None: its ``action_mask`` alone, if it has one.
-
-    Attributes:
-        primers: the primers as ids, one at least; it is empty where episodes start with nothing.
-
-    Raises:
-        ValueError: a value is out of its range; the message gives the range.
-    """
-
-    domain: str | Domain
-    prior: str | Path | Prior | None = None
-    task: str | Mapping[str, Any] | Task | None = None
-    c: float = 0.5
-    prior_weight: float = 1.0
-    length: int | None = None
-    primer: Any = None
-    mask: str | None = None
-    primers: tuple[Primer, ...] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        domain = get_domain(self.domain)
-        _check_c(self.c)
-        if not (_is_finite(self.prior_weight) and self.prior_weight >= 0):
-            raise ValueError(f"prior_weight must be finite and >= 0, got {self.prior_weight!r}")
-        length = domain.horizon if self.length is None else self.length
-        if not _is_finite(length) or int(length) != length or length < domain.min_horizon:
-            raise ValueError(
-                f"length must be a whole number >= {domain.min_horizon} for domain "
-                f"{domain.name!r}, got {length!r}"
-            )
-        object.__setattr__(self, "length", int(length))
-        object.__setattr__(self, "primers", read_primers(self.primer, domain, int(length)))
-
-    def at(self, c: float) -> LaneSettings:
-        """The same at another temperature."""
-        _check_c(c)
-        settings = copy.copy(self)
-        object.__setattr__(settings, "c", c)
-        return settings
-
-    def only_primer(self, who: str) -> Primer:
-        """The one primer.
-
-        Raises:
-            ValueError: there are several; the message says that ``who`` needs one.
-        """
-        if len(self.primers) != 1:
-            raise ValueError(
-                f"{who} needs one primer, and this environment has {len(self.primers)}"
-            )
-        return self.primers[0]
-
-
-def _check_c(c: Any) -> None:
-    if not (_is_finite(c) and c > 0):
-        raise ValueError(f"c must be a finite number > 0, got {c!r}")
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
 
 
 @dataclass
@@ -139,7 +61,7 @@ class Lanes:
 
     Args:
         n: number of lanes.
-        settings: see :class:`LaneSettings`. The prior is loaded at the first reset.
+        settings: the environment's arguments. The prior is loaded at the first reset.
         max_episode_steps: an episode is truncated after so many steps, as by Gymnasium's
             ``TimeLimit``; None: never.
 
@@ -164,7 +86,7 @@ class Lanes:
         self, n: int, settings: LaneSettings, *, max_episode_steps: int | None = None
     ) -> None:
         if max_episode_steps is not None and not (
-            _is_finite(max_episode_steps) and int(max_episode_steps) == max_episode_steps >= 1
+            is_finite(max_episode_steps) and int(max_episode_steps) == max_episode_steps >= 1
         ):
             raise ValueError(
                 f"max_episode_steps must be a whole number >= 1, got {max_episode_steps!r}"
@@ -172,7 +94,7 @@ class Lanes:
         self.n = n
         self.max_episode_steps = max_episode_steps
         self.settings = settings
-        self.domain = get_domain(settings.domain)
+        self.domain = get_domain(settings.domain)  # the settings have made it the prior's
         self.task = self.domain.make_task(settings.task)
         self.mask = self.domain.make_mask(settings.mask)
         self.prior_weight = float(settings.prior_weight)

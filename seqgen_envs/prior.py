@@ -136,6 +136,29 @@ def load_prior_folder(folder: str | Path) -> RecurrentPrior:
         FileNotFoundError: a file is missing; the message names it.
         ValueError: a file cannot be read as what it should be.
     """
+    folder = _checked_folder(folder)
+    return _load_cached(folder, (folder / WEIGHTS_FILE).stat().st_mtime_ns)
+
+
+def stored_vocabulary(folder: str | Path) -> Vocabulary:
+    """The vocabulary of the prior stored in ``folder``, whose weights are not loaded.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_prior_folder`.
+    """
+    folder = _checked_folder(folder)
+    return _vocabulary_cached(folder, (folder / CONFIG_FILE).stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _vocabulary_cached(folder: Path, modified: int) -> Vocabulary:
+    try:
+        return Vocabulary(**json.loads((folder / CONFIG_FILE).read_text())["vocabulary"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"cannot read the prior in {folder}: {error}") from error
+
+
+def _checked_folder(folder: str | Path) -> Path:
     folder = Path(folder).expanduser().resolve()
     for name in (CONFIG_FILE, WEIGHTS_FILE):
         if not (folder / name).is_file():
@@ -143,7 +166,7 @@ def load_prior_folder(folder: str | Path) -> RecurrentPrior:
                 f"{folder} is not a prior: {name} is missing (a prior is a folder with "
                 f"{CONFIG_FILE} and {WEIGHTS_FILE}, as written by `seqgen prior train`)"
             )
-    return _load_cached(folder, (folder / WEIGHTS_FILE).stat().st_mtime_ns)
+    return folder
 
 
 @lru_cache(maxsize=16)

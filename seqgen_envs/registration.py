@@ -1,12 +1,27 @@
-"""The ids that ``gym.make`` knows, and the domains behind them."""
+"""The names of domains, and the ids that ``gym.make`` knows.
+
+A domain of another package is found by its name through the entry-point group ``seqgen.domains``
+(name -> a :class:`~seqgen_envs.domain.Domain`, or a function without arguments that returns one),
+loaded on first use; or by a reference, ``"module:attribute"`` or ``"FILE.py:attribute"``. Its
+module calls :func:`register_env` for its ids; ``gym.make("module:Id-v0")`` imports the module
+first, and so do the commands for every domain with an entry point.
+"""
 
 from __future__ import annotations
 
+import difflib
+import logging
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import gymnasium
 
-from seqgen_envs.domain import register_domain
+from seqgen_envs.domain import Domain, load_domain
+from seqgen_envs.loading import is_reference, load_module
+
+logger = logging.getLogger(__name__)
+
+DOMAINS_GROUP = "seqgen.domains"
 
 #: Oracles of Practical Molecular Optimization (Gao et al. 2022), as the ids spell them.
 PMO_IDS = {
@@ -34,6 +49,100 @@ PMO_IDS = {
     "ValsartanSMARTS": "valsartan_smarts",
     "ZaleplonMPO": "zaleplon_mpo",
 }
+
+
+#: Domains, or where they are ("module:attribute"), by name.
+_REGISTRY: dict[str, Domain | str] = {}
+
+
+def register_domain(name: str, domain: Domain | str) -> None:
+    """Make ``domain`` known as ``name``.
+
+    Args:
+        name: what environments and commands call it.
+        domain: the object, or ``"module:attribute"`` where it is imported on first use.
+
+    Raises:
+        ValueError: the name is taken by another domain.
+    """
+    known = _REGISTRY.setdefault(name, domain)
+    if known != domain and _resolved(known) is not _resolved(domain):
+        raise ValueError(f"a domain named {name!r} is already registered")
+
+
+def _resolved(domain: Domain | str) -> Domain:
+    return load_domain(domain) if isinstance(domain, str) else domain
+
+
+def get_domain(name: str | Domain) -> Domain:
+    """The domain of that name: a registered one, one with an entry point, or a reference.
+
+    A :class:`~seqgen_envs.domain.Domain` is returned as it is.
+
+    Raises:
+        ValueError: no domain has that name (the message lists those there are), or there is none
+            where the reference says.
+        ImportError: a named domain cannot be imported, such as for want of a library.
+    """
+    if isinstance(name, Domain):
+        return name
+    home = _REGISTRY.get(name) or _home_of_plugin(name)
+    if isinstance(home, Domain):
+        return home
+    if home is None:
+        if is_reference(name):
+            return load_domain(name)
+        raise ValueError(f"unknown domain {name!r}; registered: {registered_domains()}")
+    try:
+        return load_domain(home)
+    except ValueError as error:
+        raise ImportError(f"domain {name!r} is not available: {error}") from error
+
+
+def registered_domains() -> list[str]:
+    """Names of all domains that are registered or have an entry point, sorted."""
+    return sorted(_REGISTRY.keys() | {entry.name for entry in _plugins()})
+
+
+def _plugins() -> list[EntryPoint]:
+    return sorted(entry_points(group=DOMAINS_GROUP), key=lambda entry: (entry.name, entry.value))
+
+
+def _home_of_plugin(name: str) -> str | None:
+    return next((entry.value for entry in _plugins() if entry.name == name), None)
+
+
+def load_plugins() -> None:
+    """Import the domains of other packages, so that their ids are registered.
+
+    One that cannot be imported is logged as a warning and left out.
+    """
+    for entry in _plugins():
+        try:
+            get_domain(entry.name)
+        except ImportError as error:
+            logger.warning("%s", error)
+
+
+def check_id(env_id: str) -> None:
+    """Make sure that ``gym.make`` knows an id.
+
+    Args:
+        env_id: such as ``"MelodyGen-v0"``; ``"module:Id-v0"`` imports the module first.
+
+    Raises:
+        ValueError: it does not; the message names the nearest id.
+    """
+    module, colon, name = env_id.rpartition(":")
+    if colon:
+        load_module(module, f"environment {env_id!r}")
+    if name not in gymnasium.registry:
+        load_plugins()
+    if name not in gymnasium.registry:
+        versions = sorted(known for known in gymnasium.registry if known.startswith(f"{name}-v"))
+        near = versions or difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
+        hint = f"; did you mean {near[-1]!r}?" if near else ""
+        raise ValueError(f"there is no environment {env_id!r}{hint} (`seqgen envs` lists them)")
 
 
 def register_env(env_id: str, domain: str, **defaults: Any) -> None:

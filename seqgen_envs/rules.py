@@ -11,7 +11,8 @@ A rule is one of
 - a :class:`ScanRule`, for what would otherwise walk the whole prefix at every step: it carries a
   small array from step to step.
 
-A rule of a term with ``at="end"`` is called for finished sequences only.
+A rule of a term with ``at="end"`` is called for finished sequences only. For a sequence that it
+cannot value it gives NaN; if it has a method ``explain(sequence)``, ids [n] to text, that says why.
 """
 
 from __future__ import annotations
@@ -26,11 +27,18 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen_envs.vocabulary import Vocabulary
+
 logger = logging.getLogger(__name__)
 
 Tokens = NDArray[np.int64]
 Values = NDArray[np.float64]
 PrefixRule = Callable[[Tokens, Tokens], Values]
+#: What rules raised in one step, by term and prefix.
+Errors = dict[tuple[str, bytes], Exception]
+
+#: So many different sequences do not fail together by chance, even where the rule has worked.
+MANY = 32
 
 
 SelfTask = TypeVar("SelfTask", bound="Task")
@@ -80,11 +88,15 @@ class Term:
 
 @dataclass
 class RuleFailures:
-    """What went wrong inside a task's rules: how often, and the first case in full."""
+    """What went wrong inside a task's rules: how often, and the first case in full.
+
+    ``worked`` names the terms that have given values at least once.
+    """
 
     count: int = 0
     by_term: dict[str, int] = field(default_factory=dict)
     first: str | None = None
+    worked: set[str] = field(default_factory=set)
 
     def add(self, term: str, sequence: Tokens, what: str) -> None:
         """Count one failure of ``term`` on ``sequence``; the first is logged as a warning."""
@@ -97,12 +109,17 @@ class RuleFailures:
             )
 
 
+class RuleError(ValueError):
+    """A rule has a fault that no sequence is to blame for: it ends the run."""
+
+
 class Task:
     """Named, weighted rules whose sum is the task reward of a step.
 
     One bad sequence never ends a run: where a rule raises or returns NaN, all terms of that step
     become 0 and ``failures`` counts it. With ``on_error="raise"`` (what
-    :func:`seqgen_envs.checks.check_domain` uses) it raises instead.
+    :func:`seqgen_envs.checks.check_domain` uses) it raises instead. A rule that raises the same
+    for every sequence of a batch is an error of the program and ends the run.
 
     Args:
         name: for messages and reports.
@@ -123,6 +140,7 @@ class Task:
         self.name = name
         self.terms = tuple(terms)
         self.names = tuple(term.name for term in self.terms)
+        self._weights = np.array([term.weight for term in self.terms])
         self.on_error = on_error
         self.failures = RuleFailures()
         if not self.terms:
@@ -145,6 +163,7 @@ class Task:
         task.terms = tuple(
             replace(t, weight=float(weights.get(t.name, t.weight))) for t in self.terms
         )
+        task._weights = np.array([term.weight for term in task.terms])
         task.failures = RuleFailures()
         return task
 
@@ -162,6 +181,10 @@ class Task:
         """
         if state:
             raise ValueError(f"task {self.name!r} remembers nothing, got {sorted(state)}")
+
+    def for_vocabulary(self: SelfTask, vocabulary: Vocabulary) -> SelfTask:
+        """This task for sequences of other tokens: itself, where its rules ask nothing of them."""
+        return self
 
     @property
     def spent(self) -> bool:
@@ -191,140 +214,119 @@ class Task:
 
         ``finished`` [N] says whose sequence ends with that token; other rows of a term at
         ``"end"`` are 0. Column order is that of ``names``.
+
+        Raises:
+            RuleError: a rule has a fault that no sequence is to blame for.
         """
         values = np.zeros((len(tokens), len(self.terms)))
-        failed = np.zeros(len(tokens), dtype=bool)
+        errors: Errors = {}
         carried = iter(state)
         next_state = []
         for column, term in enumerate(self.terms):
             if isinstance(term.rule, ScanRule):
-                raw, after = self._scan(term, next(carried), tokens, lengths, failed)
+                values[:, column], after = self._ask(term, tokens, lengths, next(carried), errors)
                 next_state.append(after)
-                values[:, column] = raw
             elif term.at == "step":
-                values[:, column] = self._call(term, tokens, lengths, failed)
+                values[:, column] = self._ask(term, tokens, lengths, None, errors)[0]
             elif finished.any():
-                self._score_finished(term, tokens, lengths, finished, values[:, column], failed)
-            if term.weight != 1.0:
-                values[:, column] *= term.weight
-        if failed.any():
-            values[failed] = 0.0
-        return values, tuple(next_state)
-
-    def _score_finished(
-        self,
-        term: Term,
-        tokens: Tokens,
-        lengths: Tokens,
-        finished: NDArray[np.bool_],
-        column: Values,
-        failed: NDArray[np.bool_],
-    ) -> None:
-        rows = np.flatnonzero(finished)
-        bad = np.zeros(len(rows), dtype=bool)
-        column[rows] = self._call(term, tokens[rows], lengths[rows], bad)
-        failed[rows] |= bad
-
-    def _call(
-        self, term: Term, tokens: Tokens, lengths: Tokens, failed: NDArray[np.bool_]
-    ) -> Values:
-        """Values [N] of a prefix rule; rows it fails on become 0 and are marked in ``failed``."""
-        assert not isinstance(term.rule, ScanRule)
-        try:
-            values = self._checked(term, term.rule(tokens, lengths), len(tokens))
-        except RuleShapeError:
-            raise
-        except Exception:
-            if self.on_error == "raise":
-                raise
-            if len(tokens) > 1:  # find the rows to blame; the others keep their values
-                return self._call_rows(term, tokens, lengths, failed)
-            self.failures.add(term.name, tokens[0, : lengths[0]], traceback.format_exc())
-            failed[0] = True
-            return np.zeros(1)
-        return self._without_non_finite(term, values, tokens, lengths, failed)
-
-    def _call_rows(
-        self, term: Term, tokens: Tokens, lengths: Tokens, failed: NDArray[np.bool_]
-    ) -> Values:
-        rows = [slice(i, i + 1) for i in range(len(tokens))]
-        return np.concatenate([self._call(term, tokens[r], lengths[r], failed[r]) for r in rows])
-
-    def _scan(
-        self,
-        term: Term,
-        state: Values,
-        tokens: Tokens,
-        lengths: Tokens,
-        failed: NDArray[np.bool_],
-    ) -> tuple[Values, Values]:
-        assert isinstance(term.rule, ScanRule)
-        try:
-            raw, after = term.rule.update(state, tokens, lengths)
-        except Exception:
-            if self.on_error == "raise":
-                raise
-            return self._scan_rows(term, state, tokens, lengths, failed)
-        values = self._checked(term, raw, len(tokens))
-        if np.shape(after) != state.shape:
-            raise RuleShapeError(
-                f"rule {term.name!r} of task {self.name!r} returned a state of shape "
-                f"{np.shape(after)}; expected {state.shape}"
-            )
-        return self._without_non_finite(term, values, tokens, lengths, failed), after
-
-    def _scan_rows(
-        self,
-        term: Term,
-        state: Values,
-        tokens: Tokens,
-        lengths: Tokens,
-        failed: NDArray[np.bool_],
-    ) -> tuple[Values, Values]:
-        if len(tokens) == 1:
-            self.failures.add(term.name, tokens[0, : lengths[0]], traceback.format_exc())
-            failed[0] = True
-            return np.zeros(1), state
-        rows = [slice(i, i + 1) for i in range(len(tokens))]
-        pairs = [self._scan(term, state[r], tokens[r], lengths[r], failed[r]) for r in rows]
-        return np.concatenate([v for v, _ in pairs]), np.concatenate([s for _, s in pairs])
-
-    def _checked(self, term: Term, values: Values, n: int) -> Values:
-        values = np.asarray(values, dtype=np.float64)
-        if values.shape != (n,):
-            raise RuleShapeError(
-                f"rule {term.name!r} of task {self.name!r} returned shape {values.shape} for "
-                f"{n} prefixes; expected ({n},)"
-            )
-        return values
-
-    def _without_non_finite(
-        self,
-        term: Term,
-        values: Values,
-        tokens: Tokens,
-        lengths: Tokens,
-        failed: NDArray[np.bool_],
-    ) -> Values:
-        """``values`` with 0 where they are NaN or infinite; marks those rows in ``failed``."""
+                rows = np.flatnonzero(finished)
+                values[rows, column] = self._ask(term, tokens[rows], lengths[rows], None, errors)[0]
         finite = np.isfinite(values)
-        if finite.all():
-            return values
-        for row in np.flatnonzero(~finite):
-            what = f"returned {values[row]}, expected a finite number"
-            sequence = tokens[row, : lengths[row]]
+        if not finite.all():
+            for row, column in np.argwhere(~finite).tolist():
+                sequence, value = tokens[row, : lengths[row]], values[row, column]
+                self._blame(self.terms[column], sequence, value, errors)
+            values[~finite.all(axis=1)] = 0.0
+        return values * self._weights, tuple(next_state)
+
+    def _ask(
+        self, term: Term, tokens: Tokens, lengths: Tokens, state: Any, errors: Errors
+    ) -> tuple[Values, Any]:
+        """A rule's values [N] and its state after them; where it raises, NaN and ``state``.
+
+        If it raises for several rows together, each row is asked once by itself. ``errors`` gets
+        what was raised.
+        """
+        try:
+            answer = self._checked(term, tokens, lengths, state)
+        except RuleError:
+            raise
+        except Exception as error:
             if self.on_error == "raise":
-                raise ValueError(
-                    f"rule {term.name!r} of task {self.name!r} {what}, "
-                    f"on tokens {sequence.tolist()}"
+                raise
+            if len(tokens) == 1:
+                errors[_key(term, tokens[0, : lengths[0]])] = error
+                return np.full(1, np.nan), state
+        else:
+            self.failures.worked.add(term.name)
+            return answer
+        parts = [slice(row, row + 1) for row in range(len(tokens))]
+        states = [None if state is None else state[part] for part in parts]
+        answers = [
+            self._ask(term, tokens[part], lengths[part], before, errors)
+            for part, before in zip(parts, states, strict=True)
+        ]
+        self._check_hope(term, tokens, lengths, errors)
+        after = None if state is None else np.concatenate([after for _, after in answers])
+        return np.concatenate([values for values, _ in answers]), after
+
+    def _checked(
+        self, term: Term, tokens: Tokens, lengths: Tokens, state: Any
+    ) -> tuple[Values, Any]:
+        """What the rule says, if it has the right shapes."""
+        if isinstance(term.rule, ScanRule):
+            values, after = term.rule.update(state, tokens, lengths)
+            if np.shape(after) != state.shape:
+                raise RuleError(
+                    f"rule {term.name!r} of task {self.name!r} returned a state of shape "
+                    f"{np.shape(after)}; expected {state.shape}"
                 )
-            self.failures.add(term.name, sequence, what)
-            failed[row] = True
-        return np.where(finite, values, 0.0)
+        else:
+            values, after = term.rule(tokens, lengths), None
+        values = np.asarray(values, dtype=np.float64)
+        if values.shape != (len(tokens),):
+            raise RuleError(
+                f"rule {term.name!r} of task {self.name!r} returned shape {values.shape} for "
+                f"{len(tokens)} prefixes; expected ({len(tokens)},)"
+            )
+        return values, after
+
+    def _check_hope(self, term: Term, tokens: Tokens, lengths: Tokens, errors: Errors) -> None:
+        """Raise a RuleError if no sequence can be to blame.
+
+        That is where a rule that has never worked, or has for fewer than :data:`MANY` sequences at
+        once, raises the same for all of several different ones.
+        """
+        keys = {_key(term, row[:length]) for row, length in zip(tokens, lengths, strict=True)}
+        few = len(keys) < (MANY if term.name in self.failures.worked else 2)
+        if few or not keys <= errors.keys() or len({type(errors[key]) for key in keys}) > 1:
+            return
+        error = errors[keys.pop()]
+        raise RuleError(
+            f"rule {term.name!r} of task {self.name!r} fails on every sequence "
+            f"({type(error).__name__}: {error}): the error is the rule's, not a sequence's"
+        ) from error
+
+    def _blame(self, term: Term, sequence: Tokens, value: float, errors: Errors) -> None:
+        """Count a failure, or raise it.
+
+        Raises:
+            ValueError: ``on_error`` is ``"raise"``.
+        """
+        what = f"returned {value}, expected a finite number"
+        if self.on_error == "raise":
+            raise ValueError(
+                f"rule {term.name!r} of task {self.name!r} {what}, on tokens {sequence.tolist()}"
+            )
+        if (error := errors.get(_key(term, sequence))) is not None:
+            what = "".join(traceback.format_exception(error))
+        elif (explain := getattr(term.rule, "explain", None)) is not None:
+            what = explain(sequence)
+        self.failures.add(term.name, sequence, what)
 
 
-class RuleShapeError(ValueError):
-    """A rule returned an array of the wrong shape: an error of the program, never survived."""
+def _key(term: Term, sequence: Tokens) -> tuple[str, bytes]:
+    return term.name, sequence.tobytes()
 
 
 def score_sequences(task: Task, tokens: Tokens, lengths: Tokens | None = None) -> Values:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
 from seqgen_envs.env import RENDER_MODES, check_render_mode, render_lane
-from seqgen_envs.lanes import Lanes, LaneSettings, Step
+from seqgen_envs.lanes import Lanes, Step
 from seqgen_envs.observations import LanesView, check_kind, observe, row_of, single_space
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task
+from seqgen_envs.settings import LaneSettings
 
 
 class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):

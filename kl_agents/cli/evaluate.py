@@ -49,7 +49,7 @@ def evaluate(
         result = evaluate_agent(model, spec, n, seed, num_envs, c, bar.update)
     path = out or run / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {spec.algorithm: metrics_of(result), **(domain.published or {})}
+    columns = {spec.algorithm: metrics_of(result), **domain.metrics.published}
     report = {
         **result.to_dict(),
         "run": spec.to_dict(),
@@ -57,7 +57,7 @@ def evaluate(
         "command": ctx.meta.get(COMMAND_KEY, ""),
         "date": now(),
         "machine": machine(),
-        "published": {name: dict(column) for name, column in (domain.published or {}).items()},
+        "published": {name: dict(column) for name, column in domain.metrics.published.items()},
     }
     write_json(path, report)
     show(metrics_table(f"{n:,} {domain.plural} of {run}", _readable(columns)))
@@ -75,7 +75,7 @@ def metrics_of(result: Evaluation) -> dict[str, float | None]:
         "c": result.c,
         "J = E[R]/c - KL": result.objective,
         **({} if result.discount == 1 else {"J discounted": result.objective_discounted}),
-        "V(s0)": result.value_start,
+        "V(s0)": result.start_value,
         f"distinct of {result.distinct_of:,}": result.distinct,
     }
 

@@ -24,9 +24,9 @@ def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
         ValueError: the file cannot be read, or the agent is of another prior or vocabulary.
     """
     from kl_agents.registry import load as load_agent
-    from kl_agents.runs import agent_file
+    from kl_agents.runs import load_run
 
-    agent = load_agent(agent_file(path) if path.is_dir() else path, device="cpu")
+    agent = load_run(path)[0] if path.is_dir() else load_agent(path, device="cpu")
     agent.check_fits(env)
     agent.policy.rng = np.random.default_rng(seed)
     policy: Policy = agent.policy

@@ -87,7 +87,7 @@ class _Teller:
         say(
             f"[{minutes:6.1f} min] {job.name}: task return {result['task_return']:.2f}, "
             f"log p {result['log_prior']:.3f}, KL {result['kl_to_prior']:.2f}, "
-            f"J {objective:.2f} (V {_or_dash(result['value_start'])}), "
+            f"J {objective:.2f} (V {_or_dash(result['start_value'])}), "
             f"distinct {result['distinct']:.3f}"
         )
 

@@ -30,7 +30,12 @@ ThreadsOption = Annotated[int, typer.Option(min=1, help="PyTorch's threads.")]
 def train(
     ctx: typer.Context,
     algorithm: Annotated[
-        str, typer.Argument(help="psi, g, q, rl-only, reinvent or prior.", show_default=False)
+        str,
+        typer.Argument(
+            help="An algorithm, such as psi or reinvent; or one of your own, as module:Class or "
+            "FILE.py:Class.",
+            show_default=False,
+        ),
     ],
     env_id: Annotated[
         str, typer.Argument(help="An environment, as `seqgen envs` lists them.", metavar="ENV")
@@ -110,7 +115,7 @@ def make_spec(
     Raises:
         ValueError: an unknown algorithm or setting, or ``c`` not above 0.
     """
-    from kl_agents.hyperparams import file_of, load_hyperparams, parse_settings, with_final_c
+    from kl_agents.hyperparameters import file_of, load_hyperparams, parse_settings, with_final_c
     from kl_agents.runs import RunSpec
 
     merged = load_hyperparams(algorithm, env_id, [parse_settings(settings)], source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from kl_agents.hyperparams import FOLDER, final_c, load_hyperparams, with_final_c
+from kl_agents.hyperparameters import FOLDER, final_c, load_hyperparams, with_final_c
 from kl_agents.registry import get_algorithm
 from kl_agents.runs import RunSpec
 
@@ -81,7 +82,8 @@ class Job:
     @property
     def name(self) -> str:
         """Its folder under ``runs/``."""
-        return f"{self.block}/{self.agent}-c{self.c:g}-seed{self.seed}"
+        agent = re.sub(r"[^\w.-]+", "-", self.agent)  # module:Class, FILE.py:Class
+        return f"{self.block}/{agent}-c{self.c:g}-seed{self.seed}"
 
 
 @dataclass(frozen=True)

@@ -82,14 +82,14 @@ def _metrics(stored: Mapping[str, Any]) -> dict[str, float]:
     flat |= stored["summary"] | {f"term_{name}": v for name, v in stored["terms"].items()}
     numbers = {name: math.nan if v is None else float(v) for name, v in flat.items()}
     discounted = numbers.get("objective_discounted", math.nan)  # an older version's has none
-    return numbers | {"gap": numbers["value_start"] - discounted}
+    return numbers | {"gap": numbers["start_value"] - discounted}
 
 
 def summary_rows(results: Sequence[Result]) -> dict[str, str]:
     """The rows of a block's table: metrics' names and what they are called."""
     first = results[0].metrics
     known = {*ROWS, "episodes", "seed", "c", "task_return_std", "log_prior_total", "entropy",
-             "objective_error", "objective_discounted", "discount", "value_start", "distinct_of",
+             "objective_error", "objective_discounted", "discount", "start_value", "distinct_of",
              "seconds", "run_seed"}  # fmt: skip
     domain = [name for name in first if name not in known and not name.startswith("term_")]
     return {name: name.replace("_", " ") for name in domain} | ROWS
@@ -143,7 +143,7 @@ def _table(plan: Plan, block: Block, results: Sequence[Result]) -> list[dict[str
 def _published(job: Job) -> Mapping[str, Mapping[str, float]]:
     from kl_agents.runs import single_lane
 
-    return single_lane(job.spec).domain.published or {}
+    return single_lane(job.spec).domain.metrics.published
 
 
 def _cell(row: Mapping[str, Any], name: str) -> str:

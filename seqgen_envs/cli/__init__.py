@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from seqgen_envs._version import __version__
-from seqgen_envs.cli import data, envs, prior, sample, score
+from seqgen_envs.cli import check, data, envs, prior, sample, score
 from seqgen_envs.cli.common import ExpectedErrors
 from seqgen_envs.reporting.console import warn
 
@@ -32,6 +32,7 @@ def make_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
+    app.command("check")(check.check)
     app.command("data")(data.data)
     app.command("envs")(envs.envs)
     app.command("sample")(sample.sample)

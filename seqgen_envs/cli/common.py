@@ -21,16 +21,28 @@ if TYPE_CHECKING:
 EXPECTED = (ValueError, OSError, ImportError)
 COMMAND_KEY = "seqgen.command"
 
-DomainArgument = Annotated[str, typer.Argument(help="A domain, as `seqgen envs` lists them.")]
+DomainArgument = Annotated[
+    str,
+    typer.Argument(help="A domain, as `seqgen envs` lists them, or module:attribute, FILE.py:..."),
+]
 PriorOption = Annotated[
     str | None, typer.Option(help="A bundled prior's name, or a prior's folder.")
 ]
 TaskOption = Annotated[
     str | None,
-    typer.Option(help="A task's name, or JSON with its arguments: '{\"name\": ..., ...}'."),
+    typer.Option(
+        help="A task's name, module:attribute or FILE.py:attribute, or JSON with its arguments: "
+        "'{\"name\": ..., ...}'."
+    ),
 ]
 MaskOption = Annotated[
     str | None, typer.Option(help="A mask of the domain's: only what it lets follow is written.")
+]
+VocabularyOption = Annotated[
+    str | None,
+    typer.Option(
+        help="'corpus': all tokens that the corpus has, not the domain's alone (molecules)."
+    ),
 ]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
@@ -73,8 +85,17 @@ def parse_task(text: str | None) -> str | dict[str, Any] | None:
         raise ValueError(f"--task {text} is not JSON: {error}") from error
 
 
-def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
-    """``--data``: a corpus file (.npz), or whatever the domain's ``read_corpus`` makes of it.
+def load_corpus(
+    domain: Domain, data: str, jobs: int | None, *, any_tokens: bool = False, **options: Any
+) -> Corpus:
+    """``--data``: a corpus file (.npz), or whatever the domain's ``corpora.read`` makes of it.
+
+    Args:
+        domain: whose corpus it is.
+        data: what was given.
+        jobs: processes that read.
+        any_tokens: a .npz file may have another vocabulary than the domain.
+        options: of the domain's reader, where ``data`` is no .npz file.
 
     Raises:
         ValueError: it is neither; the domain's reader says what else may be wrong.
@@ -82,17 +103,19 @@ def load_corpus(domain: Domain, data: str, jobs: int | None) -> Corpus:
     from seqgen_envs.datasets.corpus import Corpus
 
     if Path(data).suffix == ".npz":
-        return Corpus.load(data, domain.vocabulary)
-    if domain.read_corpus is None:
+        return Corpus.load(data, None if any_tokens else domain.vocabulary)
+    if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")
-    corpus = domain.read_corpus(data, n_jobs=jobs)
+    if "vocabulary" in options and domain.of_vocabulary is None:
+        raise ValueError(f"corpora of domain {domain.name!r} have no option --vocabulary")
+    corpus = domain.corpora.read(data, n_jobs=jobs, **options)
     assert isinstance(corpus, Corpus)
     return corpus
 
 
 def installed_domains(missing: Callable[[str, ImportError], object] | None = None) -> list[Domain]:
     """All domains whose libraries are installed; ``missing`` is told of the others, and why."""
-    from seqgen_envs.domain import get_domain, registered_domains
+    from seqgen_envs.registration import get_domain, registered_domains
 
     domains = []
     for name in registered_domains():

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import installed_domains
+from seqgen_envs.cli.common import VocabularyOption, installed_domains
 from seqgen_envs.reporting.console import say, show, warn
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.domain import Domain
 
-#: Options by the keyword of a domain's ``read_corpus`` that they set.
+#: Options by the keyword of a domain's ``corpora.read`` that they set.
 FLAGS = {
     "stereo": "--no-stereo",
     "keep_spelling": "--keep-spelling",
     "length": "--length",
+    "vocabulary": "--vocabulary",
     "refresh": "--refresh",
 }
 #: Dropped sequences that are named one by one.
@@ -47,6 +48,7 @@ def data(
     length: Annotated[
         int | None, typer.Option(min=2, help="Longest sequence kept, in tokens.")
     ] = None,
+    vocabulary: VocabularyOption = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Clean again, whatever the cache has.")
     ] = False,
@@ -59,14 +61,14 @@ def data(
     What was dropped, and why, is shown. Downloads and cleaned corpora are kept in the user's cache
     folder, or the one SEQGEN_CACHE names.
     """
-    from seqgen_envs.domain import get_domain
+    from seqgen_envs.registration import get_domain
 
     if name is None:
         show(_names())
         return
     kind = _domain_of(name) if domain is None else get_domain(domain)
-    if name in kind.downloads:
-        for path in kind.downloads[name]():
+    if name in kind.corpora.downloads:
+        for path in kind.corpora.downloads[name]():
             say(str(path))
         return
     out = out or Path(f"{_stem(name)}.npz")
@@ -79,10 +81,17 @@ def data(
         given["keep_spelling"] = True
     if length is not None:
         given["length"] = length
+    if vocabulary is not None:
+        given["vocabulary"] = vocabulary
     if refresh:
         given["refresh"] = True
     corpus = _read(kind, name, jobs, given)
     _report(corpus)
+    if corpus.report.unknown:
+        say("With --vocabulary corpus those of tokens that the domain lacks are kept.")
+    if corpus.vocabulary != kind.vocabulary:
+        new = sorted(set(corpus.vocabulary.tokens).difference(kind.vocabulary.tokens))
+        say(f"The corpus has its own {corpus.vocabulary.size} tokens, new ones: {' '.join(new)}")
     corpus.save(out)
     say(f"{out} is the corpus. To train a prior on it:")
     say(f"  seqgen prior train {kind.name} --data {out} --out {kind.name}-prior")
@@ -91,12 +100,12 @@ def data(
 def _names() -> Table:
     table = Table("name", "domain", "what it is", title="Corpora", title_justify="left")
     for domain in _domains():
-        for name, about in domain.corpora.items():
+        for name, about in domain.corpora.names.items():
             table.add_row(name, domain.name, about)
-        for name, function in domain.downloads.items():
+        for name, function in domain.corpora.downloads.items():
             table.add_row(name, domain.name, (inspect.getdoc(function) or "").partition("\n")[0])
-        if domain.corpus_files:
-            table.add_row("a file", domain.name, " ".join(domain.corpus_files))
+        if domain.corpora.suffixes:
+            table.add_row("a file", domain.name, " ".join(domain.corpora.suffixes))
     return table
 
 
@@ -112,16 +121,16 @@ def _domain_of(name: str) -> Domain:
         ValueError: none or several do.
     """
     domains = _domains()
-    ours = [d for d in domains if name in d.corpora or name in d.downloads]
-    ours = ours or [d for d in domains if name.lower().endswith(tuple(d.corpus_files))]
+    ours = [d for d in domains if name in {**d.corpora.names, **d.corpora.downloads}]
+    ours = ours or [d for d in domains if name.lower().endswith(tuple(d.corpora.suffixes))]
     if len(ours) == 1:
         return ours[0]
     if ours:
         raise ValueError(f"{name!r} is known to {', '.join(d.name for d in ours)}: add --domain")
     if Path(name).exists():
         raise ValueError(f"{name} is not a kind of file known as a corpus: add --domain")
-    known = sorted(corpus for d in domains for corpus in (*d.corpora, *d.downloads))
-    endings = " ".join(ending for d in domains for ending in d.corpus_files)
+    known = sorted(corpus for d in domains for corpus in (*d.corpora.names, *d.corpora.downloads))
+    endings = " ".join(ending for d in domains for ending in d.corpora.suffixes)
     raise ValueError(
         f"there is no corpus {name!r}: give one of {', '.join(known)}, or a file ({endings})"
     )
@@ -130,13 +139,13 @@ def _domain_of(name: str) -> Domain:
 def _read(domain: Domain, name: str, jobs: int | None, options: dict[str, Any]) -> Corpus:
     from seqgen_envs.datasets.corpus import Corpus
 
-    if domain.read_corpus is None:
+    if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora")
-    takes = inspect.signature(domain.read_corpus).parameters
+    takes = inspect.signature(domain.corpora.read).parameters
     if unknown := [option for option in options if option not in takes]:
         flags = ", ".join(FLAGS[option] for option in unknown)
         raise ValueError(f"corpora of domain {domain.name!r} have no option {flags}")
-    corpus = domain.read_corpus(name, n_jobs=jobs, **options)
+    corpus = domain.corpora.read(name, n_jobs=jobs, **options)
     assert isinstance(corpus, Corpus)
     return corpus
 

@@ -26,11 +26,12 @@ def envs() -> None:
 
 
 def registered() -> list[tuple[str, dict[str, Any]]]:
-    """Gymnasium's ids whose entry point is in this package, with their keyword arguments."""
+    """Ids of :func:`seqgen_envs.register_env`, with their keyword arguments."""
     import gymnasium
 
-    import seqgen_envs  # noqa: F401  (registers them)
+    from seqgen_envs.registration import load_plugins
 
+    load_plugins()
     ids = [
         (env_id, dict(spec.kwargs))
         for env_id, spec in gymnasium.registry.items()
@@ -42,7 +43,7 @@ def registered() -> list[tuple[str, dict[str, Any]]]:
 
 
 def _cells(arguments: dict[str, Any]) -> list[str]:
-    from seqgen_envs.domain import get_domain
+    from seqgen_envs.registration import get_domain
 
     try:
         domain = get_domain(arguments["domain"])

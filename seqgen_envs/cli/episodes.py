@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.prior import Prior
 from seqgen_envs.reporting.console import progress_bar
 from seqgen_envs.rollout import Episodes, Policy, rollout
 from seqgen_envs.rules import Task
+from seqgen_envs.settings import LaneSettings
 
 CHUNK = 2048
 
@@ -133,8 +134,8 @@ def score_rows(
         "return": episodes.log_prior_total + episodes.task_return / c,
     }
     numbers |= {f"term_{name}": total for name, total in episodes.term_totals().items()}
-    if domain.sequence_metrics is not None:
-        metrics = domain.sequence_metrics(episodes.tokens)
+    if domain.metrics.each is not None:
+        metrics = domain.metrics.each(episodes.tokens)
         numbers |= {f"metric_{name}": values for name, values in metrics.items()}
     rows = []
     for i, name in enumerate(names):

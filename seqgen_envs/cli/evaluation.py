@@ -62,10 +62,11 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a prior by its samples, beside the domain's published figures if it has any."""
-    from seqgen_envs.domain import get_domain
-    from seqgen_envs.lanes import Lanes, LaneSettings
+    from seqgen_envs.lanes import Lanes
+    from seqgen_envs.registration import get_domain
+    from seqgen_envs.settings import LaneSettings
 
-    kind = get_domain(domain)
+    kind = get_domain(domain).for_prior(prior)
     if out is not None and out.suffix not in ("", ".json", ".md"):
         raise ValueError(f"--out {out} must end in .json or .md (both are written)")
     set_threads(threads)
@@ -86,7 +87,7 @@ def evaluate(
         "metrics": metrics,
         "seconds": seconds,
         "corpus": corpus_metrics(kind, lanes.prior),
-        "published": {name: dict(column) for name, column in (kind.published or {}).items()},
+        "published": {name: dict(column) for name, column in kind.metrics.published.items()},
         "test_split": {} if corpus is None else held_out_nats(kind, lanes.prior, corpus),
     }
     for title, columns in _tables(report).items():
@@ -124,9 +125,9 @@ def sample_metrics(lanes: Lanes, n: int, seed: int) -> tuple[dict[str, float], d
 
 def corpus_metrics(domain: Domain, prior: Prior) -> dict[str, dict[str, float]]:
     """Columns of what the prior's corpus itself scores, if the domain knows."""
-    if domain.corpus_columns is None:
+    if domain.corpora.columns is None:
         return {}
-    columns = domain.corpus_columns(getattr(prior, "source", None))
+    columns = domain.corpora.columns(getattr(prior, "source", None))
     return {name: dict(column) for name, column in columns.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +12,7 @@ import typer
 from seqgen_envs.cli.common import (
     DomainArgument,
     ThreadsOption,
+    VocabularyOption,
     check_folder,
     load_corpus,
     set_threads,
@@ -21,9 +22,10 @@ from seqgen_envs.reporting.console import say, show
 from seqgen_envs.reporting.tables import metrics_table
 
 if TYPE_CHECKING:
+    from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.domain import Domain
     from seqgen_envs.pretrain import TrainingConfig
-    from seqgen_envs.prior import RecurrentPrior
+    from seqgen_envs.prior import Prior, RecurrentPrior
     from seqgen_envs.recurrent import RecurrentConfig
 
 app = typer.Typer(help="Train priors, and measure what they sample.", no_args_is_help=True)
@@ -42,6 +44,7 @@ def train(
         str,
         typer.Option(help="'corpus' (the domain's own), a folder of files, or a corpus (.npz)."),
     ] = "corpus",
+    vocabulary: VocabularyOption = None,
     preset: Annotated[
         str | None,
         typer.Option(help="The domain's hyper-parameters of that name; options override them."),
@@ -95,10 +98,10 @@ def train(
 
     A run that was stopped goes on with the same command and --resume. TensorBoard logs are in OUT.
     """
-    from seqgen_envs.domain import get_domain
     from seqgen_envs.pretrain import PriorTrainer
+    from seqgen_envs.registration import get_domain
 
-    kind = get_domain(domain)
+    kind = get_domain(domain).for_prior(initial)
     explicit = {
         "cell": cell,
         "hidden_size": hidden,
@@ -126,8 +129,10 @@ def train(
     architecture, config = _configs(kind, values | given)
     _check_run(out, resume, device)
     set_threads(threads)
-    corpus = load_corpus(kind, data, jobs)
+    corpus = _corpus_of(kind, data, jobs, vocabulary, start)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
+    kind = kind.with_vocabulary(corpus.vocabulary)
+    architecture = replace(architecture, vocabulary_size=kind.vocabulary.size)
     trainer = PriorTrainer(
         corpus,
         kind.vocabulary,
@@ -135,17 +140,39 @@ def train(
         config,
         out,
         device,
-        augment=kind.augment,
-        judge=kind.valid,
+        augment=kind.corpora.augment,
+        judge=kind.corpora.valid,
         initial=start,
     )
     prior = trainer.train(resume, on_epoch=_say_epoch)
     show(metrics_table("Trained prior", summary_columns(prior.metadata)))
-    if kind.describe_corpus is not None:
-        say(f"{kind.describe_corpus(corpus, out / 'prior')} describes the corpus")
+    if kind.corpora.describe is not None:
+        say(f"{kind.corpora.describe(corpus, out / 'prior')} describes the corpus")
     say(f"The prior is {out / 'prior'}. To use it:")
-    say(f"  seqgen sample {kind.name} --prior {out / 'prior'} --out {kind.plural}")
-    say(f"  SequenceEnv({kind.name!r}, prior={str(out / 'prior')!r})")
+    say(f"  seqgen sample {domain} --prior {out / 'prior'} --out {kind.plural}")
+    say(f"  SequenceEnv({domain!r}, prior={str(out / 'prior')!r})")
+
+
+def _corpus_of(
+    domain: Domain, data: str, jobs: int | None, vocabulary: str | None, start: Prior | None
+) -> Corpus:
+    """The corpus to train on; its tokens are those of the prior to start from, if there is one.
+
+    Raises:
+        ValueError: it cannot be read, or has other tokens than it must have.
+    """
+    if vocabulary is None:
+        return load_corpus(domain, data, jobs, any_tokens=start is None)
+    if start is not None:
+        raise ValueError(
+            "--vocabulary and --initial exclude each other: a training goes on with the tokens of "
+            "the prior that it starts from"
+        )
+    if data.endswith(".npz"):
+        raise ValueError(
+            f"{data} has its vocabulary already: leave out --vocabulary, which is for `seqgen data`"
+        )
+    return load_corpus(domain, data, jobs, vocabulary=vocabulary)
 
 
 def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
@@ -156,7 +183,8 @@ def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
     """
     import yaml
 
-    known = yaml.safe_load(domain.presets.read_text()) if domain.presets else {}
+    presets = domain.corpora.presets
+    known = yaml.safe_load(presets.read_text()) if presets else {}
     if preset is None:
         return dict(known.get(DEFAULT_PRESET, {}))
     if preset not in known:

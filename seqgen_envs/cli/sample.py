@@ -68,11 +68,11 @@ def sample(
     whole sequences.
     """
     from seqgen_envs.cli.episodes import join, sample_chunks, score_rows
-    from seqgen_envs.domain import get_domain
+    from seqgen_envs.registration import get_domain
     from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.vector_env import SequenceVectorEnv
 
-    kind = get_domain(domain)
+    kind = get_domain(domain).for_prior(prior)
     check_folder(out)
     env = SequenceVectorEnv(
         kind,
@@ -92,8 +92,8 @@ def sample(
     rows = score_rows(kind, episodes, names, c)
     write_csv(out / f"{kind.plural}.csv", rows)
     written = _write_files(kind, episodes, names[:max_files], out, env)
-    if kind.write_collection is not None and max_files:
-        written |= set(kind.write_collection(episodes.tokens, out, names, rows))
+    if kind.files.write_many is not None and max_files:
+        written |= set(kind.files.write_many(episodes.tokens, out, names, rows, env.prior))
     show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
     _warn_of_leftovers(kind, out, written)
@@ -108,9 +108,9 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
     if primer is None:
         return None
     if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
-        if domain.read_sequence is None:
+        if domain.files.read is None:
             raise ValueError(f"domain {domain.name!r} reads no files: give the primer as text")
-        return domain.read_sequence(Path(primer))[:keep]
+        return domain.files.read(Path(primer))[:keep]
     try:
         return domain.to_ids(primer.strip())[:keep]
     except ValueError as error:
@@ -138,11 +138,11 @@ def _write_files(
 ) -> set[Path]:
     """Write the files of the first ``len(names)`` sequences; returns their paths."""
     written: set[Path] = set()
-    if domain.write_sequence is None:
+    if domain.files.write is None:
         return written
     for i in progress(range(len(names)), "writing", domain.name):
         ids = episodes.tokens[i, : episodes.lengths[i]]
-        written |= set(domain.write_sequence(ids, out, names[i], env.prior))
+        written |= set(domain.files.write(ids, out, names[i], env.prior))
     return written
 
 

@@ -41,12 +41,12 @@ def score(
     be scored is named; the others are scored all the same, and the exit code is 1.
     """
     from seqgen_envs.cli.episodes import replay_all, score_rows
-    from seqgen_envs.domain import get_domain
-    from seqgen_envs.lanes import LaneSettings
+    from seqgen_envs.registration import get_domain
     from seqgen_envs.reporting.files import write_csv
+    from seqgen_envs.settings import LaneSettings
 
-    kind = get_domain(domain or domain_of(files))
-    if kind.read_sequence is None and kind.read_sequences is None:
+    kind = get_domain(domain or domain_of(files)).for_prior(prior)
+    if kind.files.read is None and kind.files.read_many is None:
         raise ValueError(f"domain {kind.name!r} reads no files")
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
     kind = kind.beside(judge)
@@ -57,9 +57,9 @@ def score(
         scored = score_rows(kind, episodes, [names[i] for i in indices], c)
         for i, row in zip(indices, scored, strict=True):
             rows[i] = row
-    if rows and kind.read_sequences is not None:
+    if rows and kind.files.read_many is not None:
         show_sequences(kind, rows, kind.vocabulary.padded(sequences), names=_labels(names))
-    if kind.read_sequences is None or len(rows) <= FILES_A_TABLE:
+    if kind.files.read_many is None or len(rows) <= FILES_A_TABLE:
         _show_metrics(rows)
     if csv is not None and rows:
         write_csv(csv, rows)
@@ -76,7 +76,7 @@ def domain_of(files: Sequence[Path]) -> str:
     Raises:
         ValueError: there is none, or several.
     """
-    suffixes = {domain.name: tuple(domain.suffixes) for domain in installed_domains()}
+    suffixes = {domain.name: tuple(domain.files.suffixes) for domain in installed_domains()}
     found: set[str] = set()
     for file in files:
         owners = {name for name, ends in suffixes.items() if file.name.lower().endswith(ends)}
@@ -111,12 +111,12 @@ def _read_all(
 
 def _sequences_of(domain: Domain, file: Path) -> Iterator[tuple[str, str | NDArray[np.int64]]]:
     """Names of a file's sequences, and their texts or ids."""
-    if domain.read_sequences is not None:
-        for name, text in domain.read_sequences(file):
+    if domain.files.read_many is not None:
+        for name, text in domain.files.read_many(file):
             yield f"{file}, {name}", text
     else:
-        assert domain.read_sequence is not None
-        yield str(file), domain.read_sequence(file)
+        assert domain.files.read is not None
+        yield str(file), domain.files.read(file)
 
 
 def _naming(name: str, error: Exception) -> str:

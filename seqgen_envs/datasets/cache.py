@@ -31,7 +31,7 @@ def cached_corpus(
     *,
     kind: str,
     key: str,
-    vocabulary: Vocabulary,
+    vocabulary: Vocabulary | None,
     cache_dir: str | os.PathLike[str] | None = None,
     refresh: bool = False,
 ) -> Corpus:
@@ -44,11 +44,12 @@ def cached_corpus(
         build: makes the corpus.
         kind: what its file's name begins with.
         key: everything its content depends on, besides the vocabulary.
-        vocabulary: of its ids.
+        vocabulary: of its ids; None: it comes from the corpus.
         cache_dir: see :func:`cache_folder`.
         refresh: build even if it is stored.
     """
-    digest = hashlib.sha256(f"{vocabulary.fingerprint} {key}".encode()).hexdigest()[:16]
+    tokens = "its own" if vocabulary is None else vocabulary.fingerprint
+    digest = hashlib.sha256(f"{tokens} {key}".encode()).hexdigest()[:16]
     path = cache_folder(cache_dir) / f"{kind}-{digest}.npz"
     if path.is_file() and not refresh:
         try:

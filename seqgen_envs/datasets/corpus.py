@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,11 +34,13 @@ class SkipReport:
         kept: sequences kept.
         dropped: number dropped for each reason.
         problems: one line for each sequence dropped, naming it; duplicates have none.
+        unknown: how many dropped sequences hold each token that the vocabulary lacks.
     """
 
     kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    unknown: dict[str, int] = field(default_factory=dict)
 
     def drop(self, reason: str, problem: str | None = None) -> None:
         """Count one sequence as dropped."""
@@ -60,13 +62,15 @@ class SkipReport:
             column.justify = "right"
         by_count = sorted(self.dropped.items(), key=lambda item: -item[1])
         rows = [("kept", self.kept), *((f"dropped: {why}", n) for why, n in by_count)]
+        tokens = sorted(self.unknown.items(), key=lambda item: (-item[1], item[0]))
+        rows += [(f"- with {token}", n) for token, n in tokens]
         for name, count in [*rows, ("found", self.found)]:
             table.add_row(name, f"{count:,}", f"{count / max(1, self.found):.1%}")
         return table
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""
-        return {"kept": self.kept, "dropped": self.dropped, "problems": self.problems}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,7 @@ class Corpus:
         names: one for each sequence.
         splits: 'train', 'validation' or 'test' for each sequence, shape [n].
         source: where the sequences come from.
-        vocabulary_fingerprint: :attr:`Vocabulary.fingerprint` of the ids.
+        vocabulary: of the ids.
         report: what was kept and dropped on the way here.
 
     Raises:
@@ -89,7 +93,7 @@ class Corpus:
     names: list[str]
     splits: NDArray[np.str_]
     source: str
-    vocabulary_fingerprint: str
+    vocabulary: Vocabulary
     report: SkipReport = field(default_factory=SkipReport)
 
     def __post_init__(self) -> None:
@@ -132,7 +136,7 @@ class Corpus:
                 names=np.array(self.names, dtype=np.str_),
                 splits=np.asarray(self.splits, dtype="<U10"),
                 source=np.array(self.source),
-                vocabulary=np.array(self.vocabulary_fingerprint),
+                vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
                 report=np.array(json.dumps(self.report.to_dict())),
             )
 
@@ -152,7 +156,7 @@ class Corpus:
                 names=data["names"].tolist(),
                 splits=data["splits"],
                 source=str(data["source"]),
-                vocabulary_fingerprint=str(data["vocabulary"]),
+                vocabulary=Vocabulary(**json.loads(str(data["vocabulary"]))),
                 report=SkipReport(**json.loads(str(data["report"]))),
             )
         except FileNotFoundError:
@@ -161,11 +165,10 @@ class Corpus:
             raise ValueError(
                 f"{path} is not a corpus file, as Corpus.save writes them ({error})"
             ) from error
-        if vocabulary is not None and corpus.vocabulary_fingerprint != vocabulary.fingerprint:
+        if vocabulary is not None and corpus.vocabulary.fingerprint != vocabulary.fingerprint:
             raise ValueError(
-                f"{path} holds ids of another vocabulary "
-                f"({corpus.vocabulary_fingerprint}, expected {vocabulary.fingerprint}); "
-                "build the corpus again"
+                f"{path} holds ids of another vocabulary ({corpus.vocabulary.size} tokens where "
+                f"{vocabulary.size} are expected); build the corpus again"
             )
         return corpus
 

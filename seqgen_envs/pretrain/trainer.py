@@ -72,7 +72,7 @@ class PriorTrainer:
             )
         if config.valid_weight and judge is None:
             raise ValueError("all sequences of this domain are valid: leave valid_weight out")
-        if corpus.vocabulary_fingerprint != vocabulary.fingerprint:
+        if corpus.vocabulary.fingerprint != vocabulary.fingerprint:
             raise ValueError("the corpus was encoded with another vocabulary; build it again")
         self.splits = {name: corpus.split(name) for name in ("train", "validation", "test")}
         empty = [name for name, sequences in self.splits.items() if not sequences]

@@ -25,7 +25,7 @@ import scipy
 from rdkit import Chem
 from rdkit.rdBase import BlockLogs
 
-from seqgen_envs.domains.molecule.oracles import MOLECULES
+from seqgen_envs.domains.molecule.objectives.oracles import MOLECULES
 
 TARGET = Path(__file__).parent / "molecule_oracles.npz"
 SEED = 7

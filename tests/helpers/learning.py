@@ -35,9 +35,9 @@ def kl_of(agent, c=None):
 
 def start_value(agent):
     """V(s_0) as the agent has it."""
-    inputs = agent._inputs(agent.replay.all())
-    values = agent.backup.values(inputs.log_prior, inputs.g, inputs.c)
-    return agent.backup.state_value(inputs.log_prior, values)[0, 0].item()
+    batch = agent._tensors(agent.replay.all())
+    values = agent.backup.values(batch.log_prior, agent._networks().online(batch.tokens), batch.c)
+    return agent.backup.state_value(batch.log_prior, values)[0, 0].item()
 
 
 def study(agent, updates, rounds=50):

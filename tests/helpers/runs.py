@@ -2,7 +2,7 @@
 
 import torch
 
-from kl_agents.hyperparams import load_hyperparams
+from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.runs import RunOptions, RunSpec, run
 
 STEPS = 15_000

@@ -28,7 +28,7 @@ from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, R
 from kl_agents.collection import Collector
 from seqgen_envs.adapters.sb3 import SB3VecEnv, make_sb3_vec_env
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import LaneSettings
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 # ---------------------------------------------------------------------- behaviour
@@ -100,7 +100,7 @@ def test_the_collected_episodes_are_the_environments():
             strict=True,
         )
     }
-    log_prior = agent._log_prior_of(batch).sum(1)
+    log_prior = batch.log_prior_taken.sum(1)
     for row, p, r in zip(batch.tokens.tolist(), log_prior, batch.task_return, strict=True):
         assert found[tuple(row)] == (pytest.approx(p, abs=1e-5), pytest.approx(r, abs=1e-5))
 
@@ -242,9 +242,7 @@ def test_without_an_environment_there_is_no_prior():
     ],
 )
 def test_arguments_out_of_range_are_named(algorithm, argument, value):
-    name = argument.removesuffix("_").replace("replay_capacity", "capacity")
-    name = name.replace("replay_sampling", "sampling")
-    with pytest.raises(ValueError, match=name):
+    with pytest.raises(ValueError, match=rf"^{argument}\b.* must be|^{argument}: "):
         make(algorithm, **{argument: value})
 
 

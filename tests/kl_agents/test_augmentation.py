@@ -17,12 +17,14 @@ from helpers.episodes import augmenter_of, played
 from helpers.learning import BAR, C, kl_of, make, start_value, study
 from kl_agents import GLearning, PsiLearning, QLearning, Reinvent
 from kl_agents.backups import chosen, cut_traces
+from seqgen_envs.domain_groups import Corpora
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import END, A, B
 from seqgen_envs.domains.toy.vocabulary import C as LETTER_C
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.rules import Task, Term
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.starts import MIN_LOG_PROB
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -41,7 +43,7 @@ def shuffled_after_two(ids, rng):
 
 
 def spelled(augment, domain=TOY):
-    return dataclasses.replace(domain, name="spelled-toy", augment=augment)
+    return dataclasses.replace(domain, name="spelled-toy", corpora=Corpora(augment=augment))
 
 
 SHUFFLED = spelled(shuffled)
@@ -224,7 +226,7 @@ def test_a_domain_of_one_spelling_is_refused(algorithm):
 
 @pytest.mark.parametrize("share", [-0.1, 1.1, float("nan")])
 def test_a_share_out_of_range_is_named(share):
-    with pytest.raises(ValueError, match=r"augment must be in \[0.0, 1.0\]"):
+    with pytest.raises(ValueError, match=r"augment must be a number in \[0, 1\]"):
         make_small(env=native(8, SHUFFLED), augment=share)
 
 
@@ -237,7 +239,7 @@ def test_training_goes_on_exactly_as_without_saving(algorithm, tmp_path):
     agent = make_small(algorithm, native(8, SHUFFLED), **settings).learn(300)
     agent.save(tmp_path / "agent", include=["replay_buffer"])
     loaded = algorithm.load(tmp_path / "agent", env=native(8, SHUFFLED))
-    assert loaded.augment == 0.5
+    assert loaded.settings.augment == 0.5
     before = agent.policy.state_dict()["network.trunk.head.weight"].clone()
     for each in (agent, loaded):
         each.learn(300, reset_num_timesteps=False)
@@ -270,7 +272,7 @@ def test_traces_are_cut_where_the_policy_left_the_prior():
     """Spelled anew, an episode reaches as far as if the prior had written it."""
     agent = make_small(env=native(32, SHUFFLED), augment=1.0, lambda_=0.9)
     batch, _ = agent.augmenter.respell(collect(agent, 64), 1.0, agent.rng)
-    inputs = agent._inputs(batch)
+    inputs = agent._tensors(batch)
     log_pi = chosen(agent.backup.log_policy(inputs.log_prior, inputs.log_prior), inputs.actions)
     traces = cut_traces(0.9, log_pi, inputs.log_behaviour)
     real = torch.arange(T) < inputs.lengths[:, None]

@@ -23,12 +23,12 @@ from helpers.agents import (
 )
 from helpers.envs import MASKED_TOY
 from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
-from kl_agents.backups import step_mask
 from kl_agents.policy import masked_log_prior
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import A, B
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import rollout
+from seqgen_envs.settings import LaneSettings
 
 # ---------------------------------------------------------------------- step 0 is the prior
 
@@ -57,8 +57,8 @@ def test_at_step_0_the_policy_is_the_prior(cell, layers, init):
 
 
 @pytest.mark.parametrize("algorithm", [PsiLearning, GLearning])
-def test_a_start_value_leaves_the_policy_the_prior(algorithm):
-    kwargs = {"scale": 4.0, "start_value": 3.0}
+def test_an_initial_value_leaves_the_policy_the_prior(algorithm):
+    kwargs = {"scale": 4.0, "initial_value": 3.0}
     agent = make(algorithm, native(prior=recurrent_prior("gru")), policy_kwargs=kwargs, c=0.5)
     tree, log_policy = log_policy_of(agent)
     np.testing.assert_allclose(log_policy, normalised(tree.log_prior), rtol=0, atol=1e-5)
@@ -74,11 +74,14 @@ def test_at_step_0_the_td_error_is_the_task_reward(algorithm, lambda_):
     agent = make(algorithm, native(64, prior=recurrent_prior("lstm")), policy_kwargs={}, c=0.5,
                  lambda_=lambda_)  # fmt: skip
     batch = collect(agent, 64)
-    inputs = agent._inputs(batch)
-    values = agent.backup.values(inputs.log_prior, inputs.g, inputs.c)
-    taken = values.gather(-1, inputs.actions[..., None])[..., 0]
-    mask = step_mask(inputs.lengths, 5)
-    error = ((agent._targets(inputs) - taken) * mask).detach().numpy()
+    tensors, networks = agent._tensors(batch), agent._networks()
+    values, lagging = (
+        agent.backup.values(tensors.log_prior, network(tensors.tokens), tensors.c)
+        for network in (networks.online, networks.target)
+    )
+    taken = values.gather(-1, tensors.actions[..., None])[..., 0]
+    targets = agent.loss.targets(tensors, values, lagging)
+    error = ((targets - taken) * tensors.mask).detach().numpy()
     reward = batch.task_reward / 0.5
     if lambda_:  # the rest of the trajectory's, discounted by lambda
         for t in range(3, -1, -1):
@@ -122,7 +125,7 @@ def test_bad_networks_are_refused():
         make(policy_kwargs={"init": "zeros"})
     with pytest.raises(ValueError, match="architecture goes with init='random'"):
         make(env=native(prior=recurrent_prior("gru")), policy_kwargs={"architecture": SMALL})
-    with pytest.raises(ValueError, match="scale must be > 0"):
+    with pytest.raises(ValueError, match="scale must be a number above 0"):
         make(policy_kwargs={"init": "random", "scale": 0.0})
 
 
@@ -253,7 +256,7 @@ def test_values_by_steps_are_those_of_a_whole_pass(primer):
     batch = collect(agent, 20)
     tokens, start = torch.from_numpy(batch.tokens), len(primer or "")
     with torch.inference_mode():
-        whole = agent.policy.network(tokens, agent._primer()).numpy()
+        whole = agent.policy.network(tokens, torch.from_numpy(agent.facts.primer)).numpy()
     ids = TOY.to_ids(primer) if primer else np.zeros(0, dtype=np.int64)
     for row, length in enumerate(batch.lengths):
         for t in range(length):

@@ -7,18 +7,20 @@ import random
 import signal
 import time
 
+import gymnasium as gym
 import pytest
 import torch
 
 from helpers.runs import LOGGED, keep_running, toy_spec
 from kl_agents import ALGORITHMS, load
 from kl_agents.callbacks import STEP, ProgressCsv, read_progress
-from kl_agents.hyperparams import load_hyperparams
+from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.runs import (
     RunOptions,
     RunSpec,
     evaluate_agent,
     load_run,
+    make_env,
     make_lanes,
     resume_run,
     run,
@@ -166,8 +168,33 @@ def test_a_run_is_not_mistaken_for_another(uninterrupted):
         start_run(folder, toy_spec())
     with pytest.raises(ValueError, match="seed is 3, asked for 5"):
         resume_run(folder, spec=toy_spec(seed=5))
-    with pytest.raises(ValueError, match=r"'tau': 0\.5"):
+    with pytest.raises(ValueError, match=r"\(arguments\.tau is 0\.05, asked for 0\.5\)"):
         run(folder, toy_spec(tau=0.5))
+
+
+def test_a_checkpoint_of_another_run_is_refused(tmp_path):
+    spec = toy_spec(steps=2000)
+    interrupt(tmp_path / "run", spec, after=3)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    config["run"]["seed"] = 8
+    config["run"]["arguments"]["tau"] = 0.5
+    (tmp_path / "run" / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=r"seed is 3, asked for 8; tau is 0\.05, asked for 0\.5$"):
+        resume_run(tmp_path / "run")
+
+
+def test_the_agents_file_says_where_it_was_trained(uninterrupted):
+    folder = uninterrupted[0]
+    assert load_run(folder)[0].environment == {"id": "ToyGen-v0", "kwargs": {}}
+
+
+def test_training_is_in_the_environment_that_make_makes():
+    spec = RunSpec.of(load_hyperparams("psi", "MelodyGen-v0"), "MelodyGen-v0", 0)
+    ours, plain = make_env(spec), gym.make("MelodyGen-v0").unwrapped
+    assert ours.prior.fingerprint == plain.prior.fingerprint
+    assert (ours.c, ours.task.name) == (plain.c, plain.task.name)
+    weights = [[term.weight for term in env.task.terms] for env in (ours, plain)]
+    assert weights[0] == weights[1]
 
 
 def test_damaged_and_missing_runs_are_named(uninterrupted, tmp_path):
@@ -216,7 +243,7 @@ def test_tensorboard_has_figures_pictures_and_sounds(tmp_path):
     events = EventAccumulator(str(tmp_path / "run" / "tb"), size_guidance={"images": 0, "audio": 0})
     events.Reload()
     tags = events.Tags()
-    wanted = {"rollout/objective", "eval/objective", "eval/notes_in_motif", "train/value_start"}
+    wanted = {"rollout/objective", "eval/objective", "eval/notes_in_motif", "train/start_value"}
     assert wanted <= set(tags["scalars"])
     assert set(tags["images"]) == set(tags["audio"]) == {"sequences/0", "sequences/1"}
     assert [event.step for event in events.Images("sequences/0")] == [0, 256, 512]
@@ -229,7 +256,8 @@ def test_tensorboard_has_figures_pictures_and_sounds(tmp_path):
 
 
 def test_the_prior_agents_figures_are_the_priors():
-    from seqgen_envs.lanes import Lanes, LaneSettings
+    from seqgen_envs.lanes import Lanes
+    from seqgen_envs.settings import LaneSettings
 
     lanes = Lanes(64, LaneSettings("toy", c=0.25))
     ours = ALGORITHMS["prior"]("SequencePolicy", "ToyGen-v0", seed=0)
@@ -255,7 +283,7 @@ def test_the_objective_is_the_exact_one(uninterrupted):
     discounted = tree.objective(log_policy, whole.policy.c, discount=0.6)
     assert abs(discounted - exact) > 1
     assert result.objective_discounted == pytest.approx(discounted, abs=0.05)
-    assert result.value_start == pytest.approx(exact, abs=0.5)  # it has learned something
+    assert result.start_value == pytest.approx(exact, abs=0.5)  # it has learned something
     assert exact > tree.objective(tree.policy_of(lambda seen: seen["log_prior"]), 0.5) + 1
 
 
@@ -292,6 +320,6 @@ def test_an_agent_acts_at_another_temperature(uninterrupted):
 def test_a_run_says_how_it_was_made(uninterrupted):
     config = json.loads((uninterrupted[0] / "config.json").read_text())
     assert config["run"] == toy_spec().to_dict()
-    assert config["run"]["env_kwargs"]["c"] == 0.5  # where the temperature ends
+    assert config["run"]["env_kwargs"] == {}  # the id's own environment
     assert config["machine"]["torch"] == torch.__version__
     assert config["date"].endswith("+00:00")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import zipfile
@@ -14,6 +15,7 @@ from stable_baselines3 import PPO
 
 import kl_agents
 from helpers.agents import (
+    RANDOM,
     SMALL,
     assert_equal_states,
     first_observation,
@@ -26,11 +28,12 @@ from helpers.agents import (
 from helpers.agents import make_quick as make
 from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
 from kl_agents.policy import SequencePolicy
+from kl_agents.saving import check_bound
 from kl_agents.schedules import Schedule
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.evaluation import evaluate
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import LaneSettings
+from seqgen_envs.settings import LaneSettings
 
 ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
 
@@ -111,14 +114,13 @@ def test_arguments_survive(tmp_path):
     )
     agent.save(tmp_path / "agent")
     loaded = PsiLearning.load(tmp_path / "agent", env=native(8))
-    for name in (*PsiLearning.saved_arguments, "seed", "policy_kwargs"):
-        if name != "epsilon":
-            assert getattr(loaded, name) == getattr(agent, name), name
-    assert loaded.epsilon_schedule == agent.epsilon_schedule
+    for name in ("settings", "seed", "policy_kwargs", "epsilon_schedule"):
+        assert getattr(loaded, name) == getattr(agent, name), name
     assert loaded.policy.network.scale == 3.0
-    assert loaded.lambda_ == 0.3
+    assert loaded.settings.lambda_ == 0.3
     assert loaded.replay.capacity == 77
-    assert PsiLearning.load(tmp_path / "agent", env=native(8), lambda_=0.8).lambda_ == 0.8
+    other = PsiLearning.load(tmp_path / "agent", env=native(8), lambda_=0.8)
+    assert other.settings == dataclasses.replace(agent.settings, lambda_=0.8)
 
 
 def test_loading_at_another_temperature(tmp_path):
@@ -130,14 +132,42 @@ def test_loading_at_another_temperature(tmp_path):
     np.testing.assert_array_equal(log_policy_of(loaded)[1], log_policy_of(agent)[1])
 
 
-def test_an_argument_the_class_has_no_longer_is_left_out(tmp_path):
-    """Files of before 0.1 hold n_step and double for Psi, which ignored them."""
-    make().save(tmp_path / "agent")
-    with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
-        config = json.loads(archive.read("config.json"))
-    config["arguments"] |= {"n_step": 1, "double": False}
-    rewritten(tmp_path / "agent.zip", **{"config.json": json.dumps(config)})
-    assert PsiLearning.load(tmp_path / "agent").lambda_ == 0.9
+def test_a_state_is_a_snapshot_that_another_agent_goes_on_from():
+    agent, other = make(c=2.0).learn(300), make(seed=1, c=2.0)
+    state = agent.state(replay=True)
+    for each in (agent, other):
+        if each is other:
+            other.set_state(state)
+        each.learn(300, reset_num_timesteps=False)
+    assert_equal_states(other.policy.state_dict(), agent.policy.state_dict())
+    np.testing.assert_array_equal(other.replay.all().tokens, agent.replay.all().tokens)
+    assert other.num_timesteps == agent.num_timesteps > 600
+    with pytest.raises(ValueError, match="make it with the same prior"):
+        make(env=native(8, prior=recurrent_prior("gru"))).set_state(state)
+
+
+def test_the_file_says_of_which_environment_the_agent_is(tmp_path):
+    agent = make(env="ToyGen-v0", n_envs=2)
+    assert agent.environment == {"id": "ToyGen-v0", "kwargs": {}}
+    agent.environment = {"id": "ToyGen-v0", "kwargs": {"primer": "a"}}
+    agent.save(tmp_path / "agent")
+    assert kl_agents.load(tmp_path / "agent").environment == agent.environment
+
+
+def test_an_agent_is_bound_to_its_settings_and_seed():
+    agent = make(c=0.5, epsilon=Schedule(0.5, 0.1))
+    given = {
+        "c": 0.5, "epsilon": {"start": 0.5, "end": 0.1}, "policy_kwargs": RANDOM,
+        "batch_episodes": 16, "episodes_per_round": 16, "learning_rate": 1e-2,
+    }  # fmt: skip
+    check_bound(agent, 0, given)
+    different = given | {"tau": 0.2, "policy_kwargs": RANDOM | {"scale": 3.0}}
+    message = (
+        r"other settings: seed is 0, asked for 7; tau is 0\.05, asked for 0\.2; "
+        r"policy_kwargs\.scale is 2\.0, asked for 3\.0$"
+    )
+    with pytest.raises(ValueError, match=message):
+        check_bound(agent, 7, different)
 
 
 def test_evaluate_takes_the_agent_itself():
@@ -214,7 +244,7 @@ def test_a_bundled_priors_name_is_kept(tmp_path):
     agent.save(tmp_path / "agent")
     with zipfile.ZipFile(tmp_path / "agent.zip") as archive:
         recorded = json.loads(archive.read("config.json"))["prior"]
-    prior = agent._prior()
+    prior = agent.facts.prior
     assert recorded == {"fingerprint": prior.fingerprint, "name": "default"}
     largest = max(path.stat().st_size for path in prior.source.iterdir())
     assert (tmp_path / "agent.zip").stat().st_size < largest / 4
@@ -305,17 +335,18 @@ def test_a_policy_class_of_ones_own_has_to_be_vouched_for(tmp_path):
 # ---------------------------------------------------------------------- parameters and replay
 
 
+@pytest.mark.parametrize("device", ["auto", "meta"])  # where they would go is the agent's affair
 @pytest.mark.parametrize("by", ["dictionary", "path"])
-def test_set_parameters(by, tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)  # "auto" must not move the agent
+def test_set_parameters(by, device, tmp_path):
     agent, other = make().learn(300), make(seed=1)
     observation = observations_of(PrefixTree.build(LaneSettings("toy")))
     assert (other.predict(observation)[0] != agent.predict(observation)[0]).any()
     if by == "path":
         agent.save(tmp_path / "agent")
-        other.set_parameters(tmp_path / "agent")
+        other.set_parameters(tmp_path / "agent", device=device)
     else:
-        other.set_parameters(agent.get_parameters())
+        other.set_parameters(agent.get_parameters(), device=device)
+    assert other.policy.device == agent.policy.device == torch.device("cpu")
     np.testing.assert_array_equal(log_policy_of(other)[1], log_policy_of(agent)[1])
     ours, theirs = (a.policy.optimizer.state_dict()["state"] for a in (agent, other))
     assert len(ours) > 0

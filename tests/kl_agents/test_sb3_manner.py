@@ -206,7 +206,7 @@ def test_progress_bar(capfd):
 
 KEYS = [
     "rollout/ep_rew_mean", "rollout/task_reward", "rollout/log_prior", "rollout/kl_to_prior",
-    "rollout/entropy", "rollout/objective", "train/loss", "train/value_start", "time/fps",
+    "rollout/entropy", "rollout/objective", "train/loss", "train/start_value", "time/fps",
 ]  # fmt: skip
 
 

@@ -83,5 +83,5 @@ def test_every_rule_and_metric_is_named(kind):
     if kind == "rules":
         names = DOMAIN.make_task("rl-tuner").names
     else:
-        names = DOMAIN.summarize([[14, 1] * 16])
+        names = DOMAIN.metrics.summary([[14, 1] * 16])
     assert [name for name in names if f"`{name}`" not in README] == []

@@ -10,6 +10,7 @@ import pytest
 import seqgen_envs
 from seqgen_envs import SequenceEnv, SequenceVectorEnv, check_domain, get_domain, register_domain
 from seqgen_envs.checks import DomainError
+from seqgen_envs.domain_groups import Metrics, View
 from seqgen_envs.domains.toy.prior import random_prior
 from seqgen_envs.rules import ScanRule, Task, Term
 from seqgen_envs.vocabulary import Vocabulary
@@ -218,10 +219,10 @@ def test_registered_domains_pass():
         (broken(priors={"default": lambda: LoosePrior(False)}), "step and sequence_log_probs"),
         (broken(decode=lambda ids: "abc"), "is not read back as it was written"),
         (
-            broken(render_image=lambda ids, horizon: np.zeros((4, 4))),
-            "render_image must give",
+            broken(view=View(image=lambda ids, horizon: np.zeros((4, 4)))),
+            "view.image must give",
         ),
-        (broken(sequence_metrics=lambda ids: {"m": np.zeros(2)}), "metric 'm' has shape"),
+        (broken(metrics=Metrics(each=lambda ids: {"m": np.zeros(2)})), "metric 'm' has shape"),
     ],
 )
 def test_check_domain_names_what_is_broken(domain, message):

@@ -14,8 +14,8 @@ from seqgen_envs import exact
 from seqgen_envs.domains.toy import DOMAIN
 from seqgen_envs.domains.toy.vocabulary import END, HORIZON, VOCABULARY, A, B, C
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import LaneSettings
 from seqgen_envs.rules import score_sequences
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.starts import MIN_LOG_PROB
 
 V = VOCABULARY.size

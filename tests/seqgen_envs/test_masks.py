@@ -14,10 +14,11 @@ from typer.testing import CliRunner
 import seqgen_envs
 from helpers.envs import MASKED_TOY, TOY, assert_same, no_repeats, play, random_action
 from kl_agents import PsiLearning
-from kl_agents.hyperparams import valid_keys
+from kl_agents.hyperparameters import valid_keys
 from seqgen_envs import SequenceEnv, SequenceVectorEnv
 from seqgen_envs.cli import make_app
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.starts import MIN_LOG_PROB
 
 SIZE, END = TOY.vocabulary.size, TOY.vocabulary.end_id

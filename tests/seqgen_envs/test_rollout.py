@@ -8,9 +8,10 @@ import torch
 
 from helpers.envs import MASKED_TOY
 from seqgen_envs import SequenceEnv, get_domain
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import PriorPolicy, play, rollout, sample_rows
 from seqgen_envs.rules import Task, Term
+from seqgen_envs.settings import LaneSettings
 
 
 def toy_length_distribution():

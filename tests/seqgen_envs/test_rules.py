@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from seqgen_envs.domains.toy.rules import SecondB, alternation, balance, letters_task
-from seqgen_envs.rules import RuleShapeError, ScanRule, Task, Term, score_sequences
+from seqgen_envs.rules import RuleError, ScanRule, Task, Term, score_sequences
 
 PAD = 4
 
@@ -172,7 +172,7 @@ class WrongValues(RunningSum):
 )
 def test_wrong_shapes_are_errors_of_the_program(rule, message):
     task = Task("t", [Term("x", rule)])
-    with pytest.raises(RuleShapeError, match=message):
+    with pytest.raises(RuleError, match=message):
         score_sequences(task, np.array([[0, 1], [2, 3]]))
     assert task.failures.count == 0
 
@@ -210,3 +210,75 @@ def test_zero_weight_does_not_turn_infinity_into_nan():
         values = score_sequences(task, np.array([[0, 1]]))
     assert not values.any()
     assert task.failures.count == 2
+
+
+def always_raises(tokens, lengths):
+    raise KeyError("no such table")
+
+
+class ScanAlwaysRaises(RunningSum):
+    def update(self, state, tokens, lengths):
+        raise KeyError("no such table")
+
+
+@pytest.mark.parametrize("rule", [always_raises, ScanAlwaysRaises()])
+def test_a_rule_that_fails_on_every_sequence_is_an_error_of_the_program(rule):
+    message = r"rule 'x' of task 't' fails on every sequence \(KeyError: 'no such table'\)"
+    with pytest.raises(RuleError, match=message) as caught:
+        score_sequences(Task("t", [Term("x", rule)]), np.array([[0, 1], [2, 3]]))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("sequences", [[[3]], [[3], [3]]])
+def test_one_sequence_alone_never_ends_a_run(sequences):
+    task = Task("t", [Term("x", always_raises)])
+    values, _ = task.score(*padded(sequences), np.zeros(len(sequences), bool), ())
+    assert not values.any()
+    assert task.failures.count == len(sequences)
+
+
+def test_a_rule_that_has_worked_may_fail_on_all_of_a_few_but_not_of_many():
+    def early(tokens, lengths):
+        if (lengths > 1).any():
+            raise IndexError("late")
+        return np.ones(len(tokens))
+
+    task = Task("t", [Term("early", early)])
+    score_sequences(task, np.array([[0, 1], [2, 3]]))
+    assert task.failures.count == 2
+    with pytest.raises(RuleError, match="IndexError: late"):
+        score_sequences(task, np.stack([np.arange(40), np.arange(40)], axis=1))
+
+
+def test_rows_that_fail_differently_are_each_to_blame():
+    def picky(tokens, lengths):
+        raise (KeyError if tokens[0, 0] else IndexError)("bad")
+
+    task = Task("t", [Term("picky", picky)])
+    score_sequences(task, np.array([[0], [1]]))
+    assert task.failures.count == 2
+
+
+def test_a_batch_of_values_is_asked_for_once():
+    """NaN says which rows failed; only a rule that raises is asked again."""
+    calls = []
+
+    class Half:
+        def __call__(self, tokens, lengths):
+            calls.append(len(tokens))
+            return np.where(tokens[:, 0] > 1, np.nan, 1.0)
+
+        def explain(self, sequence):
+            return f"{sequence[0]} is above 1"
+
+    task = Task("t", [Term("half", Half())])
+    values = score_sequences(task, np.array([[0], [1], [2], [3]]))
+    assert values[:, 0, 0].tolist() == [1, 1, 0, 0]
+    assert calls == [4]
+    assert task.failures.first == "rule 'half' failed on tokens [2]: 2 is above 1"
+
+
+def test_new_weights_start_new_accounts():
+    task = Task("t", [Term("x", always_raises)])
+    task.score(*padded([[3]]), np.zeros(1, bool), ())
+    assert task.with_weights({"x": 2.0}).failures.count == 0

@@ -14,8 +14,9 @@ from kl_agents import PsiLearning
 from seqgen_envs import SequenceEnv, SequenceVectorEnv, get_domain, starts
 from seqgen_envs.evaluation import evaluate
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import PriorPolicy, rollout
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.starts import read_primers
 
 SEVERAL = ["a", "bc", "", "cab"]

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domain import Domain, prior_in
+from seqgen_envs.domain import Domain, StoredPrior
+from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
 from seqgen_envs.domains.melody.notation import write_musicxml, write_svg
 from seqgen_envs.domains.melody.parse import SUFFIXES
@@ -25,7 +26,7 @@ from seqgen_envs.domains.melody.render import (
     write_piano_roll,
     write_probability_heatmap,
 )
-from seqgen_envs.domains.melody.rules import rl_tuner_task
+from seqgen_envs.domains.melody.rules import recommended_task, rl_tuner_task
 from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.extras import require
@@ -41,7 +42,7 @@ HORIZON = 32
 MIN_HORIZON = 8
 
 
-def _write_sequence(tokens: NDArray[np.int64], folder: Path, stem: str, prior: Prior) -> list[Path]:
+def _write(tokens: NDArray[np.int64], folder: Path, stem: str, prior: Prior) -> list[Path]:
     """A melody as MIDI, WAV, MusicXML, SVG, and PNGs of its piano roll and the prior's view.
 
     Without verovio (the ``notation`` extra) there is no SVG.
@@ -79,7 +80,7 @@ def _can_engrave() -> bool:
     return True
 
 
-def _read_sequence(path: Path) -> NDArray[np.int64]:
+def _read(path: Path) -> NDArray[np.int64]:
     from seqgen_envs.domains.melody.dataset import read_melody
 
     return read_melody(path)
@@ -97,23 +98,19 @@ def _read_corpus(data: str, *, n_jobs: int | None = None, refresh: bool = False)
 DOMAIN = Domain(
     name="melody",
     vocabulary=VOCABULARY,
-    priors={name: prior_in(PRIORS / name) for name in ("default", "paper")},
-    tasks={"rl-tuner": rl_tuner_task},
+    priors={name: StoredPrior(PRIORS / name) for name in ("default", "paper")},
+    tasks={"rl-tuner": rl_tuner_task, "recommended": recommended_task},
     default_prior="default",
     default_task="rl-tuner",
     horizon=HORIZON,
     min_horizon=MIN_HORIZON,
-    render_text=render_text,
-    render_image=render_image,
-    sequence_metrics=melody_stats,
-    summarize=summarize,
-    waveform=waveform,
-    write_sequence=_write_sequence,
-    read_sequence=_read_sequence,
-    suffixes=SUFFIXES,
-    read_corpus=_read_corpus,
-    corpora={"corpus": "the folk tunes that music21 carries"},
     plural="melodies",
-    published=PAPER_TABLE,
-    presets=PRIORS / "presets.yaml",
+    view=View(render_text, render_image, waveform),
+    metrics=Metrics(melody_stats, summarize, PAPER_TABLE),
+    files=Files(read=_read, write=_write, suffixes=SUFFIXES),
+    corpora=Corpora(
+        read=_read_corpus,
+        names={"corpus": "the folk tunes that music21 carries"},
+        presets=PRIORS / "presets.yaml",
+    ),
 )

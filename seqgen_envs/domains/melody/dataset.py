@@ -12,7 +12,6 @@ Parsed corpora are cached in the user's cache folder, or the one ``SEQGEN_CACHE`
 
 from __future__ import annotations
 
-import argparse
 import logging
 import math
 import os
@@ -219,7 +218,7 @@ def _build(
         names=[outcome.name for outcome in kept.values()],
         splits=np.array([split_of(sequence, fractions) for sequence in sequences]),
         source=source,
-        vocabulary_fingerprint=VOCABULARY.fingerprint,
+        vocabulary=VOCABULARY,
         report=report,
     )
 
@@ -265,27 +264,3 @@ def _outcome(name: str, tune: Tune) -> Outcome:
         long = TuneError("too long", f"it lasts {len(tokens)} steps, more than {MAX_STEPS}")
         return Outcome(name, None, long)
     return Outcome(name, tokens.astype(np.int8), None)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Build a corpus and write it: ``python -m seqgen_envs.domains.melody.dataset --out FILE``."""
-    parser = argparse.ArgumentParser(description="Build a melody corpus.")
-    parser.add_argument("--out", required=True, help="the .npz file to write")
-    parser.add_argument("--folder", help="a folder of music instead of the built-in tunes")
-    parser.add_argument("--jobs", type=int, help="worker processes (default: one a core)")
-    parser.add_argument(
-        "--refresh", action="store_true", help="parse again, whatever the cache has"
-    )
-    options = parser.parse_args(arguments)
-    from rich.console import Console
-
-    if options.folder:
-        corpus = folder_corpus(options.folder, n_jobs=options.jobs, refresh=options.refresh)
-    else:
-        corpus = builtin_corpus(n_jobs=options.jobs, refresh=options.refresh)
-    corpus.save(options.out)
-    Console().print(corpus.report.table(f"{len(corpus):,} tunes, {corpus.n_tokens:,} tokens"))
-
-
-if __name__ == "__main__":
-    main()

@@ -50,8 +50,8 @@ LEGATO = 1 / 8  # of a quarter: played notes run into each other by less than th
 _WHITE = np.array([0, 2, 4, 5, 7, 9, 11])  # pitch classes of no sharps or flats
 
 
-class Note(NamedTuple):
-    """A sounding note: onset and duration in quarter notes, MIDI pitch."""
+class SourceNote(NamedTuple):
+    """A sounding note of a file: onset and duration in quarter notes, MIDI pitch."""
 
     onset: float
     duration: float
@@ -61,7 +61,7 @@ class Note(NamedTuple):
 class Line(NamedTuple):
     """The notes of one tune, in any order, and its key signature (sharps > 0, flats < 0)."""
 
-    notes: list[Note]
+    notes: list[SourceNote]
     sharps: int | None
 
 
@@ -117,13 +117,13 @@ def line_tokens(
     return tokens
 
 
-def single_line(notes: Sequence[Note]) -> list[Note]:
+def single_line(notes: Sequence[SourceNote]) -> list[SourceNote]:
     """The highest note of every onset, in time, each cut where the next begins.
 
     Raises:
         TuneError: too many onsets have a chord, or an earlier note that sounds on ("polyphonic").
     """
-    groups: list[list[Note]] = []
+    groups: list[list[SourceNote]] = []
     for note in sorted(notes):
         if groups and note.onset - groups[-1][0].onset < SAME_ONSET:
             groups[-1].append(note)
@@ -140,13 +140,13 @@ def single_line(notes: Sequence[Note]) -> list[Note]:
     return [max(group, key=lambda note: note.pitch) for group in groups]
 
 
-def quantise(notes: Sequence[Note]) -> list[StepNote]:
+def quantise(notes: Sequence[SourceNote]) -> list[StepNote]:
     """The notes of a single line on the grid of sixteenths, no two on one step.
 
     Raises:
         TuneError: too many onsets are off the grid ("off grid") or fall together ("too fast").
     """
-    nearest: dict[int, tuple[float, Note]] = {}
+    nearest: dict[int, tuple[float, SourceNote]] = {}
     off_grid = 0
     for note in notes:
         step = nearest_step(note.onset)
@@ -170,7 +170,7 @@ def quantise(notes: Sequence[Note]) -> list[StepNote]:
     ]
 
 
-def _place(note: Note, start: int, following: int | None) -> StepNote:
+def _place(note: SourceNote, start: int, following: int | None) -> StepNote:
     end = max(start + 1, nearest_step(note.onset + note.duration))
     return StepNote(start, end if following is None else min(end, following), note.pitch)
 

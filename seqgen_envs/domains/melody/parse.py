@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
-from seqgen_envs.domains.melody.line import Line, Note, TuneError
+from seqgen_envs.domains.melody.line import Line, SourceNote, TuneError
 
 MIDI_SUFFIXES = (".mid", ".midi")
 XML_SUFFIXES = (".xml", ".musicxml", ".mxl")
@@ -80,7 +80,7 @@ def midi_line(path: Path) -> Line:
     midi = mido.MidiFile(path, clip=True)
     if midi.ticks_per_beat <= 0:
         raise TuneError("unreadable", "it counts time in SMPTE frames, not in quarter notes")
-    parts: dict[tuple[int, int], list[Note]] = defaultdict(list)
+    parts: dict[tuple[int, int], list[SourceNote]] = defaultdict(list)
     sharps: int | None = None
     for number, track in enumerate(midi.tracks):
         for channel, note in _midi_notes(track, midi.ticks_per_beat):
@@ -91,16 +91,16 @@ def midi_line(path: Path) -> Line:
     return _one_part(list(parts.values()), sharps)
 
 
-def _midi_notes(track: Iterable[Any], ticks_per_beat: int) -> Iterator[tuple[int, Note]]:
+def _midi_notes(track: Iterable[Any], ticks_per_beat: int) -> Iterator[tuple[int, SourceNote]]:
     """(channel, note) of every note of a track; drums are left out."""
     now = 0
     sounding: dict[tuple[int, int], int] = {}
 
-    def end(place: tuple[int, int]) -> Iterator[tuple[int, Note]]:
+    def end(place: tuple[int, int]) -> Iterator[tuple[int, SourceNote]]:
         start = sounding.pop(place, now)
         if now > start:
             length = (now - start) / ticks_per_beat
-            yield place[0], Note(start / ticks_per_beat, length, place[1])
+            yield place[0], SourceNote(start / ticks_per_beat, length, place[1])
 
     for message in track:
         now += message.time
@@ -114,7 +114,7 @@ def _midi_notes(track: Iterable[Any], ticks_per_beat: int) -> Iterator[tuple[int
         yield from end(place)
 
 
-def _one_part(parts: list[list[Note]], sharps: int | None) -> Line:
+def _one_part(parts: list[list[SourceNote]], sharps: int | None) -> Line:
     parts = [part for part in parts if part]
     if len(parts) > 1:
         raise TuneError("polyphonic", f"it has {len(parts)} parts")
@@ -142,14 +142,14 @@ def xml_line(path: Path) -> Line:
     return _one_part(parts, int(signatures[0].sharps) if signatures else None)
 
 
-def _xml_notes(part: Any) -> list[Note]:
-    notes: list[Note] = []
+def _xml_notes(part: Any) -> list[SourceNote]:
+    notes: list[SourceNote] = []
     for element in part.stripTies().flatten().notes:
         if element.duration.isGrace or "ChordSymbol" in element.classes or not element.pitches:
             continue
         length = float(element.duration.quarterLength)
         onset = float(element.offset)
-        notes.extend(Note(onset, length, int(pitch.midi)) for pitch in element.pitches)
+        notes.extend(SourceNote(onset, length, int(pitch.midi)) for pitch in element.pitches)
     return notes
 
 
@@ -217,11 +217,11 @@ def abc_line(text: str) -> Line:
     return Line(_abc_notes(sounding, shift), sharps)
 
 
-def _abc_notes(tokens: Iterable[Any], shift: int) -> list[Note]:
+def _abc_notes(tokens: Iterable[Any], shift: int) -> list[SourceNote]:
     """Notes of ABC note, chord and rest tokens, moved by ``shift`` semitones."""
     from music21 import pitch
 
-    notes: list[Note] = []
+    notes: list[SourceNote] = []
     now = 0.0
     for token in tokens:
         length = float(token.quarterLength)
@@ -234,7 +234,7 @@ def _abc_notes(tokens: Iterable[Any], shift: int) -> list[Note]:
             notes[-1] = notes[-1]._replace(duration=now + length - notes[-1].onset)
         else:
             midi = [int(pitch.Pitch(name).midi) + shift for name in heads]
-            notes.extend(Note(now, length, number) for number in midi)
+            notes.extend(SourceNote(now, length, number) for number in midi)
         now += length
     return notes
 

@@ -5,69 +5,77 @@ RDKit is imported here, PyTorch and matplotlib are not: the functions that need 
 
 from __future__ import annotations
 
-import functools  # a module beside this one is called partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from seqgen_envs.domain import Domain, prior_in
-from seqgen_envs.domains.molecule.augment import augment as other_spelling
-from seqgen_envs.domains.molecule.classifiers import fetch_models
-from seqgen_envs.domains.molecule.corpora import CORPORA, read_corpus
-from seqgen_envs.domains.molecule.dataset import ENDINGS
-from seqgen_envs.domains.molecule.files import read_molecules, write_collection
-from seqgen_envs.domains.molecule.masking import PartialSmilesMask
-from seqgen_envs.domains.molecule.metrics import (
-    PUBLISHED,
-    are_valid,
-    corpus_columns,
-    describe_corpus,
-    sequence_metrics,
-    summarize,
-)
-from seqgen_envs.domains.molecule.render import render_image, render_text
-from seqgen_envs.domains.molecule.rules import TASKS
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.domain import Domain, StoredPrior
+from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
+from seqgen_envs.domains.molecule.corpus.augment import augment
+from seqgen_envs.domains.molecule.corpus.cleaning import ENDINGS
+from seqgen_envs.domains.molecule.corpus.named import CORPORA, read_corpus
+from seqgen_envs.domains.molecule.grammar.mask import PartialSmilesMask
+from seqgen_envs.domains.molecule.metrics import summary
+from seqgen_envs.domains.molecule.objectives.classifiers import fetch_models
+from seqgen_envs.domains.molecule.output.files import read_molecules, write_collection
+from seqgen_envs.domains.molecule.output.render import render_image, render_text
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode, is_of_smiles
+from seqgen_envs.domains.molecule.tasks import TASKS
+from seqgen_envs.vocabulary import Vocabulary
 
 PRIORS = Path(__file__).parents[2] / "priors" / "molecule"
 HORIZON = 100
 MIN_HORIZON = 2
 
 
-def _compared_with(folder: Path) -> dict[str, Any]:
-    return {
-        "sequence_metrics": functools.partial(sequence_metrics, folder=folder),
-        "summarize": functools.partial(summarize, folder=folder),
-        "write_collection": functools.partial(write_collection, prior_folder=folder),
-    }
+def make_domain(vocabulary: Vocabulary) -> Domain:
+    """Molecules in the tokens of a prior's own vocabulary.
+
+    Raises:
+        ValueError: the tokens are not those of SMILES.
+    """
+    if not is_of_smiles(vocabulary):
+        VOCABULARY.check_same(vocabulary, "domain 'molecule'", "the prior")
+    in_tokens: Any = partial(partial, vocabulary=vocabulary)  # what reads tokens is told of them
+    return Domain(
+        name="molecule",
+        vocabulary=vocabulary,
+        of_vocabulary=make_domain,
+        priors={name: StoredPrior(PRIORS / name) for name in ("zinc250k", "moses")},
+        tasks=TASKS,
+        default_prior="zinc250k",
+        default_task="sequence-tutor",
+        horizon=HORIZON,
+        min_horizon=MIN_HORIZON,
+        encode=in_tokens(encode),
+        masks={"partial-smiles": in_tokens(PartialSmilesMask)},
+        view=View(in_tokens(render_text), in_tokens(render_image)),
+        metrics=_metrics(None, vocabulary),
+        files=Files(
+            read_many=read_molecules, write_many=in_tokens(write_collection), suffixes=ENDINGS
+        ),
+        corpora=Corpora(
+            read=in_tokens(read_corpus),
+            names=CORPORA,
+            suffixes=ENDINGS,
+            downloads={"oracles": fetch_models},
+            presets=PRIORS / "presets.yaml",
+            augment=in_tokens(augment),
+            valid=in_tokens(summary.are_valid),
+            describe=summary.describe_corpus,
+            columns=summary.corpus_columns,
+        ),
+    )
 
 
-DOMAIN = Domain(
-    name="molecule",
-    vocabulary=VOCABULARY,
-    priors={name: prior_in(PRIORS / name) for name in ("zinc250k", "moses")},
-    tasks=TASKS,
-    default_prior="zinc250k",
-    default_task="sequence-tutor",
-    horizon=HORIZON,
-    min_horizon=MIN_HORIZON,
-    encode=encode,
-    render_text=render_text,
-    render_image=render_image,
-    sequence_metrics=sequence_metrics,
-    summarize=summarize,
-    compared_with=_compared_with,
-    describe_corpus=describe_corpus,
-    corpus_columns=corpus_columns,
-    write_collection=write_collection,
-    read_sequences=read_molecules,
-    suffixes=ENDINGS,
-    read_corpus=read_corpus,
-    corpora=CORPORA,
-    corpus_files=ENDINGS,
-    downloads={"oracles": fetch_models},
-    augment=other_spelling,
-    valid=are_valid,
-    masks={"partial-smiles": PartialSmilesMask},
-    published=PUBLISHED,
-    presets=PRIORS / "presets.yaml",
-)
+def _metrics(folder: Path | None, vocabulary: Vocabulary) -> Metrics:
+    """Metrics that compare with the corpus of the prior in ``folder``; None: the default one's."""
+    return Metrics(
+        each=partial(summary.sequence_metrics, folder=folder, vocabulary=vocabulary),
+        summary=partial(summary.summarize, folder=folder, vocabulary=vocabulary),
+        published=summary.PUBLISHED,
+        against=partial(_metrics, vocabulary=vocabulary),
+    )
+
+
+DOMAIN = make_domain(VOCABULARY)

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import seqgen_envs.cli as cli
 from kl_agents.callbacks import read_progress
-from kl_agents.hyperparams import file_of
+from kl_agents.hyperparameters import file_of
 from kl_agents.reproduction.plan import Scale, choose_blocks, load_plan, make_jobs
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE
 
@@ -90,7 +90,8 @@ def test_train_writes_a_run(toy_run):
     run = config["run"]
     assert run["arguments"]["tau"] == 0.1
     assert run["arguments"]["policy_kwargs"] == {"init": "random", "scale": 5}
-    assert run["arguments"]["c"] == run["env_kwargs"]["c"] == 0.7
+    assert run["arguments"]["c"] == 0.7
+    assert run["env_kwargs"] == {}
     assert run["seed"] == 2
     assert config["command"].startswith("seqgen train psi ToyGen-v0 --steps 1500")
     rows = read_progress(toy_run / "progress.csv")
@@ -114,13 +115,25 @@ def test_train_resumes_or_refuses(toy_run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["psy", "ToyGen-v0"], "unknown algorithm 'psy'; there are q, psi, g"),
-        (["psi", "ToyGen-v0", "--set", "taux=1"], "'psi' has no setting 'taux'; there are"),
+        (
+            ["psy", "ToyGen-v0"],
+            "'psy' (did you mean 'psi'?); there are g, prior, psi",
+        ),
+        (
+            ["psi", "ToyGen-v0", "--set", "taux=1"],
+            "no setting 'taux' (did you mean 'tau'?); there",
+        ),
         (["q", "ToyGen-v0", "--set", "lambda_=1"], "'q' has no setting 'lambda_'; there are"),
-        (["psi", "ToyGen-v0", "--set", "env_kwargs.pryor=x"], "there are env_kwargs.prior"),
+        (
+            ["psi", "ToyGen-v0", "--set", "env_kwargs.pryor=x"],
+            "'env_kwargs.prior'?); there are env_kwargs.c",
+        ),
         (["psi", "ToyGen-v0", "--set", "tau"], "--set takes key=value"),
         (["psi", "ToyGen-v0", "--set", "tau=[1"], "is not YAML or JSON"),
-        (["psi", "ToyGen-v0", "--set", "tau=7"], "tau must be in [0.0, 1.0], got 7"),
+        (["psi", "ToyGen-v0", "--set", "tau=7"], "tau must be a number in [0, 1], got 7"),
+        (["psi", "ToyGen-v0", "--set", "tau=abc"], "tau must be a number in [0, 1], got 'abc'"),
+        (["psi", "ToyGen-v0", "--set", "policy_kwargs.scale=x"], "scale must be a number above 0"),
+        (["nothere.py:Mine", "ToyGen-v0"], "there is no file"),
         (["psi", "ToyGen-v0", "--set", "n_envs=0"], "n_envs must be a whole number of at least 1"),
         (["psi", "ToyGen-v0", "--c", "0"], "c must be above 0, got 0.0"),
         (["psi", "ToyGen-v0", "--set", "c=-1"], "c must be"),
@@ -204,7 +217,7 @@ def test_sample_takes_a_runs_folder_and_its_file(melody_run, tmp_path):
     agents = {"folder": melody_run, "file": melody_run / "agent.zip"}
     for name, agent in agents.items():
         where = ["--out", tmp_path / name, "--max-files", 0, "-n", 6]
-        seqgen("sample", "melody", "--agent", agent, "--prior", "paper", *where)
+        seqgen("sample", "melody", "--agent", agent, *where)
         texts[name] = [row["text"] for row in rows_of(tmp_path / name / "melodies.csv")]
     assert texts["folder"] == texts["file"]
     assert len(set(texts["file"])) == 6
@@ -212,8 +225,8 @@ def test_sample_takes_a_runs_folder_and_its_file(melody_run, tmp_path):
 
 def test_sample_refuses_agents_that_do_not_fit(melody_run, toy_run, tmp_path):
     sample = ["sample", "melody", "--out", tmp_path, "--agent"]
-    message = refused(*sample, melody_run)  # the default prior
-    assert "trained against prior 'paper'" in message
+    message = refused(*sample, melody_run, "--prior", "paper")
+    assert "trained against prior 'default'" in message
     assert "it was trained on another domain" in refused(*sample, toy_run)
     broken = tmp_path / "broken.zip"
     broken.write_bytes((melody_run / "agent.zip").read_bytes()[:1000])
@@ -308,17 +321,17 @@ def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
     plan = tmp_path / "plan.yml"
     plan.write_text(PLAN.replace("tau: 0.5", "tau: 0.25"))
     changed = [plan if argument == again[4] else argument for argument in again]
-    assert "holds another run (arguments is" in refused(*changed)
+    assert "holds another run (arguments.tau is 0.5, asked for 0.25)" in refused(*changed)
     assert (out / "report.md").is_file()
 
 
 @pytest.mark.spawn
 def test_reproduce_names_runs_that_fail(tmp_path):
     plan = tmp_path / "plan.yml"
-    plan.write_text(PLAN.replace("lambda_: 0.25", "lambda_: 25"))
+    plan.write_text(PLAN.replace("lambda_: 0.25", "policy_kwargs: {init: zeros}"))
     arguments = ["--quick", "--plan", plan, "--out", tmp_path / "out", "--blocks", "small"]
     message = refused("reproduce", "melody", *arguments, "--seeds", 1)
-    assert message.startswith("Error: small/psi-c1.5-seed0: ValueError: lambda_ must be in")
+    assert message.startswith("Error: small/psi-c1.5-seed0: ValueError: init must be one of")
     assert "1 of 2 runs have finished" in (tmp_path / "out" / "report.md").read_text()
 
 
@@ -349,9 +362,11 @@ def test_the_bundled_plan_is_the_papers_experiment():
         assert job.spec.env_kwargs["prior"] == "paper"
         if job.agent in ("psi", "g"):
             assert job.spec.arguments["lambda_"] == 0.0
+    for job in by_block["recommended"]:
+        assert job.spec.env_kwargs == {"prior": "paper", "task": "recommended"}
     frontier = by_block["frontier"]
     assert len({job.c for job in frontier}) >= 6
     assert {job.agent for job in frontier} == {"prior", "q", "psi", "g", "rl-only", "reinvent"}
     for job in jobs:
-        assert job.spec.env_kwargs["c"] == job.c
+        assert "c" not in job.spec.env_kwargs
     assert len({job.name for job in jobs}) == len(jobs)

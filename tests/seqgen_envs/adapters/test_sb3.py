@@ -14,8 +14,9 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 from helpers.envs import MASKED_TOY, assert_same, kwargs_of, random_action
 from seqgen_envs import SequenceEnv
 from seqgen_envs.adapters.sb3 import SB3VecEnv, make_sb3_vec_env
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.observations import KINDS
+from seqgen_envs.settings import LaneSettings
 
 
 def without_time(infos):

@@ -8,8 +8,9 @@ import seqgen_envs.cli as cli
 from seqgen_envs import get_domain, load_prior_folder
 from seqgen_envs.cli import data
 from seqgen_envs.datasets.corpus import Corpus
-from seqgen_envs.domains.molecule import DOMAIN, corpora
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY
+from seqgen_envs.domains.molecule import DOMAIN
+from seqgen_envs.domains.molecule.corpus import named as corpora
+from seqgen_envs.domains.molecule.smiles import VOCABULARY
 
 LINES = ["OCC ethanol", "CC(C", "", "C[C@H](N)C(=O)O", "[Xe]", "CCO again", "C" * 1_000_000]
 LINES += [f"{'C' * n}N" for n in range(1, 40)]
@@ -78,7 +79,7 @@ def test_further_problems_are_counted(tmp_path):
 
 def test_without_a_name_the_names_are_listed():
     listed = run("data").stdout
-    for name, about in DOMAIN.corpora.items():
+    for name, about in DOMAIN.corpora.names.items():
         assert name in listed
         assert about in listed
     for known in ("oracles", "drd2", ".smi", "folk tunes"):
@@ -92,9 +93,9 @@ def test_a_name_finds_its_domain(tmp_path, monkeypatch):
     def reader(name, *, n_jobs=None, stereo=True):
         asked.append((name, n_jobs, stereo))
         splits = np.array(["train"])
-        return Corpus([np.array([1, 2])], ["1"], splits, name, VOCABULARY.fingerprint)
+        return Corpus([np.array([1, 2])], ["1"], splits, name, VOCABULARY)
 
-    monkeypatch.setitem(vars(get_domain("molecule")), "read_corpus", reader)
+    monkeypatch.setitem(vars(get_domain("molecule").corpora), "read", reader)
     run("data", "moses", "--no-stereo", "--jobs", 2)
     assert asked == [("moses", 2, False)]
     assert (tmp_path / "moses.npz").is_file()
@@ -106,7 +107,7 @@ def test_oracles_are_fetched_by_name(tmp_path, monkeypatch):
     def fetched():
         return [tmp_path / "drd2.npz", tmp_path / "jnk3.npz"]
 
-    monkeypatch.setitem(vars(get_domain("molecule")), "downloads", {"oracles": fetched})
+    monkeypatch.setitem(vars(get_domain("molecule").corpora), "downloads", {"oracles": fetched})
     shown = run("data", "oracles").stdout
     assert shown.split() == [str(path) for path in fetched()]
 
@@ -165,7 +166,7 @@ def test_melodies_have_one_spelling(tmp_path):
     sequences = [np.full(n, 5, np.int8) for n in range(32, 40)]
     splits = np.array(["train", "validation", "test", *["train"] * 5])
     names = [str(n) for n in range(8)]
-    Corpus(sequences, names, splits, "test", melody.vocabulary.fingerprint).save("tunes.npz")
+    Corpus(sequences, names, splits, "test", melody.vocabulary).save("tunes.npz")
     arguments = ("--data", "tunes.npz", "--augment", "--out", "run", *TINY)
     said = run("prior", "train", "melody", *arguments, code=1).stderr
     assert "the sequences of this domain cannot be spelled in other ways" in said

@@ -12,9 +12,10 @@ from typer.testing import CliRunner
 import seqgen_envs.cli as cli
 from seqgen_envs import get_domain
 from seqgen_envs.datasets.corpus import Corpus
-from seqgen_envs.domains.molecule import DOMAIN, files
-from seqgen_envs.domains.molecule.metrics import summarize
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.domains.molecule import DOMAIN
+from seqgen_envs.domains.molecule.metrics.summary import summarize
+from seqgen_envs.domains.molecule.output import files
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
 
@@ -172,7 +173,7 @@ def test_the_file_names_tell_the_domain(prior, tmp_path):
     assert "the files are of the domains ['melody', 'molecule']; give those of one" in mixed
     given = run("score", tmp_path / "a.unknown", "--domain", "molecule", "--prior", prior, code=1)
     assert "is not a file of SMILES" in given.stderr
-    assert get_domain("toy").suffixes == ()
+    assert get_domain("toy").files.suffixes == ()
 
 
 def test_evaluate_shows_the_quality_table_beside_the_anchors(prior, tmp_path):
@@ -200,7 +201,7 @@ def test_a_trained_prior_comes_with_its_corpuss_reference(tmp_path, monkeypatch)
         names=smiles,
         splits=np.array(["train"] * 16 + ["validation"] * 2 + ["test"] * 2),
         source="chains",
-        vocabulary_fingerprint=VOCABULARY.fingerprint,
+        vocabulary=VOCABULARY,
     )
     corpus.save(tmp_path / "chains.npz")
     result = run(
@@ -215,8 +216,8 @@ def test_a_trained_prior_comes_with_its_corpuss_reference(tmp_path, monkeypatch)
     assert DOMAIN.summary(tokens, trained)["novel"] == 0
     assert DOMAIN.summary(tokens)["novel"] == 1
     beside = DOMAIN.beside(trained)
-    assert beside.sequence_metrics(tokens)["novel"] == 0
-    assert DOMAIN.sequence_metrics(tokens)["novel"] == 1
+    assert beside.metrics.each(tokens)["novel"] == 0
+    assert DOMAIN.metrics.each(tokens)["novel"] == 1
     said = run("prior", "evaluate", "molecule", "-n", 5, "--prior", tmp_path / "run" / "prior")
     assert "16 of chains" in said.stdout
     (tmp_path / "own.smi").write_text("CCCO\n")

@@ -30,7 +30,7 @@ def corpus_file(tmp_path_factory):
         names=[str(i) for i in range(len(melodies))],
         splits=np.array(["train"] * 16 + ["validation"] * 2 + ["test"] * 2),
         source="test",
-        vocabulary_fingerprint=DOMAIN.vocabulary.fingerprint,
+        vocabulary=DOMAIN.vocabulary,
     )
     path = tmp_path_factory.mktemp("corpus") / "tiny.npz"
     corpus.save(path)

@@ -43,8 +43,8 @@ def test_sample_writes_files_and_a_consistent_csv(sampled):
 def test_the_summary_and_metrics_are_those_of_the_tokens(sampled):
     _, rows, result = sampled
     tokens = np.array([ids_of(row) for row in rows])
-    assert DOMAIN.sequence_metrics is not None
-    for name, values in DOMAIN.sequence_metrics(tokens).items():
+    assert DOMAIN.metrics.each is not None
+    for name, values in DOMAIN.metrics.each(tokens).items():
         written = [float(row[f"metric_{name}"]) for row in rows]
         np.testing.assert_allclose(written, values, err_msg=name)
     line = next(text for text in result.stdout.splitlines() if "notes in motif" in text)
@@ -94,8 +94,8 @@ def test_a_primer_as_text_and_as_a_file(sampled, tmp_path):
         assert float(row["log_prior_per_token"]) == pytest.approx(per_token)
     file = out / "melody-0000.mid"
     run(*common, "--primer", file, "--primer-length", 5, "--out", tmp_path / "file")
-    assert DOMAIN.read_sequence is not None
-    start = DOMAIN.to_text(DOMAIN.read_sequence(file)[:5])
+    assert DOMAIN.files.read is not None
+    start = DOMAIN.to_text(DOMAIN.files.read(file)[:5])
     rows = table(tmp_path / "file" / "melodies.csv")
     assert all(row["text"].startswith(start) for row in rows)
     bars = "C4 - E4 - " * 40  # longer than a file's name may be

@@ -12,6 +12,7 @@ from rich.console import Console
 from seqgen_envs.datasets import corpus as corpus_module
 from seqgen_envs.datasets.corpus import SPLITS, Corpus, SkipReport, split_of
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
+from seqgen_envs.vocabulary import Vocabulary
 
 # --- Corpus ------------------------------------------------------------------------------------
 
@@ -23,7 +24,7 @@ def make_corpus(n: int = 5) -> Corpus:
         [f"tune {i} ü" for i in range(n)],
         np.array([SPLITS[i % 3] for i in range(n)]),
         "a test",
-        VOCABULARY.fingerprint,
+        VOCABULARY,
         SkipReport(n, {"empty": 2}, ["x.mid: it holds no notes"]),
     )
 
@@ -68,7 +69,7 @@ def test_loading_what_is_no_corpus_says_so(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         Corpus.load(tmp_path / "none.npz")
     corpus = make_corpus()
-    Corpus(corpus.sequences, corpus.names, corpus.splits, "s", "0" * 16).save(path)
+    Corpus(corpus.sequences, corpus.names, corpus.splits, "s", Vocabulary(("a", "b"))).save(path)
     with pytest.raises(ValueError, match="another vocabulary"):
         Corpus.load(path, VOCABULARY)
 
@@ -79,9 +80,9 @@ def test_a_corpus_checks_its_parts() -> None:
     with pytest.raises(ValueError, match="no split 'valid'"):
         corpus.split("valid")
     with pytest.raises(ValueError, match="3 sequences need as many names"):
-        Corpus(corpus.sequences, ["one"], corpus.splits, "s", "v")
+        Corpus(corpus.sequences, ["one"], corpus.splits, "s", VOCABULARY)
     with pytest.raises(ValueError, match=r"unknown splits \['dev'\]"):
-        Corpus(corpus.sequences, corpus.names, np.array(["dev"] * 3), "s", "v")
+        Corpus(corpus.sequences, corpus.names, np.array(["dev"] * 3), "s", VOCABULARY)
 
 
 def test_splits_follow_content_alone() -> None:
@@ -113,4 +114,5 @@ def test_the_report_counts_and_shows() -> None:
         "kept": 6,
         "dropped": {"empty": 1, "duplicate": 3},
         "problems": ["a.mid: it holds no notes"],
+        "unknown": {},
     }

@@ -30,7 +30,7 @@ def corpus_of(sequences, splits=None):
         [str(i) for i in range(n)],
         np.array(splits),
         "made up",
-        ABCD.fingerprint,
+        ABCD,
     )
 
 

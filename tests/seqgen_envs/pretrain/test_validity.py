@@ -71,7 +71,7 @@ def test_invalid_sequences_go_and_the_likelihood_holds_the_proportions(tmp_path)
         [str(i) for i in range(300)],
         np.array(["train"] * 240 + ["validation"] * 30 + ["test"] * 30),
         "made up",
-        ABE.fingerprint,
+        ABE,
     )
     found = {}
     for weight in (0.0, 3.0):
@@ -95,7 +95,7 @@ def test_invalid_sequences_go_and_the_likelihood_holds_the_proportions(tmp_path)
 def test_validity_needs_a_judge_and_settings_are_kept(tmp_path):
     corpus = Corpus(
         [np.array([A, END], dtype=np.int8)] * 3, list("xyz"),
-        np.array(["train", "validation", "test"]), "made up", ABE.fingerprint,
+        np.array(["train", "validation", "test"]), "made up", ABE,
     )  # fmt: skip
     sizes, config = RecurrentConfig(3, "gru", 4, 8), TrainingConfig(epochs=1, valid_weight=1.0)
     with pytest.raises(ValueError, match="leave valid_weight out"):
@@ -110,7 +110,7 @@ def test_a_killed_run_resumes_exactly(tmp_path, batches, monkeypatch):
     rows = [[END], [A, END], [A, A, END]] * 20
     corpus = Corpus(
         [np.array(row, dtype=np.int8) for row in rows], [str(i) for i in range(60)],
-        np.array(["train"] * 40 + ["validation"] * 10 + ["test"] * 10), "made up", ABE.fingerprint,
+        np.array(["train"] * 40 + ["validation"] * 10 + ["test"] * 10), "made up", ABE,
     )  # fmt: skip
     config = TrainingConfig(
         epochs=2, batch_tokens=30, valid_weight=1.0, valid_samples=8, checkpoint_seconds=1e-9
@@ -154,8 +154,8 @@ def test_a_diverged_run_says_so():
 def test_molecules_are_judged_by_rdkit():
     domain = get_domain("molecule")
     ids = domain.vocabulary.padded([domain.encode(s) for s in ("c1ccccc1", "c1ccccc", "CO(C)C")])
-    assert domain.valid(ids).tolist() == [True, False, False]
-    assert get_domain("melody").valid is None
+    assert domain.corpora.valid(ids).tolist() == [True, False, False]
+    assert get_domain("melody").corpora.valid is None
 
 
 @pytest.mark.parametrize(

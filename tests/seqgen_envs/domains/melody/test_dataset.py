@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from helpers.tunes import SCALE, abc, text, write_midi, write_xml
-from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.domains.melody import dataset
 from seqgen_envs.domains.melody.dataset import MelodyFileError, folder_corpus, read_melody
 from seqgen_envs.domains.melody.parse import split_abc
@@ -80,7 +79,7 @@ def test_a_folder_becomes_a_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         corpus = folder_corpus(root, cache_dir=tmp_path / "cache", progress=False)
     assert corpus.names == ["deep/line.mid", "tunes.abc#1 Tune 1"]
-    assert corpus.vocabulary_fingerprint == VOCABULARY.fingerprint
+    assert corpus.vocabulary == VOCABULARY
     assert text(corpus.sequences[1][:8]) == "C4 - D4 - E4 - F4 -"
     assert corpus.report.kept == 2
     assert corpus.report.dropped == {
@@ -160,9 +159,7 @@ def test_folders_without_music_are_named(tmp_path: Path) -> None:
         folder_corpus(tmp_path, cache_dir=tmp_path / "cache", progress=False)
 
 
-def test_the_builtin_corpus_and_its_command(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_builtin_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = dataset._music21_corpus()
     files = ("han1", "0101-0200", "AcaciaReel", "book1")
     for name, file in zip(dataset.COLLECTIONS, files, strict=True):
@@ -170,10 +167,7 @@ def test_the_builtin_corpus_and_its_command(
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{file}.abc").write_text("".join(tune for _, tune in tunes))
     monkeypatch.setattr(dataset, "_music21_corpus", lambda: tmp_path)
-    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
-    dataset.main(["--out", str(tmp_path / "out" / "corpus.npz")])
-    assert "kept" in capsys.readouterr().out
-    corpus = Corpus.load(tmp_path / "out" / "corpus.npz", VOCABULARY)
+    corpus = dataset.builtin_corpus(cache_dir=tmp_path / "cache", n_jobs=1, progress=False)
     assert {name.split("/")[0] for name in corpus.names} == set(dataset.COLLECTIONS)
     assert corpus.report.found == 10  # 3 + 3 + 3, and Ryan's has one tune a file
     with pytest.raises(ValueError, match="essenFolksong"):

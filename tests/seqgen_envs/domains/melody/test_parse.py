@@ -14,7 +14,7 @@ from seqgen_envs.domains.melody import dataset
 from seqgen_envs.domains.melody.dataset import MelodyFileError, read_melody
 from seqgen_envs.domains.melody.line import (
     Line,
-    Note,
+    SourceNote,
     TuneError,
     line_tokens,
     quantise,
@@ -189,7 +189,7 @@ def test_midi_key_names(tmp_path: Path, name: str, sharps: int) -> None:
 
 def test_without_a_key_the_key_is_analysed() -> None:
     a_major = [69, 71, 73, 74, 76, 78, 80, 81, 76, 73, 69]
-    assert key_of(Line([Note(i, 1, pitch) for i, pitch in enumerate(a_major)], None)) == 3
+    assert key_of(Line([SourceNote(i, 1, pitch) for i, pitch in enumerate(a_major)], None)) == 3
 
 
 # --- MusicXML ----------------------------------------------------------------------------------
@@ -221,22 +221,23 @@ def test_musicxml_key_and_parts(tmp_path: Path) -> None:
 
 
 def test_a_few_notes_too_fast_are_merged_and_many_refused() -> None:
-    slow = [Note(i / 2, 0.5, 60) for i in range(40)]
-    turn = [Note(20, 0.125, 62), Note(20.125, 0.125, 64), Note(20.25, 0.75, 65)]
+    slow = [SourceNote(i / 2, 0.5, 60) for i in range(40)]
+    turn = [SourceNote(20, 0.125, 62), SourceNote(20.125, 0.125, 64), SourceNote(20.25, 0.75, 65)]
     assert [note.pitch for note in quantise([*slow, *turn])[-2:]] == [62, 65]
     with pytest.raises(TuneError) as caught:
-        quantise([Note(i / 8, 1 / 8, 60) for i in range(20)])
+        quantise([SourceNote(i / 8, 1 / 8, 60) for i in range(20)])
     assert caught.value.reason == "too fast"
 
 
 def test_a_tune_in_triplets_is_off_grid() -> None:
     with pytest.raises(TuneError) as caught:
-        quantise([Note(i / 3, 1 / 3, 60) for i in range(30)])
+        quantise([SourceNote(i / 3, 1 / 3, 60) for i in range(30)])
     assert caught.value.reason == "off grid"
 
 
 def test_rests_are_shortened_in_whole_bars() -> None:
-    notes = [Note(0, 1, 60), Note(11.5, 1, 62), Note(16.5, 1, 64)]  # rests of 42 and 16 steps
+    # with rests of 42 and 16 steps
+    notes = [SourceNote(0, 1, 60), SourceNote(11.5, 1, 62), SourceNote(16.5, 1, 64)]
     tokens = line_tokens(Line(notes, 0), transpose=True, longest_rest=16)
     starts = np.flatnonzero(tokens > 1)
     assert starts.tolist() == [0, 14, 34]

@@ -12,8 +12,14 @@ from hypothesis import strategies as st
 import seqgen_envs  # noqa: F401  (registers the ids)
 from helpers.melodies import C, E, G, melodies
 from helpers.paths import DATA
+from seqgen_envs.domains.melody import DOMAIN
 from seqgen_envs.domains.melody.keys import Key
-from seqgen_envs.domains.melody.rules import PreferredIntervalRule, autocorrelation, rl_tuner_task
+from seqgen_envs.domains.melody.rules import (
+    RECOMMENDED_WEIGHTS,
+    PreferredIntervalRule,
+    autocorrelation,
+    rl_tuner_task,
+)
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.domains.toy.prior import TabularPrior
 from seqgen_envs.rules import ScanRule, Task, Term, score_sequences
@@ -362,3 +368,33 @@ def test_no_prefixes_no_values():
         else:
             values = term.rule(none.reshape(0, 32), none)
         assert values.shape == (0,)
+
+
+def test_the_recommended_task_is_the_nine_rules_with_weights(golden):
+    task = DOMAIN.make_task("recommended")
+    weights = {term.name: term.weight for term in task.terms if term.weight != 1}
+    assert weights == RECOMMENDED_WEIGHTS
+    assert task.name == "recommended"
+    plain, tokens = rl_tuner_task(), golden["tokens"][:8]
+    factors = [RECOMMENDED_WEIGHTS.get(name, 1.0) for name in plain.names]
+    np.testing.assert_allclose(
+        score_sequences(task, tokens), score_sequences(plain, tokens) * factors
+    )
+
+
+def test_arguments_of_the_recommended_task_override():
+    task = DOMAIN.make_task(
+        {
+            "name": "recommended",
+            "key": "D minor",
+            "bar_length": 8,
+            "weights": {"key": 7, "tonic": 3},
+        }
+    )
+    weights = {term.name: term.weight for term in task.terms}
+    assert weights == {name: RECOMMENDED_WEIGHTS.get(name, 1.0) for name in NAMES} | {
+        "key": 7.0,
+        "tonic": 3.0,
+    }
+    rules = {term.name: term.rule for term in rl_tuner_task("D minor", 8).terms}
+    assert {term.name: term.rule for term in task.terms} == rules

@@ -18,9 +18,14 @@ from rdkit import Chem
 
 from helpers.paths import DATA
 from seqgen_envs.datasets.fetch import sha256_of
-from seqgen_envs.domains.molecule import classifiers
-from seqgen_envs.domains.molecule.classifiers import CLASSIFIERS, fetch_models, load, model_of
-from seqgen_envs.domains.molecule.pickles import Record, UnsafePickleError, read_pickle
+from seqgen_envs.domains.molecule.objectives import classifiers
+from seqgen_envs.domains.molecule.objectives.classifiers import (
+    CLASSIFIERS,
+    fetch_models,
+    load,
+    model_of,
+)
+from seqgen_envs.domains.molecule.objectives.pickles import Record, UnsafePickleError, read_pickle
 
 VALUES = DATA / "molecule_classifiers.csv"
 NODES = [

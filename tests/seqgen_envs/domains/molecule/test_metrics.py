@@ -10,16 +10,18 @@ from rdkit.Chem import QED, Crippen, Descriptors, rdFingerprintGenerator
 from scipy.stats import wasserstein_distance
 
 from seqgen_envs.datasets.corpus import Corpus
-from seqgen_envs.domains.molecule import corpus_reference, descriptions, metrics
-from seqgen_envs.domains.molecule.corpus_reference import (
+from seqgen_envs.domains.molecule.metrics import measured as descriptions
+from seqgen_envs.domains.molecule.metrics import reference as corpus_reference
+from seqgen_envs.domains.molecule.metrics import summary as metrics
+from seqgen_envs.domains.molecule.metrics.measured import describe, internal_diversity
+from seqgen_envs.domains.molecule.metrics.reference import (
     COMPARED,
     CorpusReference,
     hash_all,
     reference_of,
     sampled,
 )
-from seqgen_envs.domains.molecule.descriptions import describe, internal_diversity
-from seqgen_envs.domains.molecule.metrics import (
+from seqgen_envs.domains.molecule.metrics.summary import (
     DEFAULT_REFERENCE,
     PUBLISHED,
     corpus_columns,
@@ -28,7 +30,7 @@ from seqgen_envs.domains.molecule.metrics import (
     sequence_metrics,
     summarize,
 )
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 CAFFEINE = "Cn1c(=O)c2c(ncn2C)n(C)c1=O"
@@ -55,7 +57,7 @@ def corpus_of(train, test=(), validation=()):
         names=[str(i) for i in range(len(texts))],
         splits=np.array(splits),
         source="drugs",
-        vocabulary_fingerprint=VOCABULARY.fingerprint,
+        vocabulary=VOCABULARY,
     )
 
 
@@ -108,7 +110,9 @@ def test_a_molecule_is_measured_once_however_it_is_spelled(monkeypatch):
 
 def test_a_property_that_fails_is_nan_and_said_once(monkeypatch, caplog):
     def broken(mol):
-        raise RuntimeError("no bonds left")
+        if any(atom.GetSymbol() == "Br" for atom in mol.GetAtoms()):
+            raise RuntimeError("no bonds left")
+        return 2.0
 
     monkeypatch.setitem(descriptions.PROPERTIES, "sa", broken)
     monkeypatch.setattr(descriptions, "_said", set())

@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from seqgen_envs.domains.molecule.means import Arithmetic, Geometric
-from seqgen_envs.domains.molecule.modifiers import (
+from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
+from seqgen_envs.domains.molecule.objectives.means import Arithmetic, Geometric
+from seqgen_envs.domains.molecule.objectives.modifiers import (
     MODIFIERS,
     Absolute,
     Chained,
@@ -27,17 +28,15 @@ from seqgen_envs.domains.molecule.modifiers import (
     Thresholded,
     modifier_from,
 )
-from seqgen_envs.domains.molecule.objectives import (
+from seqgen_envs.domains.molecule.objectives.oracles import oracle
+from seqgen_envs.domains.molecule.objectives.parts import (
     IsomerScore,
     Measured,
     Similarity,
     Substructure,
     atom_counts,
-    objective_from,
-    read_objective,
 )
-from seqgen_envs.domains.molecule.oracles import oracle
-from seqgen_envs.domains.molecule.properties import PROPERTIES, MatchCount
+from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES, MatchCount
 
 ASPIRIN = Chem.MolFromSmiles("CC(=O)Oc1ccccc1C(=O)O")
 ETHANOL = Chem.MolFromSmiles("CCO")
@@ -358,7 +357,7 @@ def test_nothing_is_measured_twice_within_a_mean():
 
 
 def test_similarities_share_a_fingerprint(monkeypatch):
-    from seqgen_envs.domains.molecule import fingerprints
+    from seqgen_envs.domains.molecule.objectives import fingerprints
 
     calls = []
     plain = fingerprints.ecfp4

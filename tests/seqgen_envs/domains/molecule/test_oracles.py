@@ -8,8 +8,8 @@ import pytest
 from rdkit import Chem
 
 from helpers.paths import DATA
-from seqgen_envs.domains.molecule import classifiers
-from seqgen_envs.domains.molecule.oracles import MOLECULES, ORACLES, oracle
+from seqgen_envs.domains.molecule.objectives import classifiers
+from seqgen_envs.domains.molecule.objectives.oracles import MOLECULES, ORACLES, oracle
 
 GOLDEN = DATA / "molecule_oracles.npz"
 CLASSIFIERS = ("drd2", "gsk3b", "jnk3")

@@ -3,9 +3,8 @@
 import numpy as np
 import pytest
 
-from seqgen_envs.domains.molecule.partial import Partial
-from seqgen_envs.domains.molecule.smiles import canonicalize, parse
-from seqgen_envs.domains.molecule.vocabulary import END, VOCABULARY, tokenize
+from seqgen_envs.domains.molecule.grammar.partial import Partial
+from seqgen_envs.domains.molecule.smiles import END, VOCABULARY, canonicalize, parse, tokenize
 
 TOKENS = np.array([token for token in VOCABULARY.tokens if token != END])
 

@@ -13,10 +13,10 @@ from rdkit.Chem.Pharm2D import Generate, Gobbi_Pharm2D
 from rdkit.DataStructs import TanimotoSimilarity
 
 from helpers.paths import DATA
-from seqgen_envs.domains.molecule import pharmacophores, properties
-from seqgen_envs.domains.molecule.fingerprints import FINGERPRINTS, get_fingerprint
-from seqgen_envs.domains.molecule.properties import PROPERTIES, MatchCount, get_property
-from seqgen_envs.domains.molecule.queries import read_formula, read_smarts, read_smiles
+from seqgen_envs.domains.molecule.objectives import pharmacophores, properties
+from seqgen_envs.domains.molecule.objectives.fingerprints import FINGERPRINTS, get_fingerprint
+from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES, MatchCount, get_property
+from seqgen_envs.domains.molecule.objectives.queries import read_formula, read_smarts, read_smiles
 
 GOLDEN = DATA / "molecule_oracles.npz"
 MACROCYCLE = "C1CCCCCCCCCCCCCC1"

@@ -7,10 +7,10 @@ import pytest
 from matplotlib.image import imread
 from rdkit import Chem
 
-from seqgen_envs.domains.molecule.corpus_reference import COMPARED, CorpusReference
-from seqgen_envs.domains.molecule.drawing import Structure, sketch
-from seqgen_envs.domains.molecule.metrics import DEFAULT_REFERENCE
-from seqgen_envs.domains.molecule.render import (
+from seqgen_envs.domains.molecule.metrics.reference import COMPARED, CorpusReference
+from seqgen_envs.domains.molecule.metrics.summary import DEFAULT_REFERENCE
+from seqgen_envs.domains.molecule.output.broken import Structure, sketch
+from seqgen_envs.domains.molecule.output.render import (
     HEIGHT,
     WIDTH,
     render_image,
@@ -18,7 +18,7 @@ from seqgen_envs.domains.molecule.render import (
     write_grid,
     write_histograms,
 )
-from seqgen_envs.domains.molecule.vocabulary import VOCABULARY, encode, tokenize
+from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode, tokenize
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 

@@ -11,14 +11,20 @@ import torch
 from rdkit import Chem
 
 from helpers.molecules import fails_on_rings, lengths_of, tokens_of, totals
+from helpers.paths import DATA
 from kl_agents import PsiLearning
 from kl_agents.runs import RunSpec, evaluate_agent, start_run
 from seqgen_envs import get_domain
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
-from seqgen_envs.domains.molecule import rules
-from seqgen_envs.domains.molecule.properties import PROPERTIES, logp
-from seqgen_envs.domains.molecule.scoring import Scorer, SmilesFunction, Verdict
-from seqgen_envs.rules import score_sequences
+from seqgen_envs.domains.molecule import smiles as smiles_module
+from seqgen_envs.domains.molecule.metrics.summary import summarize
+from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES, logp
+from seqgen_envs.domains.molecule.output.broken import sketch
+from seqgen_envs.domains.molecule.smiles import canonicalize, compound_of, parse
+from seqgen_envs.domains.molecule.tasks import tasks
+from seqgen_envs.domains.molecule.tasks.rules import MoleculeTask
+from seqgen_envs.domains.molecule.tasks.scoring import Scorer, SmilesFunction, Verdict, score_all
+from seqgen_envs.rules import RuleError, score_sequences
 
 ETHANOL, ETHANOL_AGAIN, BENZENE, BROKEN = "CCO", "OCC", "c1ccccc1", "C1CC("
 
@@ -36,6 +42,14 @@ class Counting:
 
 def nan_on_rings(molecule):
     return math.nan if molecule.GetRingInfo().NumRings() else 1.0
+
+
+def fails_always(molecule):
+    raise KeyError("key")
+
+
+def nan_always(molecule):
+    return math.nan
 
 
 def raises_on_rings(smiles):
@@ -97,8 +111,125 @@ def test_a_smiles_function_gets_canonical_smiles_in_one_batch():
 
 
 def test_a_smiles_function_of_the_wrong_length_is_named():
-    (verdict,) = Scorer({"n": SmilesFunction(too_few)}).score([ETHANOL])
-    assert "too_few returned 0 values for 1 SMILES" in verdict.error
+    with pytest.raises(RuleError, match="too_few returned 0 values for 1 SMILES; it must"):
+        Scorer({"n": SmilesFunction(too_few)}).score([ETHANOL])
+
+
+def test_one_bad_molecule_of_many_costs_one_call(smiles_sample):
+    """A batch of 512 is scored by one call of the scorer, the bad molecule by itself."""
+    asked = []
+
+    def counted(smiles):
+        asked.append(len(smiles))
+        return [math.nan if text == "c1ccccc1" else 1.0 for text in smiles]
+
+    batch = [*smiles_sample[:400], *("C" * n for n in range(1, 112)), BENZENE]
+    task = tasks.scored_task("t", {"x": SmilesFunction(counted), "logp": logp}, valid_reward=1.0)
+    scores = []
+    score = task.scorer.score
+    task.scorer.score = lambda smiles: scores.append(len(smiles)) or score(smiles)
+    tokens, lengths = tokens_of(batch, horizon=130)
+    values, _ = task.score(tokens, lengths, np.ones(512, dtype=bool), ())
+    assert (scores, asked) == ([512], [512])
+    assert (values[:511, 0] == 1.0).all()
+    assert values[511].tolist() == [0.0, 0.0, 0.0]
+    assert task.failures.by_term == {"x": 1}
+
+
+def raises_import(molecule):
+    raise ImportError("no module named docking")
+
+
+@pytest.mark.parametrize(
+    ("objective", "message"),
+    [
+        (fails_always, "'x' failed on each of 2 molecules, CCO first, .*: KeyError: 'key'"),
+        (SmilesFunction(fails_always), "'x' failed on each of 2 molecules"),
+        (nan_always, "the objective returned nan, expected a finite number"),
+        (raises_import, "what cannot be imported: no module named docking"),
+    ],
+)
+def test_an_error_of_the_program_ends_the_run(objective, message):
+    task = tasks.scored_task("t", {"x": objective})
+    with pytest.raises(RuleError, match=message):
+        totals(task, [ETHANOL, "CCN"])  # they end at the same step
+
+
+def test_an_objective_that_never_works_is_found_out_one_by_one():
+    scorer = Scorer({"x": fails_always})
+    for n in range(1, 8):
+        assert math.isnan(scorer.score(["C" * n])[0].values[0])
+    with pytest.raises(RuleError, match="KeyError"):
+        scorer.score([ETHANOL])
+
+
+def test_a_single_molecule_or_a_few_may_fail():
+    """One may be to blame; of an objective that has worked, so may a few at once."""
+    scorer = Scorer({"x": fails_on_rings})
+    assert math.isnan(scorer.score([BENZENE])[0].values[0])
+    scorer.score([ETHANOL])
+    rings = [f"C1CC1{'C' * n}" for n in range(8)]
+    assert all(math.isnan(verdict.values[0]) for verdict in scorer.score(rings[:7]))
+    assert scorer.explain(BENZENE).startswith("on c1ccccc1: Traceback")
+    with pytest.raises(RuleError, match="failed on each of 8 molecules"):
+        scorer.score([f"C1CCC1{'C' * n}" for n in range(8)])
+
+
+def test_an_objective_that_no_process_can_be_given():
+    scorer = Scorer({"x": lambda molecule: 1.0}, n_jobs=2)
+    with pytest.raises(RuleError, match=r"2 processes cannot score with x: .*n_jobs=1"):
+        scorer.score(["C" * n for n in range(1, 40)])
+
+
+def test_a_molecule_whose_canonical_smiles_rdkit_does_not_read():
+    """It is scored from the molecule that was parsed."""
+    path = DATA / "molecule_canonical_unreadable.smi"
+    smiles = path.read_text().split()[0]
+    assert parse(canonicalize(smiles)) is None
+    for name in ("logp", "sa", "pmo/sitagliptin_mpo", "pmo/deco_hop"):
+        task = get_domain("molecule").make_task(name)
+        (verdict,) = task.scorer.score([smiles])
+        assert verdict.error is None
+        assert np.isfinite(verdict.values).all()
+    (parallel,) = score_all([logp], [pickle.loads(pickle.dumps(compound_of(smiles)))])
+    assert parallel.values == pytest.approx((logp(parse(smiles)),))
+    assert summarize(tokens_of([smiles], horizon=90)[0])["logp"] == parallel.values[0]
+
+
+def test_a_molecule_is_parsed_and_measured_once(monkeypatch):
+    """Scores, metrics and pictures ask the same compound."""
+    parsed, measured = [], []
+    monkeypatch.setattr(smiles_module, "parse", lambda s: parsed.append(s) or parse(s))
+    monkeypatch.setitem(PROPERTIES, "qed", lambda m: measured.append(m) or 0.5)
+    fresh = ["CCOc1ccccc1CCCCCCCCCF", "FCCCCCCCCCc1ccccc1OCC"]
+    tokens, lengths = tokens_of(fresh, horizon=40)
+    task = tasks.sequence_tutor_task()
+    score_sequences(task, tokens, lengths)
+    summarize(tokens)
+    assert sketch(fresh[0]).valid
+    assert [text for text in parsed if text in fresh] == fresh
+    assert len(measured) == 1
+
+
+def test_forgotten_molecules_are_parsed_again_but_not_measured():
+    calls = []
+
+    def measured(molecule):
+        calls.append(molecule.GetNumAtoms())
+        return float(molecule.GetNumAtoms())
+
+    compound = compound_of("FCCCOCCCCCCCCBr")
+    assert compound_of("BrCCCCCCCCOCCCF") is compound
+    first = compound.molecule
+    assert compound.take(measured) == 14.0
+    compound.take(lambda molecule: [molecule])
+    smiles_module._live_of.cache_clear()
+    assert compound.take(measured) == 14.0
+    assert calls == [14]
+    again = compound.molecule
+    assert again is not first
+    assert [a.GetSymbol() for a in again.GetAtoms()] == [a.GetSymbol() for a in first.GetAtoms()]
+    assert logp(again) == logp(first)
 
 
 def test_the_caches_forget_the_oldest():
@@ -118,7 +249,7 @@ def test_no_string_raises(text):
 @pytest.mark.spawn
 def test_processes_give_the_same(smiles_sample):
     objectives = {"logp": logp, "length": SmilesFunction(lengths_of), "rings": fails_on_rings}
-    batch = [*smiles_sample[:40], BROKEN]
+    batch = [*smiles_sample[:40], BROKEN, ETHANOL]
     alone = Scorer(objectives).score(batch)
     scorer = Scorer(objectives, n_jobs=2)
     try:
@@ -244,10 +375,10 @@ def test_two_scorers_share_nothing():
 
 
 def test_sequence_tutor_is_what_it_says():
-    task = rules.sequence_tutor_task()
+    task = tasks.sequence_tutor_task()
     got = totals(task, [BENZENE, BROKEN])
     benzene = Chem.MolFromSmiles(BENZENE)
-    weights = rules.TUTOR_WEIGHTS
+    weights = tasks.TUTOR_WEIGHTS
     assert got["logp"] == pytest.approx([weights["logp"] * PROPERTIES["logp"](benzene), 0.0])
     easy = (10 - PROPERTIES["sa"](benzene)) / 9
     assert got["sa"] == pytest.approx([weights["sa"] * easy, 0.0])
@@ -263,32 +394,32 @@ def test_sequence_tutor_is_what_it_says():
      ("CCCC(CCCC)CCC", 0.0), ("cccccccc", -2.0), ("NNNNNNNNNN", 0.0)],
 )  # fmt: skip
 def test_carbon_run(smiles, expected):
-    task = rules.sequence_tutor_task(max_run=6)
+    task = tasks.sequence_tutor_task(max_run=6)
     assert totals(task, [smiles])["carbon_run"].tolist() == [expected]
 
 
 def test_carbon_run_is_paid_as_it_goes():
-    task = rules.sequence_tutor_task(max_run=2)
+    task = tasks.sequence_tutor_task(max_run=2)
     steps = score_sequences(task, *tokens_of(["CCCC"], horizon=6))
     column = task.names.index("carbon_run")
     assert steps[0, :, column].tolist() == [0.0, 0.0, -1.0, -1.0, 0.0, 0.0]
 
 
 def test_a_sequence_cut_off_by_the_horizon_is_judged_as_it_stands():
-    got = totals(rules.TASKS["qed"](), [ETHANOL, BROKEN], end=False)
+    got = totals(tasks.TASKS["qed"](), [ETHANOL, BROKEN], end=False)
     assert got["qed"][0] > 0
     assert got["qed"][1] == 0
 
 
 def test_invalid_penalty_and_valid_reward():
-    task = rules.TASKS["qed"](invalid_penalty=2.0, valid_reward=0.5)
+    task = tasks.TASKS["qed"](invalid_penalty=2.0, valid_reward=0.5)
     assert totals(task, [ETHANOL, BROKEN])["validity"].tolist() == [0.5, -2.0]
     with pytest.raises(ValueError, match="invalid_penalty must be >= 0"):
-        rules.TASKS["qed"](invalid_penalty=-1.0)
+        tasks.TASKS["qed"](invalid_penalty=-1.0)
 
 
 def test_a_failing_oracle_is_counted_and_ends_nothing():
-    task = rules.scored_task("t", {"x": fails_on_rings, "logp": logp}, valid_reward=1.0)
+    task = tasks.scored_task("t", {"x": fails_on_rings, "logp": logp}, valid_reward=1.0)
     got = totals(task, [ETHANOL, BENZENE])
     assert got["x"].tolist() == [1.0, 0.0]
     assert got["logp"][1] == got["validity"][1] == 0.0  # scores as invalid
@@ -299,21 +430,21 @@ def test_a_failing_oracle_is_counted_and_ends_nothing():
 
 
 def test_terms_share_one_scorer():
-    task = rules.sequence_tutor_task()
+    task = tasks.sequence_tutor_task()
     totals(task, [ETHANOL, BENZENE])
     assert (task.scorer.calls, task.scorer.requests) == (2, 2)
 
 
 def test_with_weights_keeps_scorer_and_kind():
-    task = rules.sequence_tutor_task()
+    task = tasks.sequence_tutor_task()
     heavier = task.with_weights({"qed": 4.0})
-    assert isinstance(heavier, rules.MoleculeTask)
+    assert isinstance(heavier, MoleculeTask)
     assert heavier.scorer is task.scorer
     assert totals(heavier, [BENZENE])["qed"] == 4 * totals(task, [BENZENE])["qed"]
 
 
 def test_a_pickled_task_still_shares_its_scorer():
-    task = pickle.loads(pickle.dumps(rules.sequence_tutor_task()))
+    task = pickle.loads(pickle.dumps(tasks.sequence_tutor_task()))
     totals(task, [ETHANOL])
     assert task.scorer.calls == 1
 
@@ -321,7 +452,7 @@ def test_a_pickled_task_still_shares_its_scorer():
 def test_penalized_logp_plain_and_standardized():
     benzene = Chem.MolFromSmiles(BENZENE)
     for standardized, name in [(False, "penalized_logp"), (True, "penalized_logp_standardized")]:
-        task = rules.penalized_logp_task(standardized=standardized)
+        task = tasks.penalized_logp_task(standardized=standardized)
         expected = PROPERTIES[name](benzene)
         assert totals(task, [BENZENE])["penalized_logp"] == pytest.approx([expected])
 

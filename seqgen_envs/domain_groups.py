@@ -1,0 +1,116 @@
+"""The groups of a domain's abilities, all optional: what commands and reports read of it.
+
+Ids are int64: a sequence [n], or a batch of them [N, T], padded with V.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from seqgen_envs.rules import Tokens
+
+if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
+    from seqgen_envs.datasets.corpus import Corpus
+    from seqgen_envs.prior import Prior
+
+
+@dataclass(frozen=True)
+class View:
+    """How one sequence is seen and heard; what is None the domain does not have.
+
+    Args:
+        text: ids of a prefix [n] to what ``render_mode="ansi"`` shows; None: the sequence's text.
+        image: (ids of a prefix [n], T) to uint8 [H, W, 3]; None: a grid of tokens.
+        waveform: ids of a sequence [n] to float32 samples [m] in -1..1.
+        sample_rate: samples a second of ``waveform``.
+    """
+
+    text: Callable[[Tokens], str] | None = None
+    image: Callable[[Tokens, int], NDArray[np.uint8]] | None = None
+    waveform: Callable[[Tokens], NDArray[np.float32]] | None = None
+    sample_rate: int = 22050
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Numbers that describe sequences; what is None the domain does not have.
+
+    Args:
+        each: ids [N, T] to float64 [N] by name: one number a sequence.
+        summary: ids [N, T] to one number by name: of the whole batch.
+        published: published columns by model, of the rows of ``summary``.
+        against: the folder of a prior to the metrics that compare with its corpus; None where no
+            metric compares with a corpus.
+    """
+
+    each: Callable[[Tokens], dict[str, NDArray[np.float64]]] | None = None
+    summary: Callable[[Tokens], dict[str, float]] | None = None
+    published: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    against: Callable[[Path], Metrics] | None = None
+
+
+@dataclass(frozen=True)
+class Files:
+    """Sequences as files; what is None the domain cannot do.
+
+    Args:
+        read: a file of one sequence to ids [n].
+        read_many: a file of many sequences to pairs of name and text.
+        write: (ids [n], folder, stem, prior) writes a sequence's files, named by the stem, into a
+            folder that exists, and returns their paths.
+        write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
+            into a folder that exists, and returns their paths; the rows are those of
+            ``seqgen sample``'s CSV.
+        suffixes: how the names of the files that are read end, lower case, such as ".smi".
+    """
+
+    read: Callable[[Path], Tokens] | None = None
+    read_many: Callable[[Path], Sequence[tuple[str, str]]] | None = None
+    write: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
+    write_many: (
+        Callable[
+            [Tokens, Path, Sequence[str], Sequence[Mapping[str, Any]], Prior | None],
+            Sequence[Path],
+        ]
+        | None
+    ) = None
+    suffixes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Corpora:
+    """What priors of the domain are trained on; what is None the domain cannot do.
+
+    Args:
+        read: (data, n_jobs) to a Corpus: what ``seqgen prior train --data`` and ``seqgen data``
+            name, read by so many processes. Further keywords it takes are options of
+            ``seqgen data``.
+        names: the names that ``read`` knows, each with a line about it.
+        suffixes: how the names of files that ``read`` reads end, such as ".smi".
+        downloads: other things ``seqgen data`` fetches by name, as functions that do so and return
+            the files' paths.
+        presets: a YAML file of named hyper-parameters for ``seqgen prior train``.
+        augment: (ids of a training sequence [n], generator) to ids of the same thing spelled
+            another way; None: a sequence has one spelling.
+        valid: ids of finished sequences [N, T] to bool [N]; None: all are valid.
+        describe: (corpus, folder of a prior trained on it) writes there what
+            :attr:`Metrics.against` needs, and returns its path.
+        columns: the folder of a prior, or None, to what its corpus itself would score: columns of
+            the rows of :attr:`Metrics.summary`.
+    """
+
+    read: Callable[..., Any] | None = None
+    names: Mapping[str, str] = field(default_factory=dict)
+    suffixes: Sequence[str] = ()
+    downloads: Mapping[str, Callable[[], Sequence[Path]]] = field(default_factory=dict)
+    presets: Path | None = None
+    augment: Callable[[Tokens, np.random.Generator], Tokens] | None = None
+    valid: Callable[[Tokens], NDArray[np.bool_]] | None = None
+    describe: Callable[[Corpus, Path], Path] | None = None
+    columns: Callable[[Path | None], Mapping[str, Mapping[str, float]]] | None = None

@@ -1,0 +1,1 @@
+"""Corpora of molecules: cleaned lines of SMILES, named ones, other spellings."""

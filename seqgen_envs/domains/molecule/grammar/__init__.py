@@ -1,0 +1,1 @@
+"""Which tokens keep a half-written SMILES completable."""

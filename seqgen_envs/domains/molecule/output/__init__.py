@@ -1,0 +1,1 @@
+"""Molecules to look at and to keep: pictures and files."""

@@ -1,0 +1,217 @@
+"""Tasks of molecules: what a finished SMILES earns.
+
+All terms of a task but the carbon rule judge finished sequences and read one
+:class:`~.scoring.Scorer`. An invalid SMILES earns nothing from them; the term ``validity`` then
+holds minus the penalty. Any task takes a ``diversity`` (see :mod:`~.diversity`).
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
+from seqgen_envs.domains.molecule.objectives.modifiers import Clipped, Linear
+from seqgen_envs.domains.molecule.objectives.oracles import ORACLES, oracle
+from seqgen_envs.domains.molecule.objectives.parts import Measured, Similarity, Substructure
+from seqgen_envs.domains.molecule.tasks.diversity import DiverseTask, Diversity, diversity_from
+from seqgen_envs.domains.molecule.tasks.rules import (
+    Board,
+    CarbonRunRule,
+    ColumnRule,
+    MoleculeTask,
+    ValidityRule,
+)
+from seqgen_envs.domains.molecule.tasks.scoring import Objective, Scorer, SmilesFunction
+from seqgen_envs.rules import Task, Term
+
+VALIDITY = "validity"
+#: Weights of the task ``sequence-tutor``; at c = 0.5 each moves its property by about one standard
+#: deviation of the corpus.
+TUTOR_WEIGHTS = {"logp": 0.5, "sa": 5.0, "qed": 1.0, "ring_penalty": 1.0, "carbon_run": 1.0}
+
+
+def scored_task(
+    name: str,
+    objectives: Mapping[str, Objective | SmilesFunction],
+    *,
+    weights: Mapping[str, float] | None = None,
+    valid_reward: float = 0.0,
+    invalid_penalty: float = 0.0,
+    extra: Sequence[Term] = (),
+    diversity: Diversity | Mapping[str, Any] | None = None,
+    n_jobs: int = 1,
+    cache_size: int = 200_000,
+    budget: int | None = None,
+) -> MoleculeTask:
+    """A task of objectives: one term each, and ``validity``.
+
+    Args:
+        name: the task's.
+        objectives: by the names of their terms.
+        weights: of the terms, 1 where not named.
+        valid_reward: what ``validity`` pays for a valid SMILES.
+        invalid_penalty: what it takes for an invalid one.
+        extra: further terms.
+        diversity: what becomes of molecules like those there were, as a
+            :class:`~.diversity.Diversity` or the dict of its arguments; None: nothing.
+        n_jobs, cache_size, budget: see :class:`~.scoring.Scorer`.
+
+    Raises:
+        ValueError: a number is out of its range, or a weight is for no term.
+    """
+    if not invalid_penalty >= 0:
+        raise ValueError(f"invalid_penalty must be >= 0, got {invalid_penalty}")
+    scorer = Scorer(objectives, n_jobs=n_jobs, cache_size=cache_size, budget=budget)
+    board = Board(scorer)
+    terms = [
+        Term(term, ColumnRule(board, column), at="end") for column, term in enumerate(scorer.names)
+    ]
+    validity = Term(VALIDITY, ValidityRule(board, valid_reward, invalid_penalty), at="end")
+    every = [*terms, validity, *extra]
+    if diversity is None:
+        task = MoleculeTask(name, every, board)
+    else:
+        task = DiverseTask(name, every, board, diversity_from(diversity))
+    return task.with_weights(weights or {})
+
+
+def sequence_tutor_task(
+    *,
+    weights: Mapping[str, float] | None = None,
+    max_run: int = 6,
+    valid_reward: float = 1.0,
+    invalid_penalty: float = 1.0,
+    **scorer: Any,
+) -> MoleculeTask:
+    """The paper's task: valid, soluble in fat, easy to make, drug-like, small rings (section 5.2).
+
+    ``logp`` is Crippen's, clipped to -2..6; ``sa`` is (10 - SA) / 9; ``ring_penalty`` is
+    -max(largest ring - 6, 0); ``carbon_run`` watches every token. Weights are
+    :data:`TUTOR_WEIGHTS` unless given.
+    """
+    objectives = {
+        "logp": Measured("logp", Clipped(-2.0, 6.0, low_score=-2.0, high_score=6.0)),
+        "sa": Measured("sa", Linear(-1 / 9, 10 / 9)),
+        "qed": Measured("qed"),
+        "ring_penalty": Measured("ring_penalty", Linear(-1.0)),
+    }
+    return scored_task(
+        "sequence-tutor",
+        objectives,
+        weights=TUTOR_WEIGHTS | dict(weights or {}),
+        valid_reward=valid_reward,
+        invalid_penalty=invalid_penalty,
+        extra=[Term("carbon_run", CarbonRunRule(max_run))],
+        **scorer,
+    )
+
+
+def penalized_logp_task(*, standardized: bool = False, **others: Any) -> MoleculeTask:
+    """logP - SA - max(largest ring - 6, 0), plain or each standardised by ZINC250k's figures.
+
+    Many molecules are below 0, where an invalid SMILES would be better off: it costs 5.
+    """
+    measured = "penalized_logp_standardized" if standardized else "penalized_logp"
+    objectives = {"penalized_logp": Measured(measured)}
+    return scored_task("penalized-logp", objectives, **{"invalid_penalty": 5.0, **others})
+
+
+def property_task(name: str, **others: Any) -> MoleculeTask:
+    """One property as it is."""
+    return scored_task(name, {name: Measured(name)}, **others)
+
+
+def sa_task(**others: Any) -> MoleculeTask:
+    """Minus the synthetic accessibility score (1: easy, 10: hard); as bad as 10 where invalid."""
+    objectives = {"sa": Measured("sa", Linear(-1.0))}
+    return scored_task("sa", objectives, **{"invalid_penalty": 10.0, **others})
+
+
+def similarity_task(smiles: str, *, fingerprint: str = "ECFP4", **others: Any) -> MoleculeTask:
+    """Tanimoto similarity to a molecule.
+
+    Raises:
+        ValueError: the SMILES does not parse, or the fingerprint is unknown.
+    """
+    objective = Similarity(smiles, fingerprint)
+    return scored_task(f"similarity:{smiles}", {"similarity": objective}, **others)
+
+
+def scaffold_task(smarts: str, **others: Any) -> MoleculeTask:
+    """1 for a molecule that holds a substructure.
+
+    Raises:
+        ValueError: the SMARTS does not parse.
+    """
+    return scored_task(f"scaffold:{smarts}", {"scaffold": Substructure(smarts)}, **others)
+
+
+def custom_task(where: str, **others: Any) -> MoleculeTask:
+    """A function of yours, ``list[str] -> list[float]``, by its import path ``module:function``.
+
+    Raises:
+        ValueError: there is no such function.
+    """
+    module, _, attribute = where.partition(":")
+    try:
+        function: Callable[[list[str]], Sequence[float]] = getattr(
+            importlib.import_module(module), attribute
+        )
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"task 'custom:{where}' needs an importable module:function ({error})"
+        ) from error
+    return function_task(function, **others)
+
+
+def function_task(function: Callable[[list[str]], Sequence[float]], **others: Any) -> MoleculeTask:
+    """A task of your own function of canonical SMILES, as an object (see :func:`custom_task`)."""
+    name = getattr(function, "__qualname__", type(function).__name__)
+    return scored_task(f"custom:{name}", {"custom": SmilesFunction(function)}, **others)
+
+
+def objective_task(*, objective: Any, **others: Any) -> MoleculeTask:
+    """An objective as a dict (see :func:`~.described.objective_from`), for JSON and YAML.
+
+    Raises:
+        ValueError: the dict describes none.
+    """
+    return scored_task("objective", {"objective": objective_from(objective)}, **others)
+
+
+def objective_file_task(path: str, **others: Any) -> MoleculeTask:
+    """An objective that a YAML or JSON file describes.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it describes none.
+    """
+    return scored_task(f"objective:{path}", {"objective": read_objective(path)}, **others)
+
+
+def pmo_task(name: str, **others: Any) -> MoleculeTask:
+    """An oracle of Practical Molecular Optimization (Gao et al. 2022).
+
+    Raises:
+        ValueError: there is none of that name.
+        ImportError: it needs a model that is not there; the message says how to get it.
+    """
+    return scored_task(f"pmo/{name}", {name: oracle(name)}, **others)
+
+
+TASKS: dict[str, Callable[..., Task]] = {
+    "sequence-tutor": sequence_tutor_task,
+    "qed": partial(property_task, "qed"),
+    "penalized-logp": penalized_logp_task,
+    "logp": partial(property_task, "logp"),
+    "sa": sa_task,
+    "objective": objective_task,
+    "objective:": objective_file_task,
+    "similarity:": similarity_task,
+    "scaffold:": scaffold_task,
+    "custom:": custom_task,
+    **{f"pmo/{name}": partial(pmo_task, name) for name in ORACLES},
+}

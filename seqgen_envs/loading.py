@@ -1,0 +1,123 @@
+"""Objects that users name in text: ``"module:attribute"`` or ``"FILE.py:attribute"``.
+
+A file becomes a submodule of this module, whose name spells the file's path: so what the file
+defines can be pickled, and a spawned process that unpickles it finds the file by that name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+__path__: list[str] = []  # this module is a package: of the files below
+_FILES = f"{__name__}.file_"
+
+
+class NothingThereError(ValueError):
+    """There is no module or file of that name."""
+
+
+def is_reference(text: str) -> bool:
+    """Whether ``text`` has the form ``"module:attribute"`` or ``"FILE.py:attribute"``."""
+    where, _, attribute = text.rpartition(":")
+    return bool(where) and all(name.isidentifier() for name in attribute.split("."))
+
+
+def load_object(reference: str, what: str) -> Any:
+    """The object that ``reference`` names.
+
+    The current folder (and a file's own) is searched too, while the module is imported.
+
+    Args:
+        reference: ``"module:attribute"`` or ``"FILE.py:attribute"``; the attribute may be dotted.
+        what: what the object is for, such as ``"task"``: it begins the messages.
+
+    Raises:
+        NothingThereError: there is no such module or file (a ValueError).
+        ValueError: the reference has another form, the module cannot be imported (the message
+            gives the cause), or has no such attribute.
+    """
+    if not is_reference(reference):
+        raise ValueError(
+            f"{what} {reference!r} must have the form 'module:attribute' or 'FILE.py:attribute'"
+        )
+    where, _, attribute = reference.rpartition(":")
+    found: Any = load_module(where, f"{what} {reference!r}")
+    for name in attribute.split("."):
+        if not hasattr(found, name):
+            near = difflib.get_close_matches(name, dir(found), n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ValueError(f"{what} {reference!r}: {where} has no attribute {name!r}{hint}")
+        found = getattr(found, name)
+    return found
+
+
+def load_module(where: str, what: str) -> ModuleType:
+    """The module or the file ``where``, imported; see :func:`load_object`.
+
+    Raises:
+        NothingThereError: there is no such module or file (a ValueError).
+        ValueError: it cannot be imported; the message begins with ``what`` and gives the cause.
+    """
+    folders = [os.getcwd()]
+    name = where
+    if where.endswith(".py"):
+        path = Path(where).expanduser().resolve()
+        if not path.is_file():
+            raise NothingThereError(f"{what}: there is no file {path}")
+        name = _FILES + os.fsencode(path).hex()
+        folders.append(str(path.parent))
+    try:
+        with _searching(folders):
+            return importlib.import_module(name)
+    except (Exception, SystemExit) as error:  # whatever the user's code does when it is imported
+        if isinstance(error, ModuleNotFoundError) and f"{name}.".startswith(f"{error.name}."):
+            raise NothingThereError(
+                f"{what}: there is no module {where!r}, neither installed nor in {folders[0]}"
+            ) from error
+        raise ValueError(
+            f"{what}: {where} cannot be imported: {type(error).__name__}: {error}"
+        ) from error
+
+
+@contextmanager
+def _searching(folders: Sequence[str]) -> Iterator[None]:
+    """Python's search path begins with ``folders`` meanwhile."""
+    importlib.invalidate_caches()  # the file may be younger than Python's list of the folder
+    sys.path[:0] = folders
+    try:
+        yield
+    finally:
+        for folder in folders:
+            sys.path.remove(folder)
+
+
+class _UsersCode:
+    """Finds the files above by their names; in worker processes the current folder's modules too.
+
+    What a worker unpickles it imports by name, long after :func:`load_object` found it here.
+    """
+
+    @staticmethod
+    def find_spec(
+        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """See :class:`importlib.abc.MetaPathFinder`."""
+        if name.startswith(_FILES):
+            return spec_from_file_location(name, os.fsdecode(bytes.fromhex(name[len(_FILES) :])))
+        if path is None and multiprocessing.parent_process() is not None:
+            return PathFinder.find_spec(name, [os.getcwd()])
+        return None
+
+
+sys.meta_path.append(_UsersCode)
