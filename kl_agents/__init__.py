@@ -18,9 +18,9 @@ if TYPE_CHECKING:  # for editors and type checkers alone
     from kl_agents.q_learning import QLearning as QLearning
     from kl_agents.q_learning import RLOnly as RLOnly
     from kl_agents.registry import ALGORITHMS as ALGORITHMS
-    from kl_agents.registry import load as load
+    from kl_agents.runs import load as load
 
-_HOME_OF = {"ALGORITHMS": "registry", "SequenceAlgorithm": "algorithm", "load": "registry"}
+_HOME_OF = {"ALGORITHMS": "registry", "SequenceAlgorithm": "algorithm", "load": "runs"}
 
 
 def __getattr__(name: str) -> Any:

@@ -130,10 +130,12 @@ class SequenceAlgorithm(BaseAlgorithm):
 
     def _setup_model(self) -> None:
         """Schedules, policy and replay. Stable-Baselines3 calls this too."""
-        super().set_random_seed(self.seed)
         settings, saved = self.settings, self._saved
         if saved is None and self.facts is None:
             raise ValueError("give an environment: the network starts from its prior")
+        # before the seed is set: reading it for the first time draws weights that are then replaced
+        prior = self.facts.prior if saved is None and self.facts else None
+        super().set_random_seed(self.seed)
         self.lr_schedule = FloatSchedule(make_schedule(settings.learning_rate, "learning_rate"))
         self.epsilon_schedule = make_schedule(settings.epsilon, "epsilon")
         self.c_schedule = make_schedule(1.0 if settings.c is None else settings.c, "c")
@@ -142,7 +144,7 @@ class SequenceAlgorithm(BaseAlgorithm):
             self.action_space,
             self.lr_schedule,
             backup=self.backup,
-            prior=self.facts.prior if saved is None and self.facts else None,
+            prior=prior,
             network_config=saved["network"] if saved else None,
             prime_tokens=self.prime_tokens,
             **self.policy_kwargs,
@@ -245,6 +247,7 @@ class SequenceAlgorithm(BaseAlgorithm):
             self._iteration += 1
             if log_interval and self._iteration % log_interval == 0:
                 self._log(collected, losses)
+            callback.update_locals({"collected": collected})
             callback.on_rollout_end()
         callback.on_training_end()
         return self

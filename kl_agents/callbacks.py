@@ -6,23 +6,23 @@ the generators of the training: a run with these callbacks ends where one withou
 
 from __future__ import annotations
 
-import csv
-import io
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from stable_baselines3.common.callbacks import BaseCallback
-from stable_baselines3.common.logger import Image, KVWriter, TensorBoardOutputFormat
-from torch.utils.tensorboard import SummaryWriter
+from stable_baselines3.common.logger import Image
 
+from kl_agents.collection import Collected
+from kl_agents.writers import SequencesCsv, Sound
 from seqgen_envs.env import draw_sequence
 from seqgen_envs.evaluation import Evaluation, evaluate_policy_network
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.reporting.files import write_text
+from seqgen_envs.rules import Task
 
-STEP = "time/total_timesteps"
 _NOT_SCALARS = ("stdout", "log", "json", "csv")
 
 
@@ -75,40 +75,132 @@ class KLEvalCallback(BaseCallback):
 
     def _evaluate(self) -> None:
         policy: Any = self.model.policy
+        self.lanes.task = self.lanes.task.for_evaluation()  # it remembers no evaluation before
         self.last = evaluate_policy_network(policy, self.lanes, self.episodes, self.seed)
         for name, value in self.last.metrics().items():
             self.logger.record(f"eval/{name}", value)
+        domain = self.lanes.domain
         for i, tokens in enumerate(self.last.examples[: self.media]):
-            ids = tokens[tokens < self.lanes.domain.vocabulary.size]
-            picture = draw_sequence(self.lanes.domain, ids, self.lanes.horizon)
-            self.logger.record(f"sequences/{i}", Image(picture, "HWC"), exclude=_NOT_SCALARS)
-            self._sound(f"sequences/{i}", ids)
+            ids = tokens[tokens < domain.vocabulary.size]
+            picture = Image(draw_sequence(domain, ids, self.lanes.horizon), "HWC")
+            self.logger.record(f"sequences/{i}", picture, exclude=_NOT_SCALARS)
+            if domain.view.waveform is not None:
+                sound = Sound(domain.view.waveform(ids), domain.view.sample_rate)
+                self.logger.record(f"sounds/{i}", sound, exclude=_NOT_SCALARS)
         self.logger.dump(self.model.num_timesteps)
 
-    def _sound(self, name: str, ids: np.ndarray) -> None:
-        domain = self.lanes.domain
-        if domain.view.waveform is None:
+
+class RecordSequences(BaseCallback):
+    """Keeps every sequence that the training's task has scored, in a table.
+
+    Args:
+        table: takes the rows: text, step (of the end of its round), task return, the terms and the
+            task's remarks.
+        lanes: the training's.
+    """
+
+    def __init__(self, table: SequencesCsv, lanes: Lanes) -> None:
+        super().__init__()
+        self.table, self.lanes = table, lanes
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        self.table.add(self._rows(self.locals["collected"]))
+
+    def _rows(self, collected: Collected) -> Iterator[dict[str, Any]]:
+        domain, task = self.lanes.domain, self.lanes.task
+        episodes = collected.episodes
+        primer = np.asarray(self.lanes.settings.primers[0], dtype=np.int64)
+        for i, n in enumerate(episodes.lengths):
+            ids = np.concatenate([primer, episodes.tokens[i, :n]])
+            terms = collected.terms[i].tolist()
+            yield {
+                "text": domain.to_text(ids),
+                "step": self.model.num_timesteps,
+                "task_return": sum(terms),
+                **{f"term_{name}": v for name, v in zip(task.names, terms, strict=True)},
+                **task.remarks(ids),
+            }
+
+
+class CountFailures(BaseCallback):
+    """``rollout/failures``: sequences that a rule or an oracle has failed on so far.
+
+    Args:
+        path: takes the first failure in full, if there is one.
+        tasks: of the training.
+    """
+
+    def __init__(self, path: Path, tasks: Sequence[Task]) -> None:
+        super().__init__()
+        self.path, self.tasks = path, tasks
+
+    def _on_step(self) -> bool:
+        self.logger.record("rollout/failures", sum(task.failures.count for task in self.tasks))
+        return True
+
+    def _on_rollout_end(self) -> None:
+        first = [task.failures.first for task in self.tasks if task.failures.first]
+        if first and not self.path.exists():
+            write_text(self.path, f"{first[0]}\n")
+
+
+class ProgressLines(BaseCallback):
+    """A line now and then, for a log that is no terminal.
+
+    After a twentieth of the training or a minute, but at least 10 seconds after the last one.
+
+    Args:
+        say: takes the line.
+        total: steps of the training.
+    """
+
+    def __init__(self, say: Callable[[str], object], total: int) -> None:
+        super().__init__()
+        self.say, self.total = say, total
+
+    def _on_training_start(self) -> None:
+        self._first = self._steps = self.model.num_timesteps
+        self._began = self._last = time.monotonic()
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_end(self) -> None:
+        steps, now = self.model.num_timesteps, time.monotonic()
+        waited = now - self._last
+        if waited < 10 or (steps - self._steps < self.total / 20 and waited < 60):
             return
-        for output in self.logger.output_formats:
-            if isinstance(output, TensorBoardOutputFormat):
-                samples = domain.view.waveform(ids)[None]
-                output.writer.add_audio(
-                    name, samples, self.model.num_timesteps, sample_rate=domain.view.sample_rate
-                )
+        self._steps, self._last = steps, now
+        rate = (steps - self._first) / (now - self._began)
+        left = max(self.total - steps, 0) / rate
+        self.say(
+            f"{steps:,} of {self.total:,} steps ({steps / self.total:.0%}), {rate:,.0f} a second, "
+            f"{left / 60:.1f} minutes to go"
+        )
 
 
 class CheckpointEvery(BaseCallback):
-    """Writes the whole state between rounds, atomically: all that an exact resume needs.
+    """Writes the whole state between rounds: all that an exact resume needs.
 
     Args:
-        path: the file, replaced each time.
+        save: writes it, atomically.
         seconds: at most so often.
         rounds: after so many rounds, whatever the time; None leaves it to ``seconds``.
+        asked: whether to write it now, whatever the time.
     """
 
-    def __init__(self, path: Path, seconds: float = 60.0, rounds: int | None = None) -> None:
+    def __init__(
+        self,
+        save: Callable[[], object],
+        seconds: float = 60.0,
+        rounds: int | None = None,
+        asked: Callable[[], bool] = lambda: False,
+    ) -> None:
         super().__init__()
-        self.path, self.seconds, self.rounds = path, seconds, rounds
+        self.save, self.seconds, self.rounds, self.asked = save, seconds, rounds, asked
         self._last, self._since = time.monotonic(), 0
 
     def _on_step(self) -> bool:
@@ -117,79 +209,6 @@ class CheckpointEvery(BaseCallback):
     def _on_rollout_end(self) -> None:
         self._since += 1
         many = self.rounds is not None and self._since >= self.rounds
-        if many or time.monotonic() - self._last >= self.seconds:
-            self.model.save(self.path, include=["replay_buffer"])
+        if many or self.asked() or time.monotonic() - self._last >= self.seconds:
+            self.save()
             self._last, self._since = time.monotonic(), 0
-
-
-class ProgressCsv(KVWriter):
-    """``progress.csv``: one row a number of steps; goes on where a checkpoint was made.
-
-    Args:
-        path: the file. Its rows up to ``done`` steps are kept, the others dropped.
-        done: steps of the training that goes on; 0 for a new one.
-    """
-
-    def __init__(self, path: Path, done: int = 0) -> None:
-        self.path = path
-        self.rows = [row for row in read_progress(path) if row[STEP] <= done] if done else []
-        self.columns = list(dict.fromkeys(name for row in self.rows for name in row)) or [STEP]
-        self._rewrite()
-
-    def write(
-        self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0
-    ) -> None:
-        """Add a row, or complete the last one if it is of the same step."""
-        row = {name: float(v) for name, v in key_values.items() if isinstance(v, (int, float))}
-        row[STEP] = float(step)
-        fresh = [name for name in row if name not in self.columns]
-        self.columns += fresh
-        same = bool(self.rows) and self.rows[-1][STEP] == row[STEP]
-        if same:
-            self.rows[-1] |= row
-        else:
-            self.rows.append(row)
-        if fresh or same:
-            self._rewrite()
-        else:
-            with open(self.path, "a", newline="", encoding="utf-8") as file:
-                csv.DictWriter(file, self.columns, lineterminator="\n").writerow(row)
-
-    def close(self) -> None:
-        """Nothing is held open."""
-
-    def _rewrite(self) -> None:
-        text = io.StringIO()
-        writer = csv.DictWriter(text, self.columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
-
-
-def read_progress(path: Path) -> list[dict[str, float]]:
-    """The rows of a ``progress.csv``, empty cells left out; a row cut short is dropped."""
-    if not path.is_file():
-        return []
-    rows = []
-    with open(path, newline="", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            try:
-                numbers = {name: float(v) for name, v in row.items() if v and name is not None}
-            except (ValueError, TypeError):
-                continue
-            if STEP in numbers:
-                rows.append(numbers)
-    return rows
-
-
-class TensorBoard(TensorBoardOutputFormat):
-    """Stable-Baselines3's TensorBoard output, which hides what came after a checkpoint.
-
-    Args:
-        folder: for the event files.
-        done: steps of the training that goes on; 0 for a new one.
-    """
-
-    def __init__(self, folder: Path, done: int = 0) -> None:
-        self.writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
-        self._is_closed = False

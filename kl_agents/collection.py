@@ -100,12 +100,20 @@ def make_source(env: VecEnv) -> Lanes | VecEnvLanes:
 
 @dataclass
 class Collected:
-    """A round of episodes and what was seen while they were made (means over episodes)."""
+    """A round of episodes and what was seen while they were made.
+
+    Attributes:
+        episodes: B of them.
+        kl_to_prior, entropy: means over the episodes.
+        environment_steps: of all lanes.
+        terms: each rule's sum over an episode, float64 [B, K].
+    """
 
     episodes: EpisodeBatch
     kl_to_prior: float
     entropy: float
     environment_steps: int
+    terms: NDArray[np.float64]
 
 
 class Collector:
@@ -146,13 +154,15 @@ class Collector:
         for moment in play(source, act, episodes):
             if record is None:
                 horizon = source.horizon - act.primer_length
-                record = _Record(episodes, horizon, policy.vocabulary_size)
+                terms = moment.step.terms.shape[1]
+                record = _Record(episodes, horizon, policy.vocabulary_size, terms)
             record.note(moment, act.log_behaviour)
             steps += source.n
             if not on_step(moment.step.ended):
                 return None
         assert record is not None
-        return Collected(record.batch(), record.kl / episodes, record.entropy / episodes, steps)
+        kl, entropy = record.kl / episodes, record.entropy / episodes
+        return Collected(record.batch(), kl, entropy, steps, record.terms)
 
 
 class _Behaviour:
@@ -230,8 +240,9 @@ def _restart(
 class _Record:
     """Arrays of the episodes of one round, filled step by step."""
 
-    def __init__(self, episodes: int, horizon: int, vocabulary_size: int) -> None:
+    def __init__(self, episodes: int, horizon: int, vocabulary_size: int, terms: int) -> None:
         shape = (episodes, horizon)
+        self.terms = np.zeros((episodes, terms))
         self.tokens = np.full(shape, vocabulary_size, dtype=np.int64)
         self.lengths = np.zeros(episodes, dtype=np.int64)
         self.log_prior = np.zeros((*shape, vocabulary_size), dtype=np.float32)
@@ -247,6 +258,7 @@ class _Record:
         self.tokens[rows, at] = actions[live]
         self.log_prior[rows, at] = log_prior[live]
         self.task_reward[rows, at] = moment.step.task_reward[live]
+        self.terms[rows] += moment.step.terms[live]
         self.log_behaviour[rows, at] = log_behaviour[live, actions[live]]
         self.lengths[rows] += 1
         probability = np.exp(log_policy[live], dtype=np.float64)

@@ -175,28 +175,6 @@ def set_parameters(policy: SequencePolicy, given: Any, exact_match: bool = True)
     policy.weights_changed()
 
 
-def check_bound(agent: SequenceAlgorithm, seed: int | None, arguments: Mapping[str, Any]) -> None:
-    """Raise a ValueError, naming only what differs, unless the agent is of these arguments.
-
-    Args:
-        agent: one that was loaded to go on with a training.
-        seed: of that training.
-        arguments: constructor arguments of that training: settings, ``policy_kwargs``.
-    """
-    given = {name: v for name, v in arguments.items() if name not in ("policy_kwargs", "compile")}
-    if given.get("c") is None:
-        given["c"] = agent.settings.c
-    asked = {
-        "seed": seed,
-        **vars(agent.settings_class(**given)),
-        "policy_kwargs": {**agent.policy_defaults, **arguments.get("policy_kwargs", {})},
-    }
-    mine = {"seed": agent.seed, **vars(agent.settings), "policy_kwargs": agent.policy_kwargs}
-    found = differences(mine, asked)
-    if found:
-        raise ValueError(f"the saved agent was trained with other settings: {'; '.join(found)}")
-
-
 def differences(
     recorded: Mapping[str, Any], asked: Mapping[str, Any], within: str = ""
 ) -> list[str]:

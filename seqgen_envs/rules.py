@@ -108,6 +108,14 @@ class RuleFailures:
                 "%s (the sequence scores as invalid; later cases are counted)", self.first
             )
 
+    def state_dict(self) -> dict[str, Any]:
+        """All of it, JSON-able."""
+        return {**vars(self), "by_term": dict(self.by_term), "worked": sorted(self.worked)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from what :meth:`state_dict` gave."""
+        vars(self).update(state, worked=set(state["worked"]))
+
 
 class RuleError(ValueError):
     """A rule has a fault that no sequence is to blame for: it ends the run."""
@@ -186,13 +194,19 @@ class Task:
         """This task for sequences of other tokens: itself, where its rules ask nothing of them."""
         return self
 
+    def remarks(self, ids: Tokens) -> dict[str, Any]:
+        """What more is to be told of a sequence int64 [n] when it has just been scored for the
+        first time, the same names for each: nothing, unless a subclass has something to say.
+        """
+        return {}
+
     @property
     def spent(self) -> bool:
         """Whether the task has a budget and nothing is left of it: training ends then."""
         return False
 
     def for_evaluation(self: SelfTask) -> SelfTask:
-        """This task for judging an agent: one that has no budget to keep."""
+        """This task for judging an agent: with no budget to keep, and nothing remembered."""
         return self
 
     def initial_state(self) -> tuple[Values, ...]:

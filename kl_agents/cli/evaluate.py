@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import COMMAND_KEY, SeedOption, set_threads
+from seqgen_envs.cli.common import (
+    COMMAND_KEY,
+    LengthOption,
+    MaskOption,
+    PriorOption,
+    SeedOption,
+    TaskOption,
+    parse_task,
+    say_overridden,
+    set_threads,
+)
 from seqgen_envs.reporting.console import progress_bar, say, show
 from seqgen_envs.reporting.machine import machine, now
 from seqgen_envs.reporting.tables import metrics_table
@@ -27,6 +37,17 @@ def evaluate(
         float | None,
         typer.Option(help="Temperature to act at (default: that of the end of training)."),
     ] = None,
+    prior: PriorOption = None,
+    any_prior: Annotated[
+        bool,
+        typer.Option("--any-prior", help="The prior may be another than the agent was trained on."),
+    ] = False,
+    task: TaskOption = None,
+    length: LengthOption = None,
+    primer: Annotated[
+        str | None, typer.Option(help="What every sequence starts with, as text.")
+    ] = None,
+    mask: MaskOption = None,
     out: Annotated[
         Path | None, typer.Option(help="The JSON to write (default: RUN/evaluation.json).")
     ] = None,
@@ -35,18 +56,25 @@ def evaluate(
 ) -> None:
     """Sample sequences from a trained agent and measure them.
 
-    J = E[R]/c - KL to the prior, in nats, is what the agents maximise; V(s0) is the agent's own
-    idea of it,
-    discounted as in its training.
+    Prior, task, length, primer, mask and c are those of its training, unless they are given here. J
+    = E[R]/c - KL to the prior, in nats, is what the agents maximise; V(s0) is the agent's own idea
+    of it, discounted as in its training.
     """
-    from kl_agents.runs import EVALUATION, evaluate_agent, load_run, make_lanes
+    from kl_agents.runs import EVALUATION, evaluate_agent, load_run, make_lanes, with_environment
     from seqgen_envs.reporting.files import write_json
 
     set_threads(threads)
-    model, spec = load_run(run, device)
+    model, trained = load_run(run, device)
+    given = {
+        "prior": prior, "task": parse_task(task), "length": length, "primer": primer, "mask": mask
+    }  # fmt: skip
+    spec = with_environment(trained, given)
+    say_overridden(
+        trained.env_kwargs, {name: spec.env_kwargs.get(name) for name in given} | {"c": c}
+    )
     domain = make_lanes(spec, 1).domain
     with progress_bar(n, "sampling", domain.name) as bar:
-        result = evaluate_agent(model, spec, n, seed, num_envs, c, bar.update)
+        result = evaluate_agent(model, spec, n, seed, num_envs, c, bar.update, any_prior)
     path = out or run / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {spec.algorithm: metrics_of(result), **domain.metrics.published}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +18,23 @@ def can_load(path: Path) -> bool:
     return path.suffix == ".zip"
 
 
+def environment(path: Path) -> dict[str, Any]:
+    """What a run's agent was trained in; of a file that is of no run only c is known.
+
+    Raises:
+        ValueError: the files are damaged.
+    """
+    from kl_agents.runs import read_saved_run, read_spec
+    from kl_agents.storage import read_agent
+
+    if path.is_dir():
+        return read_spec(path).environment
+    saved = read_saved_run(path)
+    return {"c": read_agent(path).config["c_now"]} if saved is None else saved[0].environment
+
+
 def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
-    """The agent, to act in ``env``, its random numbers seeded.
+    """The agent, to act in ``env`` at its c, its random numbers seeded.
 
     Raises:
         ValueError: the file cannot be read, or the agent is of another prior or vocabulary.
@@ -28,6 +44,7 @@ def load(path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
 
     agent = load_run(path)[0] if path.is_dir() else load_agent(path, device="cpu")
     agent.check_fits(env)
+    agent.policy.c = env.c
     agent.policy.rng = np.random.default_rng(seed)
     policy: Policy = agent.policy
     return policy

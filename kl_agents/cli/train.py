@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from seqgen_envs.cli.common import COMMAND_KEY, SeedOption, set_threads
+from kl_agents.cli.asked import Asked
+from seqgen_envs.cli.common import COMMAND_KEY, set_threads
 from seqgen_envs.reporting.console import say, warn
 
 if TYPE_CHECKING:
-    from kl_agents.runs import RunSpec
+    from kl_agents.algorithm import SequenceAlgorithm
 
 SetOption = Annotated[
     list[str] | None,
@@ -30,19 +33,26 @@ ThreadsOption = Annotated[int, typer.Option(min=1, help="PyTorch's threads.")]
 def train(
     ctx: typer.Context,
     algorithm: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="An algorithm, such as psi or reinvent; or one of your own, as module:Class or "
             "FILE.py:Class.",
             show_default=False,
         ),
-    ],
+    ] = None,
     env_id: Annotated[
-        str, typer.Argument(help="An environment, as `seqgen envs` lists them.", metavar="ENV")
-    ],
+        str | None,
+        typer.Argument(
+            help="An environment, as `seqgen envs` lists them.", metavar="ENV", show_default=False
+        ),
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Folder of the run.")],
     steps: Annotated[
-        int | None, typer.Option(min=0, help="Environment steps (default: the file's).")
+        int | None,
+        typer.Option(
+            min=0, help="Environment steps (default: the file's); with --resume, more than before."
+        ),
     ] = None,
     c: Annotated[
         float | None,
@@ -51,10 +61,15 @@ def train(
             "(`--set c=0.5` is that temperature throughout.)"
         ),
     ] = None,
-    seed: SeedOption = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of all random numbers (default: 0).")
+    ] = None,
     settings: SetOption = None,
     hyperparams: Annotated[
         Path | None, typer.Option(help="A YAML file in place of the bundled one.")
+    ] = None,
+    initial: Annotated[
+        Path | None, typer.Option(help="A run, or an agent's file, whose network to start from.")
     ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT, if there is one.")
@@ -70,65 +85,68 @@ def train(
         float, typer.Option(min=0, help="Checkpoint at most so often.")
     ] = 60.0,
     progress: Annotated[
-        bool, typer.Option("--progress/--no-progress", help="Show a progress bar.")
+        bool, typer.Option("--progress/--no-progress", help="Show how far it is.")
     ] = True,
 ) -> None:
     """Train an agent.
 
     Hyper-parameters are those of the environment's file (kl_agents/hyperparams), then --set. A run
-    that was stopped, even by kill -9, goes on with the same command and --resume, and ends where
-    it would have ended. OUT holds agent.zip, progress.csv, config.json and TensorBoard's tb.
+    that was stopped, even by kill -9, goes on with `seqgen train --resume --out OUT`, and ends
+    where it would have ended; --steps with --resume lengthens it. OUT holds agent.zip,
+    progress.csv, config.json and TensorBoard's tb.
     """
-    from kl_agents.runs import RunOptions, resume_run, start_run
+    from kl_agents.runs import CONFIG, RunOptions, Stopped, read_spec, resume_run, start_run
 
     set_threads(threads)
     _check_device(device)
-    spec = make_spec(algorithm, env_id, settings or [], steps, c, seed, hyperparams)
+    known = resume and (out / CONFIG).exists()
+    asked = Asked(algorithm, env_id, settings or [], steps, c, seed, hyperparams, initial)
+    spec = asked.of_run(read_spec(out)) if known else asked.new()
+    total = max(spec.total_timesteps, steps or 0)
+    live = progress and sys.stderr.isatty()
     options = RunOptions(
         device=device,
         checkpoint_seconds=checkpoint_seconds,
-        eval_every=eval_every or max(spec.total_timesteps // 20, 1),
+        eval_every=eval_every or max(total // 20, 1),
         eval_episodes=eval_episodes,
-        progress_bar=progress,
+        progress_bar=live,
+        say=say if progress and not live else None,
         command=ctx.meta.get(COMMAND_KEY, ""),
     )
-    if resume and (out / "config.json").exists():
-        model = resume_run(out, options, spec)
-    else:
-        model = start_run(out, spec, options)
-    say(f"{model.num_timesteps:,} steps are trained; the agent is {out / 'agent.zip'}")
+    try:
+        if known:
+            if steps is not None and steps > spec.total_timesteps:
+                say(
+                    f"The run goes on to {steps:,} steps in place of {spec.total_timesteps:,}; "
+                    "schedules are over the new total"
+                )
+            model = resume_run(out, options, spec, steps)
+        else:
+            model = start_run(out, spec, options)
+    except Stopped as stopped:
+        again = shlex.join(["seqgen", "train", "--resume", "--out", str(out)])
+        warn(f"{stopped}; go on with: {again}")
+        raise typer.Exit(128 + stopped.signal_number) from stopped
+    _say_where(model, out)
+
+
+def _say_where(model: SequenceAlgorithm, out: Path) -> None:
+    from kl_agents.runs import AGENT, FAILURES
+
+    say(f"{model.num_timesteps:,} steps are trained; the agent is {out / AGENT}")
     say(f"  seqgen evaluate {out}")
     say(f"  tensorboard --logdir {out}")
+    assert model.env is not None
+    failures = model.env.get_attr("task")[0].failures
+    if failures.count:
+        rules = ", ".join(f"{name}: {count:,}" for name, count in failures.by_term.items())
+        warn(
+            f"{failures.count:,} sequences could not be scored ({rules}) and count as invalid; "
+            f"{out / FAILURES} has the first"
+        )
 
 
-def make_spec(
-    algorithm: str,
-    env_id: str,
-    settings: list[str],
-    steps: int | None,
-    c: float | None,
-    seed: int,
-    source: Path | None = None,
-) -> RunSpec:
-    """The run of these options.
-
-    Raises:
-        ValueError: an unknown algorithm or setting, or ``c`` not above 0.
-    """
-    from kl_agents.hyperparameters import file_of, load_hyperparams, parse_settings, with_final_c
-    from kl_agents.runs import RunSpec
-
-    merged = load_hyperparams(algorithm, env_id, [parse_settings(settings)], source)
-    if source is None and not file_of(env_id).is_file():
-        warn(f"there are no hyper-parameters for {env_id}: the algorithm's defaults are used")
-    if steps is not None:
-        merged.n_timesteps = steps
-    if c is not None:
-        merged.arguments["c"] = with_final_c(merged.arguments.get("c"), c)
-    return RunSpec.of(merged, env_id, seed)
-
-
-def _check_device(device: str) -> Any:
+def _check_device(device: str) -> None:
     import torch
 
     if device.partition(":")[0] not in ("cpu", "cuda"):

@@ -155,8 +155,8 @@ def training_curves(
     out: Path, plan: Plan, results: Sequence[Result], column: str
 ) -> dict[str, plots.Curve]:
     """A column of ``progress.csv`` over the steps: mean and spread over seeds, by agent."""
-    from kl_agents.callbacks import STEP, read_progress
     from kl_agents.runs import PROGRESS
+    from kl_agents.writers import STEP, read_progress
 
     seeds: dict[str, list[dict[float, float]]] = {}
     for result in results:

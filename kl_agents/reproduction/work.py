@@ -112,6 +112,7 @@ def run_job(out: Path, job: Job, command: str) -> dict[str, Any]:
         eval_episodes=min(CURVE_EPISODES, job.episodes),
         media=0,
         checkpoint_seconds=60.0,
+        keep_checkpoint=False,
         command=command,
     )
     model = run(folder, job.spec, options)

@@ -1,7 +1,7 @@
 """Agents for ``seqgen sample --agent``, brought by other packages.
 
 A package that trains agents names a loader under the entry point group ``seqgen.agents``; a loader
-is a module or an object with the two functions of :class:`AgentLoader`.
+is a module or an object with the functions of :class:`AgentLoader`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,18 @@ class AgentLoader(Protocol):
         """Whether ``path`` (a file or a folder that exists) is of this kind; cheap."""
         ...
 
+    def environment(self, path: Path) -> dict[str, Any]:
+        """Keyword arguments of the environment the agent was trained in, ``domain`` among them.
+
+        ``num_envs`` may be there too; what is not known is left out.
+
+        Raises:
+            ValueError: the files of the agent cannot be read.
+        """
+        ...
+
     def load(self, path: Path, env: SequenceVectorEnv, seed: int) -> Policy:
-        """The agent, ready to act in ``env``, its random numbers seeded.
+        """The agent, ready to act in ``env`` at its c, its random numbers seeded.
 
         An agent made for another observation than ``"dict"`` names the kind in an attribute
         ``observation``.
@@ -35,8 +45,8 @@ class AgentLoader(Protocol):
         ...
 
 
-def load_agent(path: Path, env: SequenceVectorEnv, seed: int) -> tuple[Policy, str]:
-    """The agent stored at ``path``, by the first loader that recognises it, and its observation.
+def find_loader(path: Path) -> AgentLoader:
+    """The first loader that recognises what is stored at ``path``.
 
     Raises:
         FileNotFoundError: there is no such file or folder.
@@ -48,13 +58,12 @@ def load_agent(path: Path, env: SequenceVectorEnv, seed: int) -> tuple[Policy, s
     entries = sorted(entry_points(group=AGENTS_GROUP), key=lambda entry: entry.name)
     for entry in entries:
         try:
-            loader: Any = entry.load()
+            loader: AgentLoader = entry.load()
         except ImportError as error:
             broken.append(f"{entry.name} ({error})")
             continue
         if loader.can_load(path):
-            agent: Policy = loader.load(path, env, seed)
-            return agent, getattr(agent, "observation", "dict")
+            return loader
     if not entries:
         raise ValueError(f"no installed package loads agents (entry point group {AGENTS_GROUP!r})")
     message = f"{path} is no agent that {', '.join(entry.name for entry in entries)} can load"

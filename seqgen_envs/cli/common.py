@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
-from seqgen_envs.reporting.console import fail
+from seqgen_envs.reporting.console import fail, say
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
@@ -44,6 +44,7 @@ VocabularyOption = Annotated[
         help="'corpus': all tokens that the corpus has, not the domain's alone (molecules)."
     ),
 ]
+LengthOption = Annotated[int | None, typer.Option(help="Tokens in a sequence, primer included.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")
@@ -83,6 +84,22 @@ def parse_task(text: str | None) -> str | dict[str, Any] | None:
         return dict(json.loads(text))
     except json.JSONDecodeError as error:
         raise ValueError(f"--task {text} is not JSON: {error}") from error
+
+
+def say_overridden(of_the_run: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """One line that names what is given in place of what a run had; none where nothing differs."""
+    changes = [
+        f"{name} {_shown(value)} in place of {_shown(of_the_run.get(name))}"
+        for name, value in given.items()
+        if value is not None and of_the_run.get(name) != value
+    ]
+    if changes:
+        say(f"Not as the agent was trained: {'; '.join(changes)}")
+
+
+def _shown(value: Any) -> str:
+    text = "the default" if value is None else value if isinstance(value, str) else repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def load_corpus(

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from seqgen_envs.cli.common import (
-    DomainArgument,
+    LengthOption,
     MaskOption,
     PriorOption,
     SeedOption,
     TaskOption,
     check_folder,
     parse_task,
+    say_overridden,
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.reporting.console import progress, say, warn
@@ -29,7 +30,14 @@ if TYPE_CHECKING:
 
 
 def sample(
-    domain: DomainArgument,
+    domain: Annotated[
+        str | None,
+        typer.Argument(
+            help="A domain, as `seqgen envs` lists them (default: the agent's).",
+            show_default=False,
+        ),
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option(help="Folder for the files and the CSV.")],
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="How many sequences.")] = 16,
     prior: PriorOption = None,
@@ -43,18 +51,24 @@ def sample(
     primer_length: Annotated[
         int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
     ] = None,
-    length: Annotated[
-        int | None, typer.Option(help="Tokens in a sequence, primer included.")
-    ] = None,
+    length: LengthOption = None,
     mask: MaskOption = None,
     temperature: Annotated[
         float, typer.Option(help="Below 1: likelier sequences; above 1: wilder. Priors only.")
     ] = 1.0,
-    c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
+    c: Annotated[
+        float | None,
+        typer.Option(
+            help="return = log-prior + task return / c; an agent acts at it. Default: the agent's, "
+            "or 0.5."
+        ),
+    ] = None,
     seed: SeedOption = 0,
     num_envs: Annotated[
         int | None,
-        typer.Option(min=1, help="Sequences at a time; default -n, at most 256."),
+        typer.Option(
+            min=1, help="Sequences at a time; default: as many as the agent's training, or 256."
+        ),
     ] = None,
     max_files: Annotated[
         int,
@@ -63,33 +77,44 @@ def sample(
 ) -> None:
     """Sample sequences and write each one's files or files of all, and one CSV of all of them.
 
-    The same command with the same seed writes the same files; those of an earlier run are
-    overwritten. Log-prior and rules leave out the primer, which nobody chose; the metrics are of
-    whole sequences.
+    With --agent, prior, task, c, length, primer and mask are those of its training, unless they are
+    given here. The same command with the same seed writes the same files; those of an earlier run
+    are overwritten. Log-prior and rules leave out the primer, which nobody chose; the metrics are
+    of whole sequences.
     """
+    from seqgen_envs.cli.agents import find_loader
     from seqgen_envs.cli.episodes import join, sample_chunks, score_rows
-    from seqgen_envs.registration import get_domain
     from seqgen_envs.reporting.files import write_csv
+    from seqgen_envs.rollout import PriorPolicy
     from seqgen_envs.vector_env import SequenceVectorEnv
 
-    kind = get_domain(domain).for_prior(prior)
     check_folder(out)
-    env = SequenceVectorEnv(
-        kind,
-        num_envs or min(n, 256),
-        prior=prior,
-        task=parse_task(task),
-        c=c,
-        length=length,
-        primer=_primer(kind, primer, primer_length),
-        mask=mask,
-    )
+    loader = None if agent is None else find_loader(agent)
+    known = {} if loader is None or agent is None else loader.environment(agent)
+    kind = _domain(domain, known).for_prior(prior or known.get("prior"))
+    given = {
+        "prior": prior,
+        "task": parse_task(task),
+        "c": c,
+        "length": length,
+        "primer": _primer(kind, primer, primer_length),
+        "mask": mask,
+    }
+    arguments = _merged(known, given)
+    lanes = num_envs or arguments.pop("num_envs", 256)
+    env = SequenceVectorEnv(kind, min(n, lanes), **arguments)
     kind = kind.beside(env.prior)
-    policy, observation = _policy(env, agent, temperature, seed)
+    if loader is None or agent is None:
+        policy: Policy = PriorPolicy(seed, temperature)
+    elif temperature != 1.0:
+        raise ValueError("--temperature is the prior's; an agent has its own")
+    else:
+        policy = loader.load(agent, env, seed)
+    observation = getattr(policy, "observation", "dict")
     episodes = join(list(sample_chunks(env.lanes, policy, n, observation)))
     width = max(4, len(str(n)))
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
-    rows = score_rows(kind, episodes, names, c)
+    rows = score_rows(kind, episodes, names, env.c)
     write_csv(out / f"{kind.plural}.csv", rows)
     written = _write_files(kind, episodes, names[:max_files], out, env)
     if kind.files.write_many is not None and max_files:
@@ -97,6 +122,35 @@ def sample(
     show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
     _warn_of_leftovers(kind, out, written)
+
+
+def _domain(name: str | None, known: Mapping[str, Any]) -> Domain:
+    """The domain asked for, or that of an agent's training.
+
+    Raises:
+        ValueError: there is none of that name, no name is given, or the agent's is another.
+    """
+    from seqgen_envs.registration import get_domain, registered_domains
+
+    trained_on = get_domain(known["domain"]) if "domain" in known else None
+    kind = trained_on if name is None else get_domain(name)
+    if kind is None:
+        raise ValueError(f"name a domain to sample from: one of {registered_domains()}")
+    if trained_on is not None and trained_on.name != kind.name:
+        raise ValueError(
+            f"the agent was trained on domain {trained_on.name!r}, not on {kind.name!r}: leave the "
+            "domain out to sample from the agent's"
+        )
+    return kind
+
+
+def _merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """What an agent's training had, with what is given in its place; says what that changes."""
+    arguments = {name: value for name, value in known.items() if name != "domain"}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if known:
+        say_overridden(arguments, chosen)
+    return arguments | chosen
 
 
 def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
@@ -110,27 +164,13 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
     if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
         if domain.files.read is None:
             raise ValueError(f"domain {domain.name!r} reads no files: give the primer as text")
-        return domain.files.read(Path(primer))[:keep]
+        return domain.files.read(Path(primer))[:keep].tolist()
     try:
-        return domain.to_ids(primer.strip())[:keep]
+        return domain.to_ids(primer.strip())[:keep].tolist()
     except ValueError as error:
         raise ValueError(
             f"the primer {primer!r} is neither a file nor a text of tokens: {error}"
         ) from error
-
-
-def _policy(
-    env: SequenceVectorEnv, agent: Path | None, temperature: float, seed: int
-) -> tuple[Policy, str]:
-    from seqgen_envs.rollout import PriorPolicy
-
-    if agent is None:
-        return PriorPolicy(seed, temperature), "dict"
-    if temperature != 1.0:
-        raise ValueError("--temperature is the prior's; an agent has its own")
-    from seqgen_envs.cli.agents import load_agent
-
-    return load_agent(agent, env, seed)
 
 
 def _write_files(

@@ -37,11 +37,11 @@ def progress(items: Iterable[Any], what: str, unit: str) -> Iterable[Any]:
     """``items`` with a progress bar on stderr."""
     from tqdm import tqdm
 
-    return tqdm(items, desc=what, unit=unit, leave=False)
+    return tqdm(items, desc=what, unit=unit, leave=False, disable=None)
 
 
 def progress_bar(total: int, what: str, unit: str) -> Any:
     """A tqdm bar on stderr, to be updated by its user and used as a context manager."""
     from tqdm import tqdm
 
-    return tqdm(total=total, desc=what, unit=unit, leave=False)
+    return tqdm(total=total, desc=what, unit=unit, leave=False, disable=None)

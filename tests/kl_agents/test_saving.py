@@ -15,7 +15,6 @@ from stable_baselines3 import PPO
 
 import kl_agents
 from helpers.agents import (
-    RANDOM,
     SMALL,
     assert_equal_states,
     first_observation,
@@ -28,7 +27,6 @@ from helpers.agents import (
 from helpers.agents import make_quick as make
 from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
 from kl_agents.policy import SequencePolicy
-from kl_agents.saving import check_bound
 from kl_agents.schedules import Schedule
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.evaluation import evaluate
@@ -152,22 +150,6 @@ def test_the_file_says_of_which_environment_the_agent_is(tmp_path):
     agent.environment = {"id": "ToyGen-v0", "kwargs": {"primer": "a"}}
     agent.save(tmp_path / "agent")
     assert kl_agents.load(tmp_path / "agent").environment == agent.environment
-
-
-def test_an_agent_is_bound_to_its_settings_and_seed():
-    agent = make(c=0.5, epsilon=Schedule(0.5, 0.1))
-    given = {
-        "c": 0.5, "epsilon": {"start": 0.5, "end": 0.1}, "policy_kwargs": RANDOM,
-        "batch_episodes": 16, "episodes_per_round": 16, "learning_rate": 1e-2,
-    }  # fmt: skip
-    check_bound(agent, 0, given)
-    different = given | {"tau": 0.2, "policy_kwargs": RANDOM | {"scale": 3.0}}
-    message = (
-        r"other settings: seed is 0, asked for 7; tau is 0\.05, asked for 0\.2; "
-        r"policy_kwargs\.scale is 2\.0, asked for 3\.0$"
-    )
-    with pytest.raises(ValueError, match=message):
-        check_bound(agent, 7, different)
 
 
 def test_evaluate_takes_the_agent_itself():

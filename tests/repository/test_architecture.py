@@ -41,7 +41,7 @@ DOMAINS_SEE = {
     "reporting",
 }
 AGENTS_ORDER = (
-    (("backups", "schedules", "replay", "storage"), 0),
+    (("backups", "schedules", "replay", "storage", "writers"), 0),
     (("checking", "augmentation"), 1),
     (("networks", "env_facts"), 2),
     (("policy",), 3),

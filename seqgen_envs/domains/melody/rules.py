@@ -25,16 +25,6 @@ from seqgen_envs.domains.melody.vocabulary import FIRST_NOTE, HOLD, NOTE_OFF, SI
 from seqgen_envs.rules import Rule, ScanRule, Task, Term, Tokens, Values
 
 DEFAULT_KEY = "C major"
-#: Weights of the task ``recommended``: those of rules that seldom pay, such as the extremes once a
-#: melody, count for more.
-RECOMMENDED_WEIGHTS: Mapping[str, float] = {
-    "key": 2.0,
-    "autocorrelation": 2.0,
-    "motif": 2.0,
-    "repeated_motif": 1.1,
-    "leap_resolution": 1.9,
-    "unique_extremes": 10.0,
-}
 #: Tokens in a bar of 4/4.
 DEFAULT_BAR_LENGTH = 16
 #: Lags of rule 4, in tokens.

@@ -13,9 +13,11 @@ from PIL import Image
 from typer.testing import CliRunner
 
 import seqgen_envs.cli as cli
-from kl_agents.callbacks import read_progress
+from helpers.runs import same_parameters
+from kl_agents import load
 from kl_agents.hyperparameters import file_of
 from kl_agents.reproduction.plan import Scale, choose_blocks, load_plan, make_jobs
+from kl_agents.writers import read_progress
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE
 
 PLAN = """
@@ -112,6 +114,44 @@ def test_train_resumes_or_refuses(toy_run):
     assert "holds another run (seed is 2, asked for 3)" in message
 
 
+def test_a_run_goes_on_without_being_described_again(tmp_path):
+    """What is said must be as it was; only what differs is named, and more steps lengthen it."""
+    run, resume = tmp_path / "run", ["train", "--resume", "--no-progress", "--out"]
+    train(run, "--set", "tau=0.1", "--seed", 2, steps=600)
+    assert seqgen(*resume, run).stdout.startswith("6")
+    seqgen(*resume, run, "--set", "tau=0.1", "--seed", 2)
+    message = refused(*resume, run, "--set", "tau=0.2", "--set", "policy_kwargs.scale=5")
+    assert "another run (arguments.tau is 0.1, asked for 0.2; arguments.policy_kwargs" in message
+    assert "seed" not in message
+    message = refused(*resume, run, "--set", "env_kwargs.c=3")
+    assert "another run (env_kwargs.c is 0.5, asked for 3)" in message
+    assert "lengthens it to more than that, got 500" in refused(*resume, run, "--steps", 500)
+    said = seqgen(*resume, run, "--steps", 1200).stdout
+    assert "goes on to 1,200 steps in place of 600; schedules are over the new total" in said
+    assert read_progress(run / "progress.csv")[-1]["time/total_timesteps"] >= 1200
+    again = seqgen("train", "psi", "ToyGen-v0", "--set", "tau=0.1", *resume[1:], run)
+    assert "goes on to" not in again.stdout
+
+
+def test_a_run_starts_from_another(toy_run, tmp_path):
+    train(tmp_path / "run", "--set", "policy_kwargs.scale=5", "--initial", toy_run, steps=0)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["run"]["initial"]["path"] == str(toy_run / "agent.zip")
+    assert same_parameters(load(tmp_path / "run"), load(toy_run))
+
+
+def test_oracles_that_fail_are_in_the_last_line(tmp_path):
+    settings = ["n_envs=8", "env_kwargs.length=40", "env_kwargs.task=custom:helpers.runs:letters"]
+    more = [argument for setting in settings for argument in ("--set", setting)]
+    result = train(tmp_path, *more, algorithm="prior", env="MoleculeGen-v0", steps=6000)
+    rows = read_progress(tmp_path / "progress.csv")
+    count = int(rows[-1]["rollout/failures"])
+    assert count > 0
+    line = result.stderr.strip().splitlines()[-1]
+    assert f"{count} sequences could not be scored (custom: {count}) and count as" in line
+    assert "the objective returned nan" in (tmp_path / "failures.txt").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -139,7 +179,16 @@ def test_train_resumes_or_refuses(toy_run):
         (["psi", "ToyGen-v0", "--set", "c=-1"], "c must be"),
         (["psi", "ToyGen-v0", "--set", "env_kwargs.prior=nope"], "unknown prior 'nope'"),
         (["psi", "ToyGen-v0", "--set", "policy_kwargs.init=prior"], "no recurrent trunk"),
-        (["psi", "NoGen-v0"], "`seqgen envs` lists those there are"),
+        (["psi", "NoGen-v0"], "there is no environment 'NoGen-v0'"),
+        (
+            ["psi", "MelodyGen"],
+            "no environment 'MelodyGen'; did you mean 'MelodyGen-v0'? (`seq",
+        ),
+        (["psi", "MelodiGen-v0"], "did you mean 'MelodyGen-v0'?"),
+        (["psi", "no_module:ToyGen-v0"], "no_module"),
+        (["psi"], "a training that begins needs an algorithm and an environment"),
+        (["--resume"], "a training that begins needs an algorithm and an environment"),
+        (["psi", "ToyGen-v0", "--initial", "none"], "there is no agent at none to start from"),
         (["psi", "CartPole-v1"], "cannot be made as a vector environment of sequences"),
         (["psi", "ToyGen-v0", "--device", "tpu"], "device must be cpu or cuda"),
         (["psi", "ToyGen-v0", "--hyperparams", "none.yml"], "no file of hyper-parameters"),
@@ -199,9 +248,20 @@ def test_evaluate_again_says_the_same(toy_run, tmp_path):
     assert reports[0] == reports[1]
 
 
+def test_evaluate_takes_another_prior_only_if_told(melody_run, tmp_path):
+    command = ["evaluate", melody_run, "-n", 20, "--prior", "default", "--out", tmp_path / "e.json"]
+    assert "the agent was trained against prior 'paper'" in refused(*command)
+    said = seqgen(*command, "--any-prior", "--length", 12).stdout
+    assert "Not as the agent was trained: prior default in place of paper; length 12 in" in said
+    report = json.loads((tmp_path / "e.json").read_text())
+    assert report["run"]["env_kwargs"]["prior"] == "default"
+    assert report["log_prior"] == pytest.approx(report["log_prior_total"] / 12)
+
+
 def test_evaluate_refuses(toy_run, tmp_path):
     assert "holds no run" in refused("evaluate", tmp_path)
     assert "c must be above 0" in refused("evaluate", toy_run, "--c", -1, "-n", 5)
+    assert "unknown task 'nope'" in refused("evaluate", toy_run, "--task", "nope", "-n", 5)
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / "config.json").write_bytes((toy_run / "config.json").read_bytes())
@@ -213,25 +273,56 @@ def test_evaluate_refuses(toy_run, tmp_path):
 
 
 def test_sample_takes_a_runs_folder_and_its_file(melody_run, tmp_path):
+    """The README's own sequence: the environment is the run's, prior included."""
     texts = {}
     agents = {"folder": melody_run, "file": melody_run / "agent.zip"}
     for name, agent in agents.items():
         where = ["--out", tmp_path / name, "--max-files", 0, "-n", 6]
-        seqgen("sample", "melody", "--agent", agent, *where)
-        texts[name] = [row["text"] for row in rows_of(tmp_path / name / "melodies.csv")]
+        result = seqgen("sample", "melody", "--agent", agent, *where)
+        assert "Not as the agent was trained" not in result.stdout
+        rows = rows_of(tmp_path / name / "melodies.csv")
+        texts[name] = [row["text"] for row in rows]
     assert texts["folder"] == texts["file"]
     assert len(set(texts["file"])) == 6
+    c = json.loads((melody_run / "config.json").read_text())["run"]["env_kwargs"]["c"]
+    parts = {name: float(rows[0][name]) for name in ("log_prior", "task_return", "return")}
+    assert parts["return"] == pytest.approx(parts["log_prior"] + parts["task_return"] / c)
+
+
+def test_sample_says_what_it_overrides(melody_run, tmp_path):
+    out = ["-n", 3, "--max-files", 0, "--out", tmp_path]
+    result = seqgen("sample", "--agent", melody_run, *out, "--c", 3, "--length", 16)
+    lines = result.stdout.splitlines()
+    assert "Not as the agent was trained: c 3.0 in place of 1.5; length 16 in place of" in lines[0]
+    assert {row["length"] for row in rows_of(tmp_path / "melodies.csv")} == {"16"}
+
+
+def test_sample_takes_task_mask_and_length_from_a_molecules_run(tmp_path):
+    run, out = tmp_path / "run", tmp_path / "out"
+    settings = ["n_envs=8", "env_kwargs.length=30", "env_kwargs.mask=partial-smiles",
+                "env_kwargs.task={name: qed, budget: 100}", "env_kwargs.primer=CC"]  # fmt: skip
+    more = [argument for setting in settings for argument in ("--set", setting)]
+    train(run, *more, "--eval-episodes", 4, env="MoleculeGen-QED-v0", steps=300)
+    sample = ["sample", "molecule", "--agent", run, "-n", 5, "--max-files", 0, "--out", out]
+    assert "Not as" not in seqgen(*sample).stdout
+    rows = rows_of(out / "molecules.csv")
+    assert all(row["text"].startswith("CC") and int(row["length"]) <= 30 for row in rows)
+    assert {name for name in rows[0] if name.startswith("term_")} == {"term_qed", "term_validity"}
+    assert "trained on domain 'molecule', not on 'toy'" in refused(
+        "sample", "toy", "--agent", run, "--out", out
+    )
 
 
 def test_sample_refuses_agents_that_do_not_fit(melody_run, toy_run, tmp_path):
     sample = ["sample", "melody", "--out", tmp_path, "--agent"]
     message = refused(*sample, melody_run, "--prior", "paper")
     assert "trained against prior 'default'" in message
-    assert "it was trained on another domain" in refused(*sample, toy_run)
+    assert "the agent was trained on domain 'toy', not on 'melody'" in refused(*sample, toy_run)
     broken = tmp_path / "broken.zip"
     broken.write_bytes((melody_run / "agent.zip").read_bytes()[:1000])
     assert "not an agent saved by kl_agents" in refused(*sample, broken)
     assert "is no agent that kl can load" in refused(*sample, tmp_path)
+    assert "name a domain to sample from" in refused("sample", "--out", tmp_path)
     assert not list(tmp_path.glob("*.csv"))
 
 
@@ -321,7 +412,7 @@ def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
     plan = tmp_path / "plan.yml"
     plan.write_text(PLAN.replace("tau: 0.5", "tau: 0.25"))
     changed = [plan if argument == again[4] else argument for argument in again]
-    assert "holds another run (arguments.tau is 0.5, asked for 0.25)" in refused(*changed)
+    assert "arguments.tau is 0.5, asked for 0.25" in refused(*changed)
     assert (out / "report.md").is_file()
 
 

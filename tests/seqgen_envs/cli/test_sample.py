@@ -142,6 +142,10 @@ class FakeLoader:
         return path.suffix == ".fake"
 
     @staticmethod
+    def environment(path):
+        return {"length": 8}
+
+    @staticmethod
     def load(path, env, seed):
         assert env.lanes.horizon == 8
         return PriorPolicy(seed, temperature=1e-3)
@@ -155,7 +159,7 @@ def test_agents_are_found_through_entry_points(tmp_path, monkeypatch):
     monkeypatch.setattr(agents, "entry_points", lambda group: entries)
     (tmp_path / "agent.fake").touch()
     (tmp_path / "agent.zip").touch()
-    common = ["sample", "melody", "-n", 6, "--length", 8, "--max-files", 0, "--out", tmp_path]
+    common = ["sample", "melody", "-n", 6, "--max-files", 0, "--out", tmp_path]
     run(*common, "--agent", tmp_path / "agent.fake")
     assert len({row["text"] for row in table(tmp_path / "melodies.csv")}) == 1
     message = refused(*common, "--agent", tmp_path / "agent.zip")

@@ -25,9 +25,10 @@ With a memory the reward is not a function of the sequence alone:
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from rdkit import Chem
@@ -41,6 +42,8 @@ from seqgen_envs.rules import Term, Tokens, Values
 
 #: ECFP4 as 2,048 bits: counts take 17 times as long to compare with all there were.
 _ECFP4 = GetMorganGenerator(radius=2, fpSize=2048)
+#: Judgements that wait to be asked for.
+_JUDGED_AT_MOST = 100_000
 KINDS = ("scaffold", "topological", "similarity", "smiles")
 
 
@@ -133,6 +136,14 @@ def topology_of(molecule: Chem.Mol) -> str:
     return scaffold_of(generic)
 
 
+class Judgement(NamedTuple):
+    """What a diversity filter makes of a molecule: its bucket ("": not good enough for one), and
+    what its score is multiplied by."""
+
+    bucket: str
+    factor: float
+
+
 class Memory:
     """Buckets of good molecules.
 
@@ -150,26 +161,29 @@ class Memory:
         self._fingerprints: list[Any] = []  # for kind "similarity", and whose bucket is whose
         self._named: list[str] = []
 
-    def judge(self, smiles: str, score: float) -> float:
-        """What the score of a valid SMILES is to be multiplied by; remembers it if it is good.
+    def judge(self, smiles: str, score: float) -> Judgement:
+        """Its bucket, and what the score of a valid SMILES is to be multiplied by.
 
-        The bucket of a molecule that RDKit cannot take apart is its own.
+        A good molecule is remembered. The bucket of one that RDKit cannot take apart is its own.
         """
         wanted = self.diversity
         if score < wanted.min_score:
-            return 1.0
+            return Judgement("", 1.0)
         compound = compound_of(smiles)
         assert compound is not None
         if compound.canonical in self._home:
-            factor = wanted.repeats
+            judgement = Judgement(self._home[compound.canonical], wanted.repeats)
         else:
-            factor = 1.0 if self._admit(compound, smiles, score) else wanted.scale
-        self.scaled += factor != 1.0
-        return factor
+            name, fingerprint = self._place(compound)
+            admitted = self._admit(compound, smiles, name, fingerprint, score)
+            judgement = Judgement(name, 1.0 if admitted else wanted.scale)
+        self.scaled += judgement.factor != 1.0
+        return judgement
 
-    def _admit(self, compound: Compound, smiles: str, score: float) -> bool:
+    def _admit(
+        self, compound: Compound, smiles: str, name: str, fingerprint: Any, score: float
+    ) -> bool:
         """Put a new molecule into its bucket; False where that is full."""
-        name, fingerprint = self._place(compound)
         bucket = self.buckets.setdefault(name, {})
         size = self.diversity.bucket_size
         if size is not None and len(bucket) >= size:
@@ -244,6 +258,7 @@ class DiverseTask(MoleculeTask):
         super().__init__(name, terms, board)
         self.diversity = diversity
         self.memory = Memory(diversity)
+        self._judged: dict[bytes, Judgement] = {}  # by the tokens; for remarks()
         self._at_end = np.array([term.at == "end" for term in self.terms])
 
     def score(
@@ -264,8 +279,22 @@ class DiverseTask(MoleculeTask):
                 rows, scores.tolist(), verdicts, texts, strict=True
             ):
                 if verdict.canonical is not None and verdict.error is None:
-                    values[row, self._at_end] *= self.memory.judge(text, score)
+                    judgement = self.memory.judge(text, score)
+                    values[row, self._at_end] *= judgement.factor
+                    self._note(tokens[row, : lengths[row]], judgement)
         return values, after
+
+    def _note(self, ids: Tokens, judgement: Judgement) -> None:
+        """Keep the first judgement of a spelling until it is asked for, or there are too many."""
+        if len(self._judged) >= _JUDGED_AT_MOST:
+            self._judged.clear()
+        self._judged.setdefault(ids.tobytes(), judgement)
+
+    def remarks(self, ids: Tokens) -> dict[str, Any]:
+        """See :class:`~seqgen_envs.rules.Task`: the bucket, and what the terms at the end were
+        multiplied by."""
+        judgement = self._judged.pop(ids.tobytes(), Judgement("", 1.0))
+        return {"bucket": judgement.bucket, "factor": judgement.factor}
 
     def buckets(self) -> dict[str, dict[str, float]]:
         """What is remembered, the fullest bucket first: score by SMILES, by the bucket's name."""
@@ -275,6 +304,11 @@ class DiverseTask(MoleculeTask):
     def forget(self) -> None:
         """Empty the memory."""
         self.memory = Memory(self.diversity)
+
+    def for_evaluation(self) -> DiverseTask:
+        """See :class:`~seqgen_envs.rules.Task`; the copy's memory is its own, and empty."""
+        task = super().for_evaluation()
+        return copy.copy(self) if task is self else task
 
     def state_dict(self) -> dict[str, Any]:
         """See :class:`~seqgen_envs.rules.Task`."""
@@ -287,4 +321,4 @@ class DiverseTask(MoleculeTask):
         self.memory.load_state_dict(state)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "memory": Memory(self.diversity)}
+        return {**vars(self), "memory": Memory(self.diversity), "_judged": {}}

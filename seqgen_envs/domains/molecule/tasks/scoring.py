@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 import multiprocessing
 import pickle
+import signal
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -360,7 +361,8 @@ _objectives: list[Objective | SmilesFunction] = []
 
 
 def _prepare(objectives: list[Objective | SmilesFunction]) -> None:
-    """What a worker scores by."""
+    """What a worker scores by; Ctrl-C is for its parent, which finishes the round."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _objectives[:] = objectives
 
 

@@ -127,7 +127,7 @@ def test_what_cannot_be_taken_apart_is_a_bucket_of_its_own():
     with pytest.raises(ValueError, match="valence"):
         topology_of(Chem.MolFromSmiles(odd))
     memory = Memory(Diversity("topological", bucket_size=1))
-    assert [memory.judge(smiles, 1.0) for smiles in (odd, "CCO", odd)] == [1.0, 1.0, 0.0]
+    assert [memory.judge(smiles, 1.0).factor for smiles in (odd, "CCO", odd)] == [1.0, 1.0, 0.0]
     assert set(memory.buckets) == {odd, ""}
 
 
@@ -137,12 +137,13 @@ def test_a_canonical_smiles_that_rdkit_does_not_read_ends_nothing(kind):
     odd = path.read_text().split()[0]
     assert parse(canonicalize(odd)) is None
     memory = Memory(Diversity(kind))
-    assert [memory.judge(smiles, 1.0) for smiles in ("CCO", odd, "CCCO")] == [1.0, 1.0, 1.0]
+    judged = [memory.judge(smiles, 1.0).factor for smiles in ("CCO", odd, "CCCO")]
+    assert judged == [1.0, 1.0, 1.0]
     other = Memory(Diversity(kind))
     other.load_state_dict(memory.state_dict())
     assert other._fingerprints == memory._fingerprints
     for each in (memory, other):
-        assert [each.judge(smiles, 1.0) for smiles in ("CCCCO", odd)] == [1.0, 0.0]
+        assert [each.judge(smiles, 1.0).factor for smiles in ("CCCCO", odd)] == [1.0, 0.0]
     assert other.state_dict() == memory.state_dict()
 
 
@@ -165,7 +166,7 @@ def test_neighbours_against_all_pairs(similarity, size):
         bucket = remembered[best][1] if close else smiles
         known = any(s == smiles for s, _ in remembered)
         room = sum(b == bucket for _, b in remembered) < size
-        assert memory.judge(smiles, 1.0) == (room and not known)
+        assert memory.judge(smiles, 1.0).factor == (room and not known)
         if room and not known:
             remembered.append((smiles, bucket))
     assert {b: set(v) for b, v in memory.buckets.items()} == {

@@ -1,0 +1,106 @@
+"""What the command line of ``seqgen train`` says of a run, and the run it means."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from seqgen_envs.reporting.console import warn
+
+if TYPE_CHECKING:
+    from kl_agents.runs import RunSpec
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The options as they were given; None and empty where nothing was."""
+
+    algorithm: str | None = None
+    env_id: str | None = None
+    settings: Sequence[str] = ()
+    steps: int | None = None
+    c: float | None = None
+    seed: int | None = None
+    hyperparams: Path | None = None
+    initial: Path | None = None
+
+    def new(self) -> RunSpec:
+        """A run that is to begin.
+
+        Raises:
+            ValueError: algorithm or environment is missing or unknown, so is a setting, or ``c``
+                is not above 0.
+        """
+        from kl_agents.hyperparameters import (
+            file_of,
+            load_hyperparams,
+            parse_settings,
+            with_final_c,
+        )
+        from kl_agents.runs import RunSpec
+        from seqgen_envs.registration import check_id
+
+        if self.algorithm is None or self.env_id is None:
+            raise ValueError(
+                "a training that begins needs an algorithm and an environment, as in "
+                "`seqgen train psi MelodyGen-v0 --out runs/psi`"
+            )
+        check_id(self.env_id)
+        overrides = [parse_settings(self.settings)]
+        merged = load_hyperparams(self.algorithm, self.env_id, overrides, self.hyperparams)
+        if self.hyperparams is None and not file_of(self.env_id).is_file():
+            warn(f"there are no hyper-parameters for {self.env_id}: the defaults are used")
+        if self.steps is not None:
+            merged.n_timesteps = self.steps
+        if self.c is not None:
+            merged.arguments["c"] = with_final_c(merged.arguments.get("c"), self.c)
+        spec = RunSpec.of(merged, self.env_id, self.seed or 0)
+        return replace(spec, initial=self._initial())
+
+    def of_run(self, recorded: RunSpec) -> RunSpec:
+        """A run that goes on: ``recorded`` but for what is asked otherwise, to be compared with it.
+
+        Its steps are those recorded: ``steps`` lengthens a run.
+
+        Raises:
+            ValueError: see :meth:`new`.
+        """
+        if self.env_id is None and self.hyperparams is None:
+            return self._changed(recorded)
+        whole = replace(
+            self,
+            algorithm=self.algorithm or recorded.algorithm,
+            env_id=self.env_id or recorded.env_id,
+            seed=recorded.seed if self.seed is None else self.seed,
+        ).new()
+        initial = recorded.initial if self.initial is None else whole.initial
+        return replace(whole, total_timesteps=recorded.total_timesteps, initial=initial)
+
+    def _changed(self, recorded: RunSpec) -> RunSpec:
+        from kl_agents.hyperparameters import parse_settings, with_final_c
+
+        run = recorded.to_dict()
+        arguments, nested = run["arguments"], parse_settings(self.settings)
+        if "n_timesteps" in nested:
+            raise ValueError("--set n_timesteps does not lengthen a run: give --steps")
+        for name, value in nested.items():
+            _override(run if name in ("n_envs", "env_kwargs") else arguments, {name: value})
+        if self.c is not None:
+            arguments["c"] = with_final_c(arguments.get("c"), self.c)
+        given = {"algorithm": self.algorithm, "seed": self.seed, "initial": self._initial()}
+        _override(run, {name: value for name, value in given.items() if value is not None})
+        return replace(recorded, **run)
+
+    def _initial(self) -> dict[str, str] | None:
+        from kl_agents.runs import initial_from
+
+        return None if self.initial is None else initial_from(self.initial)
+
+
+def _override(settings: dict[str, Any], given: Mapping[str, Any]) -> None:
+    """Put what is given in the place of what there is; of nested settings, only those named."""
+    for name, value in given.items():
+        both = isinstance(value, Mapping) and isinstance(settings.get(name), dict)
+        settings[name] = {**settings[name], **value} if both else value

@@ -1,0 +1,60 @@
+"""Trainings in folders that carry themselves: what they are, their files, how they go on."""
+
+from kl_agents.runs.environment import (
+    check_agent_fits,
+    evaluate_agent,
+    make_env,
+    make_lanes,
+    single_lane,
+    with_environment,
+)
+from kl_agents.runs.folder import (
+    AGENT,
+    CHECKPOINT,
+    CONFIG,
+    EVALUATION,
+    FAILURES,
+    PROGRESS,
+    agent_file,
+    read_saved_run,
+    read_spec,
+)
+from kl_agents.runs.loading import initial_from, load, load_run
+from kl_agents.runs.lock import FolderInUse
+from kl_agents.runs.signals import Stopped
+from kl_agents.runs.spec import RunSpec, check_same
+from kl_agents.runs.training import (
+    RunOptions,
+    resume_run,
+    run,
+    start_run,
+)
+
+__all__ = [
+    "AGENT",
+    "CHECKPOINT",
+    "CONFIG",
+    "EVALUATION",
+    "FAILURES",
+    "PROGRESS",
+    "FolderInUse",
+    "RunOptions",
+    "RunSpec",
+    "Stopped",
+    "agent_file",
+    "check_agent_fits",
+    "check_same",
+    "evaluate_agent",
+    "initial_from",
+    "load",
+    "load_run",
+    "make_env",
+    "make_lanes",
+    "read_saved_run",
+    "read_spec",
+    "resume_run",
+    "run",
+    "single_lane",
+    "start_run",
+    "with_environment",
+]

@@ -1,0 +1,194 @@
+"""The files of a run's folder.
+
+- ``config.json``: what the run is, complete (:class:`~kl_agents.runs.spec.RunSpec`), fingerprints
+  of the files it needs, the command, versions and machine;
+- ``checkpoint.zip``: the whole state after some round, the last one in the end;
+- ``agent.zip``: the finished agent;
+- ``progress.csv`` and ``tb/`` (TensorBoard): the numbers of the rounds;
+- a table of the sequences that a task has scored at their ends, named by the domain's plural
+  (``molecules.csv``), and ``failures.txt`` with the first one that could not be scored.
+
+The two .zip files are those that ``save`` writes, with one member more, ``run.json``: the run they
+are of, so that they cannot be taken for another's.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections import deque
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from kl_agents.algorithm import SequenceAlgorithm
+from kl_agents.runs.spec import RunSpec, differences, sha256
+from seqgen_envs.reporting.files import replacing, write_json
+from seqgen_envs.reporting.machine import machine, now
+
+FORMAT = 2
+CONFIG, CHECKPOINT, AGENT = "config.json", "checkpoint.zip", "agent.zip"
+PROGRESS, TB, EVALUATION, FAILURES = "progress.csv", "tb", "evaluation.json", "failures.txt"
+_RUN = "run.json"
+
+
+def write_config(folder: Path, spec: RunSpec, prior: str, command: str) -> None:
+    """Write down a run that is about to begin.
+
+    Args:
+        folder: of the run.
+        spec: what it is.
+        prior: its prior's fingerprint.
+        command: that began it.
+    """
+    config = {
+        "format": FORMAT,
+        "run": spec.to_dict(),
+        "fingerprints": {"prior": prior, "files": spec.fingerprints()},
+        "command": command,
+        "date": now(),
+        "machine": machine(),
+    }
+    write_json(folder / CONFIG, config)
+
+
+def lengthen_config(folder: Path, steps: int) -> None:
+    """Note that the run is to go on to ``steps``."""
+    config = _read_config(folder)
+    before = {"from": config["run"]["total_timesteps"], "to": steps, "date": now()}
+    config["run"]["total_timesteps"] = steps
+    config["lengthened"] = [*config.get("lengthened", []), before]
+    write_json(folder / CONFIG, config)
+
+
+def read_spec(folder: Path) -> RunSpec:
+    """What ``folder`` is the run of.
+
+    Raises:
+        FileNotFoundError: it holds no run.
+        ValueError: its ``config.json`` is not one, or of another version's format.
+    """
+    return _spec_from(_read_config(folder), folder / CONFIG)
+
+
+def check_files(folder: Path) -> None:
+    """Raise a ValueError if a file that decides the run's result is another than it was."""
+    config = _read_config(folder)
+    for name, recorded in config.get("fingerprints", {}).get("files", {}).items():
+        path = Path(name)
+        if not path.is_file() or sha256(path) != recorded:
+            what = "has changed" if path.is_file() else "is gone"
+            raise ValueError(
+                f"{path} {what} since the run in {folder} began: put it back as it was, or begin "
+                "another run"
+            )
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} holds no run: there is no {path}")
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        if config["format"] != FORMAT:
+            raise ValueError(f"format {config['format']}, this version reads {FORMAT}")
+    except (ValueError, KeyError, TypeError) as error:  # JSON's and Unicode's are ValueErrors
+        raise ValueError(f"{path} is not a run's: {error}") from error
+    return dict(config)
+
+
+def _spec_from(config: dict[str, Any], path: Path) -> RunSpec:
+    try:
+        run = config["run"]
+        missing = {f.name for f in fields(RunSpec)} - set(run)
+        if missing:
+            raise KeyError(*sorted(missing))
+        return RunSpec(**run)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a run's: {error}") from error
+
+
+def agent_file(folder: Path) -> Path:
+    """``agent.zip``, or ``checkpoint.zip`` of a run that has not finished.
+
+    Raises:
+        FileNotFoundError: there is neither.
+    """
+    for name in (AGENT, CHECKPOINT):
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(f"{folder} holds no agent yet: neither {AGENT} nor {CHECKPOINT}")
+
+
+def save(model: SequenceAlgorithm, path: Path, spec: RunSpec, whole: bool = False) -> None:
+    """Write an agent with its run, whole or not at all.
+
+    Args:
+        model: the agent.
+        path: the file.
+        spec: its run.
+        whole: all that an exact resume needs, not only the agent.
+    """
+    buffer = io.BytesIO()
+    model.save(buffer, include=["replay_buffer"] if whole else None)
+    content = {"run": spec.to_dict()}
+    if whole:
+        content["state"] = _state_of(model)
+    with zipfile.ZipFile(buffer, "a") as archive:
+        archive.writestr(_RUN, json.dumps(content))
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
+
+
+def read_saved_run(path: Path) -> tuple[RunSpec, dict[str, Any]] | None:
+    """The run that a file is of, and its state beside the agent's; None: of no run.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if _RUN not in archive.namelist():
+                return None
+            content = json.loads(archive.read(_RUN))
+    except (zipfile.BadZipFile, ValueError) as error:
+        raise ValueError(f"{path} is not an agent saved by kl_agents ({error})") from error
+    return _spec_from(content, path), content.get("state", {})
+
+
+def check_is_of(path: Path, spec: RunSpec) -> None:
+    """Raise a ValueError that names what differs, if a file is not of the run ``spec``."""
+    saved = read_saved_run(path)
+    if saved is None:
+        raise ValueError(f"{path} was not written by this run: it does not say of which it is")
+    of = replace(saved[0], total_timesteps=spec.total_timesteps)  # a run may have been lengthened
+    different = differences(of, spec)
+    if different:
+        clauses = "; ".join(different).replace("asked for", "in config.json")
+        raise ValueError(f"{path} is of another run ({clauses}): put this run's own file there")
+
+
+def tasks_of(model: SequenceAlgorithm) -> list[Any]:
+    """The environment's tasks: one that all lanes share."""
+    assert model.env is not None
+    return list({id(task): task for task in model.env.get_attr("task")}.values())
+
+
+def _state_of(model: SequenceAlgorithm) -> dict[str, Any]:
+    """What a resume needs beside the agent: the window of returns and the failures so far."""
+    window = model.ep_info_buffer or deque()
+    failures = [task.failures.state_dict() for task in tasks_of(model)]
+    return {"window": window.maxlen, "episodes": list(window), "failures": failures}
+
+
+def restore_state(model: SequenceAlgorithm, path: Path) -> None:
+    """Put back what :func:`save` wrote beside the agent."""
+    saved = read_saved_run(path)
+    assert saved is not None
+    state = saved[1]
+    if state["window"] is not None:  # None: it had not begun
+        model.ep_info_buffer = deque(state["episodes"], maxlen=state["window"])
+        model.ep_success_buffer = deque(maxlen=state["window"])
+    for task, failures in zip(tasks_of(model), state["failures"], strict=True):
+        task.failures.load_state_dict(failures)

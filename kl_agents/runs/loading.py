@@ -1,0 +1,85 @@
+"""The agents of runs: to act, to train on, to start another run from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kl_agents.algorithm import SequenceAlgorithm
+from kl_agents.registry import load as load_file
+from kl_agents.runs import folder as files
+from kl_agents.runs.environment import make_env
+from kl_agents.runs.spec import RunSpec, sha256
+
+
+def load_run(folder: Path, device: str = "cpu") -> tuple[SequenceAlgorithm, RunSpec]:
+    """The agent of a run, finished or as last checkpointed, to act (not to train), and its spec.
+
+    Raises:
+        FileNotFoundError: there is no run, or none that has got so far.
+        ValueError: its files are damaged, or of another run.
+    """
+    spec = files.read_spec(folder)
+    path = files.agent_file(folder)
+    files.check_is_of(path, spec)
+    return load_file(path, algorithm=spec.algorithm, device=device), spec
+
+
+def load(path: Any, env: Any = None, **kwargs: Any) -> SequenceAlgorithm:
+    """An agent from a run's folder, or from a file written by ``save``.
+
+    Args:
+        path: of a folder: the agent comes with the environment it was trained in, and acts at the
+            temperature of the end of its training. Of a file: as ``save`` left it.
+        env: another environment, to train in; its prior must be the agent's.
+        kwargs: see :meth:`~kl_agents.algorithm.SequenceAlgorithm.load`.
+
+    Raises:
+        FileNotFoundError: there is no agent.
+        ValueError: its files are damaged, or the environment is not one it fits.
+    """
+    if not isinstance(path, (str, Path)) or not Path(path).is_dir():
+        return load_file(path, env=env, **kwargs)
+    spec = files.read_spec(Path(path))
+    agent = files.agent_file(Path(path))
+    files.check_is_of(agent, spec)
+    env = make_env(spec) if env is None else env
+    model = load_file(agent, env, spec.algorithm, **kwargs)
+    model.policy.c = float(model.c_schedule(0.0))
+    return model
+
+
+def initial_from(path: Path) -> dict[str, str]:
+    """``RunSpec.initial``: a run's folder, or a file of an agent, to start another run from.
+
+    Raises:
+        FileNotFoundError: there is no agent.
+    """
+    file = files.agent_file(path) if path.is_dir() else path
+    if not file.is_file():
+        raise FileNotFoundError(f"there is no agent at {path} to start from")
+    return {"path": str(file.resolve()), "sha256": sha256(file)}
+
+
+def take_weights(model: SequenceAlgorithm, path: Path, fingerprint: str) -> None:
+    """The networks of another run's agent in place of the model's own.
+
+    Raises:
+        ValueError: the file is not the one it was, or its agent is not of the model's kind.
+    """
+    if not path.is_file() or sha256(path) != fingerprint:
+        raise ValueError(f"{path}, which the run was to start from, is gone or has changed")
+    other = load_file(path)
+    if type(other) is not type(model):
+        raise ValueError(
+            f"{path} holds a {type(other).__name__}, whose network means something else than that "
+            f"of a {type(model).__name__}: start from an agent of the same algorithm"
+        )
+    try:
+        model.policy.load_state_dict(other.policy.state_dict())
+    except RuntimeError as error:
+        raise ValueError(
+            f"the network of {path} is not of the run's shape: give the vocabulary and the "
+            "policy_kwargs it was trained with"
+        ) from error
+    model.policy.weights_changed()

@@ -1,0 +1,177 @@
+"""What a run is, complete: nothing that decides its result is left to defaults or folders."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+
+from kl_agents import saving
+from kl_agents.hyperparameters import Hyperparams
+from seqgen_envs.domain import Domain
+from seqgen_envs.registration import check_id, get_domain
+from seqgen_envs.settings import LaneSettings
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """Two runs of equal specs end with equal parameters.
+
+    The arguments of the environment are completed by those its id is registered with and by its
+    domain's defaults, and files and folders in them become absolute paths.
+
+    Args:
+        algorithm: a name of :data:`~kl_agents.registry.ALGORITHMS`.
+        env_id: a Gymnasium id with a native vector environment.
+        total_timesteps: environment steps; a round is always finished.
+        seed: of everything.
+        n_envs: lanes.
+        env_kwargs: arguments of the environment.
+        arguments: constructor arguments of the algorithm.
+        initial: the ``path`` of the agent whose network it starts from, and the file's ``sha256``;
+            None: from its own.
+    """
+
+    algorithm: str
+    env_id: str
+    total_timesteps: int
+    seed: int = 0
+    n_envs: int = 128
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    initial: Mapping[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        registered = registered_arguments(self.env_id)
+        if "domain" in registered:
+            domain = get_domain(registered.pop("domain"))
+            defaults = {
+                "prior": domain.default_prior,
+                "task": domain.default_task,
+                "c": LaneSettings.c,
+                "length": domain.horizon,
+            }
+            complete = absolute({**defaults, **registered, **self.env_kwargs}, domain)
+            object.__setattr__(self, "env_kwargs", complete)
+
+    @classmethod
+    def of(cls, hyperparams: Hyperparams, env_id: str, seed: int) -> RunSpec:
+        """The run of merged hyper-parameters."""
+        return cls(
+            hyperparams.algorithm,
+            env_id,
+            hyperparams.n_timesteps,
+            seed,
+            hyperparams.n_envs,
+            hyperparams.env_kwargs,
+            hyperparams.arguments,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it.
+
+        Raises:
+            ValueError: an argument is an object that JSON cannot hold.
+        """
+        try:
+            plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        except TypeError as error:
+            raise ValueError(
+                f"a run's settings are written down, so they must be what JSON can hold: {error}"
+            ) from error
+        return plain
+
+    @property
+    def environment(self) -> dict[str, Any]:
+        """Keyword arguments of the run's environment, ``domain`` and ``num_envs`` among them."""
+        registered = registered_arguments(self.env_id)
+        return {**registered, **self.env_kwargs, "num_envs": self.n_envs}
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of each file named in the arguments of the environment, by its path."""
+        return {str(path): sha256(path) for path in sorted(set(_files_in(self.env_kwargs)))}
+
+
+def registered_arguments(env_id: str) -> dict[str, Any]:
+    """What an id is registered with; nothing where it is not registered."""
+    try:
+        check_id(env_id)
+    except (ValueError, ImportError):
+        return {}  # whoever makes the environment says so
+    return dict(gym.spec(env_id.rpartition(":")[2]).kwargs)
+
+
+def absolute(env_kwargs: Mapping[str, Any], domain: Domain) -> dict[str, Any]:
+    """Arguments of an environment, a prior's folder and the files in them as absolute paths."""
+    kept = {name: _with_absolute_files(value) for name, value in env_kwargs.items()}
+    prior = kept.get("prior")
+    if isinstance(prior, (str, Path)) and str(prior) not in domain.priors:
+        folder = Path(prior).expanduser()
+        kept["prior"] = str(folder.resolve()) if folder.is_dir() else str(prior)
+    return kept
+
+
+def _with_absolute_files(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _with_absolute_files(inner) for name, inner in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_with_absolute_files(inner) for inner in value]
+    if isinstance(value, Path):
+        return str(value.expanduser().resolve())
+    if isinstance(value, str):
+        before, file, after = _split_file(value)
+        return f"{before}{file.resolve()}{after}" if file is not None else value
+    return value
+
+
+def _files_in(value: Any) -> Iterator[Path]:
+    if isinstance(value, str):
+        file = _split_file(value)[1]
+        if file is not None:
+            yield file
+    elif isinstance(value, (Mapping, list)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _files_in(inner)
+
+
+def _split_file(text: str) -> tuple[str, Path | None, str]:
+    """``FILE``, ``family:FILE`` or ``FILE:attribute`` in three; None where no such file exists.
+
+    A name without a dot is never a file, whatever lies in the current folder.
+    """
+    family, colon, rest = text.partition(":")
+    start, late_colon, attribute = text.rpartition(":")
+    ways = [("", text, ""), (f"{family}{colon}", rest, ""), ("", start, f"{late_colon}{attribute}")]
+    for before, name, after in ways:
+        file = Path(name).expanduser()
+        try:
+            if file.suffix and file.is_file():
+                return before, file, after
+        except (OSError, ValueError):  # too long for a name, say: a sequence's text
+            continue
+    return text, None, ""
+
+
+def sha256(path: Path) -> str:
+    """Of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def differences(recorded: RunSpec, asked: RunSpec) -> list[str]:
+    """What differs between a run and what is asked for, such as ``seed is 3, asked for 5``."""
+    return saving.differences(recorded.to_dict(), asked.to_dict())
+
+
+def check_same(recorded: RunSpec, asked: RunSpec, folder: Path) -> None:
+    """Raise a ValueError that names what differs between a run and what was asked for."""
+    different = differences(recorded, asked)
+    if different:
+        raise ValueError(
+            f"{folder} holds another run ({'; '.join(different)}): give the same settings to go "
+            "on with it, or another folder"
+        )
