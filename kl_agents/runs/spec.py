@@ -15,8 +15,8 @@ from kl_agents.hyperparameters import Hyperparams, final_c
 from kl_agents.registry import absolute as absolute_reference
 from kl_agents.saving import differences
 from seqgen_envs.domain import Domain
-from seqgen_envs.lanes import LaneSettings
 from seqgen_envs.registration import check_id, get_domain
+from seqgen_envs.settings import LaneSettings
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,8 @@ from seqgen_envs.domains.molecule.tasks.diversity import (
     topology_of,
 )
 from seqgen_envs.domains.toy.prior import TabularPrior
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 MOLECULE = get_domain("molecule")
