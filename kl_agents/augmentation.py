@@ -164,7 +164,9 @@ class Augmenter:
             return np.zeros(tokens.shape)
         first = len(self.primer)
         whole = np.concatenate([np.tile(self.primer, (len(tokens), 1)), tokens], axis=1)
-        return score_sequences(self._steps, whole, lengths + first)[:, first:].sum(axis=2)
+        values = score_sequences(self._steps, whole, lengths + first)[:, first:]
+        total: NDArray[np.float64] = values.sum(axis=2)
+        return total
 
 
 def _replaced(episodes: EpisodeBatch, rows: NDArray[np.intp], fresh: EpisodeBatch) -> EpisodeBatch:

@@ -52,7 +52,8 @@ def as_vec_env(env: Any, n_envs: int) -> VecEnv | gym.Env[Any, Any]:
     single = env.unwrapped if isinstance(env, gym.Env) else env
     if isinstance(single, LanesView):
         single.lanes.settings.only_primer("an agent that learns")
-    return env
+    found: VecEnv | gym.Env[Any, Any] = env
+    return found
 
 
 class VecEnvLanes:
@@ -69,12 +70,14 @@ class VecEnvLanes:
     @property
     def tokens(self) -> NDArray[np.int64]:
         """Prefixes, int64 [N, T]."""
-        return self._seen["tokens"].astype(np.int64)
+        found: NDArray[np.int64] = self._seen["tokens"].astype(np.int64)
+        return found
 
     @property
     def log_prior(self) -> NDArray[np.float32]:
         """log p of the next token, [N, V]."""
-        return self._seen["log_prior"]
+        found: NDArray[np.float32] = self._seen["log_prior"]
+        return found
 
     def reset(self, rows: NDArray[np.bool_] | None = None) -> None:
         """Start all lanes anew; those in ``rows`` have restarted by themselves."""
@@ -218,7 +221,9 @@ class _Behaviour:
             allowed = log_prior > MIN_LOG_PROB
             other = np.where(allowed, -np.log(allowed.sum(axis=1, keepdims=True)), -np.inf)
         with np.errstate(divide="ignore"):
-            return np.logaddexp(np.log1p(-self.epsilon) + log_policy, np.log(self.epsilon) + other)
+            mine, others = np.log1p(-self.epsilon), np.log(self.epsilon)
+            mixture: NDArray[Any] = np.logaddexp(mine + log_policy, others + other)
+            return mixture
 
 
 @torch.inference_mode()

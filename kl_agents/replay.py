@@ -39,7 +39,8 @@ class EpisodeBatch:
     @property
     def task_return(self) -> NDArray[np.float64]:
         """Sum of task rewards, [B]."""
-        return self.task_reward.sum(axis=1, dtype=np.float64)
+        found: NDArray[np.float64] = self.task_reward.sum(axis=1, dtype=np.float64)
+        return found
 
     @property
     def log_prior_taken(self) -> NDArray[np.float32]:

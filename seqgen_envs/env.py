@@ -117,7 +117,8 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
 
     def action_masks(self) -> NDArray[np.int8]:
         """1 for each token that may follow, int8 [V] (the name sb3-contrib looks for)."""
-        return self.lanes.action_mask[0].copy()
+        found: NDArray[np.int8] = self.lanes.action_mask[0].copy()
+        return found
 
     def render(self) -> Any:
         """The sequence so far: text, or uint8 [H, W, 3]; None without a render mode."""

@@ -76,7 +76,8 @@ class Sequences:
     def log_optimal(self, c: float) -> Floats:
         """log q*(tau) = log p(tau) + R(tau)/c - log Z by its closed form, [L]."""
         log_weights = self.log_prior + self.task_return / _positive(c)
-        return log_weights - np.logaddexp.reduce(log_weights)
+        found: Floats = log_weights - np.logaddexp.reduce(log_weights)
+        return found
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,8 @@ class PrefixTree:
         def value(taken: Floats, level: slice) -> Floats:
             drawn, gain = policy[level] > 0, np.zeros_like(taken)  # pi log pi is 0 where pi is
             np.subtract(taken, log_policy[level], out=gain, where=drawn)
-            return (policy[level] * gain).sum(axis=1)
+            found: Floats = (policy[level] * gain).sum(axis=1)
+            return found
 
         return float(self._backward(self._reward(c), discount, value).states[0])
 
@@ -222,7 +224,8 @@ class PrefixTree:
         best = np.where(self.allowed, q, -np.inf).argmax(axis=1)
 
         def value(taken: Floats, level: slice) -> Floats:
-            return taken[np.arange(len(taken)), best[level]]
+            found: Floats = taken[np.arange(len(taken)), best[level]]
+            return found
 
         return float(self._backward(self._reward(c), discount, value).states[0])
 
@@ -246,7 +249,8 @@ class PrefixTree:
     @cached_property
     def _lengths(self) -> Ints:
         """Tokens of each prefix, the primer included, [S]."""
-        return (self.tokens < self.log_prior.shape[1]).sum(axis=1)
+        found: Ints = (self.tokens < self.log_prior.shape[1]).sum(axis=1)
+        return found
 
     def _reward(self, c: float) -> Floats:
         """log p(a|s) + r(s, a)/c, [S, V]."""
@@ -281,7 +285,8 @@ class PrefixTree:
                 "exp(log_policy) must sum to 1 over the tokens the environment allows; in state "
                 f"{worst} ({self.tokens[worst].tolist()}) it sums to {np.exp(log_sums[worst]):g}"
             )
-        return log_policy - log_sums[:, None]
+        found: Floats = log_policy - log_sums[:, None]
+        return found
 
 
 class _Level(NamedTuple):
@@ -330,7 +335,8 @@ def _sum_over_steps(values: Floats, states: Ints, actions: Ints) -> Floats:
     steps = states >= 0
     taken = np.zeros(states.shape)
     taken[steps] = values[states[steps], actions[steps]]
-    return taken.sum(axis=1)
+    found: Floats = taken.sum(axis=1)
+    return found
 
 
 def _positive(c: float) -> float:

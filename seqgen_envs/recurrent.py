@@ -96,7 +96,8 @@ class RecurrentNetwork(nn.Module):
     def shifted_logits(self, tokens: Tensor) -> Tensor:
         """Logits [N, T, V] for each of ``tokens`` [N, T] given those before it, from the start."""
         start = tokens.new_full((len(tokens), 1), self.config.vocabulary_size)
-        return self(torch.cat([start, tokens[:, :-1]], dim=1))[0]
+        found: Tensor = self(torch.cat([start, tokens[:, :-1]], dim=1))[0]
+        return found
 
 
 class Stepper:

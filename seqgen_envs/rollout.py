@@ -72,7 +72,9 @@ def sample_rows(log_weights: NDArray[Any], rng: np.random.Generator) -> NDArray[
     weights = np.exp(log_weights - log_weights.max(axis=1, keepdims=True), dtype=np.float64)
     cumulative = np.cumsum(weights, axis=1)
     threshold = rng.random((len(weights), 1)) * cumulative[:, -1:]
-    return np.minimum((cumulative <= threshold).sum(axis=1), log_weights.shape[1] - 1)
+    below = (cumulative <= threshold).sum(axis=1)
+    drawn: NDArray[np.int64] = np.minimum(below, log_weights.shape[1] - 1)
+    return drawn
 
 
 @dataclass(frozen=True)
@@ -101,12 +103,14 @@ class Episodes:
     @property
     def task_return(self) -> NDArray[np.float64]:
         """Sum of the task's rewards, [N]."""
-        return self.terms.sum(axis=(1, 2))
+        found: NDArray[np.float64] = self.terms.sum(axis=(1, 2))
+        return found
 
     @property
     def log_prior_total(self) -> NDArray[np.float64]:
         """log p of the whole sequence, [N]."""
-        return self.log_prior.sum(axis=1)
+        found: NDArray[np.float64] = self.log_prior.sum(axis=1)
+        return found
 
     @property
     def steps(self) -> NDArray[np.int64]:

@@ -175,7 +175,8 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
                 f"options['reset_mask'] must be a bool array of shape ({self.num_envs},) with at "
                 f"least one True, got {mask.dtype} of shape {mask.shape}"
             )
-        return mask
+        found: NDArray[np.bool_] = mask
+        return found
 
     def _checked_seeds(
         self, seed: int | list[int | None], rows: NDArray[np.bool_]

@@ -23,9 +23,8 @@ from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.reporting.console import progress, say, warn
 
 if TYPE_CHECKING:
-    from seqgen_envs.cli.episodes import Episodes
     from seqgen_envs.domain import Domain
-    from seqgen_envs.rollout import Policy
+    from seqgen_envs.rollout import Episodes, Policy
     from seqgen_envs.vector_env import SequenceVectorEnv
 
 

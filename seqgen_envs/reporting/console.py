@@ -37,7 +37,8 @@ def progress(items: Iterable[Any], what: str, unit: str) -> Iterable[Any]:
     """``items`` with a progress bar on stderr."""
     from tqdm import tqdm
 
-    return tqdm(items, desc=what, unit=unit, leave=False, disable=None)
+    found: Iterable[Any] = tqdm(items, desc=what, unit=unit, leave=False, disable=None)
+    return found
 
 
 def progress_bar(total: int, what: str, unit: str) -> Any:

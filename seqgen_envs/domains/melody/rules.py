@@ -163,7 +163,8 @@ class RepetitionRule(MelodyRule):
         count = np.count_nonzero(equal & walked, axis=1)
         interrupted = np.count_nonzero(walked, axis=1) > count
         limit = np.where(interrupted, self.interrupted_limit, self.limit)
-        return count > np.where(action == NOTE_OFF, self.rest_limit, limit)
+        found: NDArray[np.bool_] = count > np.where(action == NOTE_OFF, self.rest_limit, limit)
+        return found
 
 
 def autocorrelation(sequences: Tokens, lags: tuple[int, ...] = LAGS) -> Values:
@@ -214,7 +215,8 @@ class AutocorrelationRule(MelodyRule):
             rows = np.flatnonzero(ties.any(axis=0))
             sizes[:, rows] = np.abs(_float_autocorrelation(prefixes[rows], self.lags))
         sizes[~(sizes > self.threshold)] = 0.0  # nan (no variance) included
-        return -self.scale * sizes.sum(axis=0)
+        found: Values = -self.scale * sizes.sum(axis=0)
+        return found
 
 
 _NOTE_BITS = np.array([0] * FIRST_NOTE + [1 << i for i in range(SIZE - FIRST_NOTE)])
@@ -225,7 +227,8 @@ _ONES = np.array([i.bit_count() for i in range(1 << _HALF)], dtype=np.int8)
 def distinct_notes(windows: Tokens) -> Tokens:
     """How many different notes (specials left out) each row of [N, w] holds, shape [N]."""
     notes = np.bitwise_or.reduce(_NOTE_BITS.take(windows), axis=1)
-    return _ONES.take(notes & ((1 << _HALF) - 1)) + _ONES.take(notes >> _HALF)
+    found: Tokens = _ONES.take(notes & ((1 << _HALF) - 1)) + _ONES.take(notes >> _HALF)
+    return found
 
 
 @dataclass(frozen=True)
@@ -319,7 +322,8 @@ class PreferredIntervalRule(MelodyRule):
             return np.zeros(n)
         back = (prefixes[:, -2::-1] >= FIRST_NOTE).argmax(axis=1)  # 0 where there is no note
         previous = prefixes[np.arange(n), length - 2 - back]
-        return self._values.take(previous * SIZE + prefixes[:, -1])
+        found: Values = self._values.take(previous * SIZE + prefixes[:, -1])
+        return found
 
 
 @dataclass(frozen=True)
@@ -367,14 +371,17 @@ class LeapResolutionRule(ScanRule):
 def unique_highest(sequences: Tokens) -> NDArray[np.bool_]:
     """Whether the largest token of each row of [N, n] (specials included) occurs once, [N]."""
     highest = sequences.max(axis=1, keepdims=True)
-    return np.count_nonzero(sequences == highest, axis=1) == 1
+    found: NDArray[np.bool_] = np.count_nonzero(sequences == highest, axis=1) == 1
+    return found
 
 
 def unique_lowest(sequences: Tokens) -> NDArray[np.bool_]:
     """Whether each row of [N, n] has notes, and its lowest note occurs once, [N]."""
     notes = np.where(sequences >= FIRST_NOTE, sequences, SIZE)
     lowest = notes.min(axis=1, keepdims=True)
-    return (np.count_nonzero(notes == lowest, axis=1) == 1) & (lowest[:, 0] < SIZE)
+    once = np.count_nonzero(notes == lowest, axis=1) == 1
+    unique: NDArray[np.bool_] = once & (lowest[:, 0] < SIZE)
+    return unique
 
 
 @dataclass(frozen=True)

@@ -235,7 +235,8 @@ def scaffold_of(molecule: Chem.Mol) -> str:
 def largest_fragment(molecule: Chem.Mol) -> Chem.Mol:
     """The fragment of most heavy atoms, the first of equals (salts and solvents go)."""
     fragments = Chem.GetMolFrags(molecule, asMols=True)
-    return max(fragments, key=lambda fragment: fragment.GetNumHeavyAtoms())
+    found: Chem.Mol = max(fragments, key=lambda fragment: fragment.GetNumHeavyAtoms())
+    return found
 
 
 def randomize(molecule: Chem.Mol, rng: np.random.Generator) -> str:

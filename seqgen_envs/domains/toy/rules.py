@@ -37,7 +37,8 @@ def balance(tokens: Tokens, lengths: Tokens) -> Values:
     """At the end: 1.5 less the difference between the numbers of a and of c."""
     inside = np.arange(tokens.shape[1]) < lengths[:, None]
     counts = [((tokens == letter) & inside).sum(1) for letter in (A, C)]
-    return 1.5 - np.abs(counts[0] - counts[1]).astype(np.float64)
+    found: Values = 1.5 - np.abs(counts[0] - counts[1]).astype(np.float64)
+    return found
 
 
 def letters_task(weights: dict[str, float] | None = None) -> Task:

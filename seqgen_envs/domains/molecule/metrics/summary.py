@@ -246,7 +246,8 @@ def _describe_all(ids: Tokens, vocabulary: Vocabulary) -> list[Description | Non
 
 def _lengths(ids: Tokens, vocabulary: Vocabulary) -> Values:
     inside = (ids < vocabulary.size) & (ids != vocabulary.end_id)
-    return inside.sum(axis=1).astype(np.float64)
+    found: Values = inside.sum(axis=1).astype(np.float64)
+    return found
 
 
 def _checked(tokens: ArrayLike, vocabulary: Vocabulary) -> Tokens:

@@ -226,7 +226,8 @@ def _support_vectors(state: Mapping[str, Any]) -> SupportVectors:
 
 
 def _either(state: Mapping[str, Any], *names: str) -> Array:
-    return next(state[name] for name in names if name in state)
+    found: Array = next(state[name] for name in names if name in state)
+    return found
 
 
 def _forest(state: Mapping[str, Any]) -> Forest:

@@ -49,7 +49,8 @@ def objective_from(description: Any) -> Objective:
         ValueError: it describes none; the message says which part and why.
     """
     if callable(description):
-        return description
+        found: Objective = description
+        return found
     if not isinstance(description, Mapping):
         raise ValueError(
             f"an objective is described by a mapping such as {{'property': 'qed'}}, or is a "

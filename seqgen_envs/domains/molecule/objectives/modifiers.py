@@ -214,7 +214,8 @@ def modifier_from(description: Any) -> Modifier:
             out of range.
     """
     if callable(description):
-        return description
+        found: Modifier = description
+        return found
     if isinstance(description, Sequence) and not isinstance(description, str) and description:
         return Chained(tuple(modifier_from(part) for part in description))
     if not isinstance(description, Mapping) or len(description) != 1:
@@ -241,4 +242,5 @@ def _built(name: str, arguments: Any) -> Modifier:
         )
     if missing := [key for key, needed in known.items() if needed and key not in arguments]:
         raise ValueError(f"modifier {name!r} needs {', '.join(missing)} too, got {arguments!r}")
-    return kind(**arguments)
+    found: Modifier = kind(**arguments)
+    return found

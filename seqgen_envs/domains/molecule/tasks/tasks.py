@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any
 
 from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
+from seqgen_envs.domains.molecule.objectives.means import Objective
 from seqgen_envs.domains.molecule.objectives.modifiers import Clipped, Linear
 from seqgen_envs.domains.molecule.objectives.oracles import ORACLES, oracle
 from seqgen_envs.domains.molecule.objectives.parts import Measured, Similarity, Substructure
@@ -24,7 +25,7 @@ from seqgen_envs.domains.molecule.tasks.rules import (
     MoleculeTask,
     ValidityRule,
 )
-from seqgen_envs.domains.molecule.tasks.scoring import Objective, Scorer, SmilesFunction
+from seqgen_envs.domains.molecule.tasks.scoring import Scorer, SmilesFunction
 from seqgen_envs.rules import Task, Term
 
 VALIDITY = "validity"
