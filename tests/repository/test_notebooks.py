@@ -1,4 +1,7 @@
-"""Every notebook runs from a fresh kernel, and is stored without outputs."""
+"""Every notebook runs from a fresh kernel, and is stored as its last run left it.
+
+``jupyter execute --inplace notebooks/*.ipynb`` stores the outputs anew.
+"""
 
 import nbformat
 import pytest
@@ -6,8 +9,19 @@ from nbclient import NotebookClient
 
 from helpers.paths import ROOT
 
-FOLDER = ROOT / "notebooks"
-NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+
+def outputs_of(notebook):
+    return [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+
+
+def kinds_of(outputs):
+    return {kind for o in outputs for kind in o.get("data", {})}
+
+
+def is_sound(output):
+    return "data:audio/wav;base64," in output.get("data", {}).get("text/html", "")
 
 
 def test_there_are_notebooks():
@@ -15,15 +29,23 @@ def test_there_are_notebooks():
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_outputs_are_cleared(path):
-    cells = [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
-    assert cells
-    assert all(not cell.outputs and cell.execution_count is None for cell in cells)
+def test_a_visitor_sees_what_they_do(path):
+    """Text and pictures of every notebook, and the sound of melodies."""
+    notebook = nbformat.read(path, as_version=4)
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    outputs = outputs_of(notebook)
+    assert not [o for o in outputs if o.output_type == "error"]
+    assert "image/png" in kinds_of(outputs)
+    plays = any("MelodyGen" in cell.source for cell in cells)
+    assert any(map(is_sound, outputs)) == plays
+    assert path.stat().st_size < 3_000_000
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path, tmp_path):
     notebook = nbformat.read(path, as_version=4)
+    stored = outputs_of(notebook)
     client = NotebookClient(
         notebook,
         timeout=120,
@@ -31,6 +53,6 @@ def test_notebook_runs(path, tmp_path):
         resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()  # raises CellExecutionError with the cell and its traceback
-    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
-    assert outputs
+    outputs = outputs_of(notebook)
     assert not [o for o in outputs if o.output_type == "error"]
+    assert kinds_of(outputs) == kinds_of(stored)
