@@ -190,15 +190,15 @@ class Task:
         if state:
             raise ValueError(f"task {self.name!r} remembers nothing, got {sorted(state)}")
 
+    def for_vocabulary(self: SelfTask, vocabulary: Vocabulary) -> SelfTask:
+        """This task for sequences of other tokens: itself, where its rules ask nothing of them."""
+        return self
+
     def remarks(self, ids: Tokens) -> dict[str, Any]:
         """What more is to be told of a sequence int64 [n] when it has just been scored for the
         first time, the same names for each: nothing, unless a subclass has something to say.
         """
         return {}
-
-    def for_vocabulary(self: SelfTask, vocabulary: Vocabulary) -> SelfTask:
-        """This task for sequences of other tokens: itself, where its rules ask nothing of them."""
-        return self
 
     @property
     def spent(self) -> bool:

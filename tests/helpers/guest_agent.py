@@ -40,7 +40,7 @@ class ImitationLoss(Loss):
         by_return = self.settings.by == "return"
         score = batch.task_reward.sum(1) if by_return else batch.lengths
         best = torch.topk(score, max(1, round(self.settings.best * len(score)))).indices
-        return -self.settings.weight * log_q[best].mean(), {"log_q": float(log_q.mean())}
+        return -self.settings.weight * log_q[best].mean(), {"log_q": float(log_q.detach().mean())}
 
 
 class Imitation(SequenceAlgorithm):

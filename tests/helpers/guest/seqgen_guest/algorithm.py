@@ -3,12 +3,11 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from kl_agents import SequenceAlgorithm
+from kl_agents.backups import PsiBackup, chosen
 from kl_agents.checking import Within
 from kl_agents.losses import Loss
 from kl_agents.settings import SequenceSettings
-
-from kl_agents import SequenceAlgorithm
-from kl_agents.backups import PsiBackup, chosen
 
 
 @dataclass(frozen=True, kw_only=True)

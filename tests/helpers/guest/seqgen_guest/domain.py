@@ -1,10 +1,10 @@
 """A domain: five throws of a die."""
 
 import numpy as np
-from seqgen_envs.domain_groups import Files, Metrics
 from seqgen_guest.rule import sixes
 
 from seqgen_envs import Domain, Task, Term, Vocabulary, register_env
+from seqgen_envs.domain_groups import Files, Metrics
 from seqgen_envs.domains.toy.prior import TabularPrior
 
 THROWS = 5
