@@ -37,9 +37,9 @@ from numpy.typing import NDArray
 
 from kl_agents.replay import EpisodeBatch
 from seqgen_envs.domain import ActionMask, Domain
-from seqgen_envs.lanes import MIN_LOG_PROB, as_shown
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task, score_sequences
+from seqgen_envs.starts import MIN_LOG_PROB, as_shown
 
 Ids = NDArray[np.int64]
 

@@ -26,7 +26,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from seqgen_envs.lanes import MIN_LOG_PROB
+from seqgen_envs.starts import MIN_LOG_PROB
 
 #: log-probability of what cannot happen: finite, so that 0 * IMPOSSIBLE is 0 and not NaN.
 IMPOSSIBLE = -1e9

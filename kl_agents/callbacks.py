@@ -112,8 +112,7 @@ class RecordSequences(BaseCallback):
     def _rows(self, collected: Collected) -> Iterator[dict[str, Any]]:
         domain, task = self.lanes.domain, self.lanes.task
         episodes = collected.episodes
-        assert collected.terms is not None
-        primer = np.asarray(self.lanes.settings.primer, dtype=np.int64)
+        primer = np.asarray(self.lanes.settings.primers[0], dtype=np.int64)
         for i, n in enumerate(episodes.lengths):
             ids = np.concatenate([primer, episodes.tokens[i, :n]])
             terms = collected.terms[i].tolist()

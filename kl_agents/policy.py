@@ -15,10 +15,10 @@ from torch import Tensor
 
 from kl_agents.backups import Backup, without_impossible
 from kl_agents.networks import ValueNetwork, make_network
-from seqgen_envs.lanes import MIN_LOG_PROB
 from seqgen_envs.prior import Prior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
 from seqgen_envs.rollout import sample_rows
+from seqgen_envs.starts import MIN_LOG_PROB
 
 StateArrays = tuple[NDArray[np.float32], ...]
 

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.lanes import Lanes, LaneSettings, Step
+from seqgen_envs.lanes import Lanes, Step
 from seqgen_envs.prior import Prior
 from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Task
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.vocabulary import Vocabulary
 
 

@@ -14,10 +14,11 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.lanes import Lanes, LaneSettings, LanesView, Step
-from seqgen_envs.observations import check_kind, observe, single_space
+from seqgen_envs.lanes import Lanes, Step
+from seqgen_envs.observations import LanesView, check_kind, observe, row_of, single_space
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task
+from seqgen_envs.settings import LaneSettings
 
 RENDER_MODES = ("ansi", "rgb_array")
 
@@ -35,20 +36,25 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
 
     ## Reward
     ``prior_weight * log p(a|s) + r_T(s, a) / c``, natural logarithm (Jaques et al. 2017, eq. 5).
-    ``info`` holds the parts: ``log_prior`` (of the action), ``task_reward`` and ``reward_terms``
-    (one weighted value a rule, summing to ``task_reward``).
+
+    ## Info
+    The same keys at the reset, at every step and at the end: ``prior_log_prob`` (of the action),
+    ``task_reward`` and ``reward_terms`` (one weighted value a rule, summing to ``task_reward``),
+    each a NumPy float64 that is 0 at the reset; ``action_mask`` int8 [V]; ``sequence``, the decoded
+    text once the episode has terminated, "" before.
 
     ## Starting state
-    The primer, or nothing.
+    The primer, or nothing. Of several primers ``np_random`` draws one an episode;
+    ``reset(options={"primer": ...})`` gives one, as text or ids.
 
     ## Episode end
     Terminates at the vocabulary's end token or at the horizon, which is part of the task and
-    visible in ``tokens``; never truncates. The last ``info`` holds ``sequence``, decoded.
+    visible in ``tokens``; never truncates.
 
     ## Arguments
-    See :class:`seqgen_envs.lanes.LaneSettings`; further:
+    See :class:`seqgen_envs.settings.LaneSettings`; further:
 
-    - ``observation``: ``"dict"``, ``"tokens"`` or ``"last_token"``.
+    - ``observation``: ``"dict"``, ``"tokens"``, ``"last_token"`` or ``"flat"``.
     - ``render_mode``: None, ``"ansi"`` or ``"rgb_array"``.
 
     ## Version history
@@ -85,10 +91,16 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Any, dict[str, Any]]:
-        """Start a new sequence. ``options`` is accepted and ignored: there are none."""
+        """Start a new sequence; ``options["primer"]`` is what it starts with.
+
+        Raises:
+            ValueError: the primer is no beginning of a sequence, or the mask forbids it.
+        """
         super().reset(seed=seed)
-        self.lanes.reset()
-        return self._observation(), {"action_mask": self.action_masks()}
+        given = (options or {}).get("primer")
+        self.lanes.rngs[0] = self.np_random
+        self.lanes.reset(primers=None if given is None else self.lanes.read_primers(given))
+        return self._observation(), self._info(self.lanes.no_step())
 
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         """Append a token.
@@ -115,21 +127,17 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
         return render_lane(self.lanes, 0, self.render_mode)
 
     def _observation(self) -> Any:
-        batch = observe(self.kind, self.lanes)
-        if isinstance(batch, dict):
-            return {key: value[0] for key, value in batch.items()}
-        return batch[0]
+        return row_of(observe(self.kind, self.lanes), 0)
 
     def _info(self, step: Step) -> dict[str, Any]:
-        info: dict[str, Any] = {
-            "log_prior": float(step.log_prior[0]),
-            "task_reward": float(step.task_reward[0]),
-            "reward_terms": dict(zip(self.task.names, step.terms[0].tolist(), strict=True)),
+        finished = step.finished[0]
+        return {
+            "prior_log_prob": step.prior_log_prob[0],
+            "task_reward": step.task_reward[0],
+            "reward_terms": dict(zip(self.task.names, step.terms[0], strict=True)),
             "action_mask": self.action_masks(),
+            "sequence": self.domain.to_text(self.lanes.tokens[0]) if finished else "",
         }
-        if step.finished[0]:
-            info["sequence"] = self.domain.to_text(self.lanes.tokens[0])
-        return info
 
 
 def check_render_mode(render_mode: str | None) -> str | None:

@@ -18,7 +18,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.lanes import Lanes
-from seqgen_envs.rollout import Episodes, Ledger, Policy, rollout, sample_rows
+from seqgen_envs.observations import observe
+from seqgen_envs.rollout import (
+    EpisodeRecorder,
+    Episodes,
+    Moment,
+    Policy,
+    Predicting,
+    play,
+    sample_rows,
+)
 
 CHUNK = 8192
 #: Distinct sequences are counted among so many: their share falls with the number drawn.
@@ -140,27 +149,27 @@ def evaluate(
     began = time.perf_counter()
     temperature = lanes.c if c is None else float(c)
     rng = np.random.default_rng(seed)
+    lanes.seed(seed)
     parts, tokens = [], []
     for start in range(0, max(episodes, 1), CHUNK):
         size = min(CHUNK, episodes - start)
-        drawn, witness = _run(policy, lanes, size, rng, observation, discount)
+        drawn, divergence = _run(policy, lanes, size, rng, observation, discount)
         tokens.append(drawn.tokens)
         parts.append(
             {
                 "task_return": drawn.task_return,
                 "log_prior": drawn.log_prior_total,
-                "task_discounted": _discounted(lanes, drawn, discount),
-                **{
-                    name: np.full(size, np.nan) if witness is None else getattr(witness, name)
-                    for name in ("kl", "kl_discounted", "entropy")
-                },
+                "task_discounted": _discounted(drawn, discount),
+                "steps": drawn.steps,
+                "kl": divergence.kl,
+                "kl_discounted": divergence.kl_discounted,
+                "entropy": divergence.entropy,
                 **{f"term_{name}": total for name, total in drawn.term_totals().items()},
             }
         )
         if progress is not None:
             progress(size)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    columns["steps"] = _steps(lanes, np.concatenate(tokens))
     result = _evaluation(lanes, columns, np.concatenate(tokens), seed, temperature, began)
     discounted = columns["task_discounted"] / temperature - columns["kl_discounted"]
     result.objective_discounted, result.discount = _number(discounted.mean()), discount
@@ -170,57 +179,52 @@ def evaluate(
 def evaluate_policy_network(
     policy: ValuePolicy, lanes: Lanes, episodes: int, seed: int = 0, **others: Any
 ) -> Evaluation:
-    """:func:`evaluate` at the policy's own temperature, with V(s_0)."""
+    """:func:`evaluate` at the policy's own temperature, with V(s_0): its mean over the primers."""
     result = evaluate(policy, lanes, episodes, seed, c=policy.c, **others)
-    primer = np.asarray(lanes.settings.primer, dtype=np.int64)
-    result.start_value = policy.start_value(lanes.start_log_prior, primer)
+    values = []
+    for primer in lanes.settings.primers:
+        log_prior = lanes.starts.after([primer]).log_prior[0]
+        values.append(policy.start_value(log_prior, np.array(primer, dtype=np.int64)))
+    result.start_value = float(np.mean(values))
     return result
 
 
-class _Witness:
-    """A policy that draws from another's distribution and notes KL and entropy of every episode.
-
-    It keeps the same ledger as the rollout that asks it, so it knows whose state it sees.
-    """
+class _Drawing:
+    """An actor that draws from a policy's distribution."""
 
     def __init__(
-        self,
-        policy: Distribution,
-        lanes: int,
-        episodes: int,
-        rng: np.random.Generator,
-        discount: float,
+        self, policy: Distribution, lanes: Lanes, rng: np.random.Generator, observation: str
     ) -> None:
-        self.policy, self.rng, self.discount = policy, rng, discount
-        self.ledger = Ledger(lanes, episodes)
-        self.kl, self.entropy = np.zeros(episodes), np.zeros(episodes)
-        self.kl_discounted, self._weight = np.zeros(episodes), np.ones(episodes)
+        self.policy, self.lanes, self.rng, self.observation = policy, lanes, rng, observation
+        self._state: Any = None
 
-    def predict(
-        self,
-        observation: Any,
-        state: Any = None,
-        episode_start: Any = None,
-        deterministic: bool = False,
-        action_masks: Any = None,
-    ) -> tuple[NDArray[np.int64], Any]:
-        if state is not None and episode_start.any():
-            self.ledger.close(episode_start)
-        log_policy, after = self.policy.distribution(
-            observation, state, episode_start, action_masks
-        )
-        live = self.ledger.live
-        rows = self.ledger.running[live]
-        chosen = log_policy[live].astype(np.float64)
+    def __call__(self, first: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[Any]]:
+        masks = self.lanes.action_mask.astype(bool)
+        seen = observe(self.observation, self.lanes)
+        log_policy, self._state = self.policy.distribution(seen, self._state, first, masks)
+        return sample_rows(log_policy, self.rng), log_policy
+
+
+class _Divergence:
+    """KL to the prior and entropy of every episode, [N]; NaN where the policy shows neither."""
+
+    def __init__(self, episodes: int, shown: bool, discount: float) -> None:
+        empty = np.full(episodes, 0.0 if shown else np.nan)
+        self.kl, self.kl_discounted, self.entropy = empty, empty.copy(), empty.copy()
+        self.discount, self._weight = discount, np.ones(episodes)
+
+    def note(self, moment: Moment) -> None:
+        if moment.log_policy is None:
+            return
+        rows, chosen = moment.episodes, moment.log_policy[moment.live].astype(np.float64)
         probability = np.exp(chosen)
         entropy = -(probability * chosen).sum(axis=1)
-        cross = (probability * observation["log_prior"][live]).sum(axis=1)
+        cross = (probability * moment.log_prior[moment.live]).sum(axis=1)
         kl = np.maximum(-entropy - cross, 0.0)  # rounding can leave it below 0
         self.entropy[rows] += entropy
         self.kl[rows] += kl
         self.kl_discounted[rows] += self._weight[rows] * kl
         self._weight[rows] *= self.discount
-        return sample_rows(log_policy, self.rng), after
 
 
 def _run(
@@ -230,26 +234,27 @@ def _run(
     rng: np.random.Generator,
     observation: str,
     discount: float,
-) -> tuple[Episodes, _Witness | None]:
-    if not isinstance(policy, Distribution):
-        return rollout(lanes, policy, episodes, observation=observation), None
-    witness = _Witness(policy, lanes.n, episodes, rng, discount)
-    return rollout(lanes, witness, episodes, observation=observation), witness
+) -> tuple[Episodes, _Divergence]:
+    shown = isinstance(policy, Distribution)
+    act = (
+        _Drawing(policy, lanes, rng, observation)
+        if shown
+        else Predicting(policy, lanes, observation)
+    )
+    size = max(episodes, 0)
+    record, divergence = EpisodeRecorder(lanes, size), _Divergence(size, shown, discount)
+    for moment in play(lanes, act, episodes):
+        record.note(moment)
+        divergence.note(moment)
+    return record.episodes, divergence
 
 
-def _discounted(lanes: Lanes, drawn: Episodes, discount: float) -> NDArray[np.float64]:
+def _discounted(drawn: Episodes, discount: float) -> NDArray[np.float64]:
     """Task return with step t weighted by discount^t, [N]."""
-    given = len(lanes.settings.primer or ())
-    rewards = drawn.terms[:, given:].sum(axis=2)
-    weights = discount ** np.arange(rewards.shape[1], dtype=np.float64)
-    discounted: NDArray[np.float64] = rewards @ weights
+    steps = np.arange(drawn.terms.shape[1]) - drawn.primer_lengths[:, None]
+    weights = np.where(steps >= 0, discount ** np.maximum(steps, 0).astype(np.float64), 0.0)
+    discounted: NDArray[np.float64] = (drawn.terms.sum(axis=2) * weights).sum(axis=1)
     return discounted
-
-
-def _steps(lanes: Lanes, tokens: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Actions of each episode, [N]."""
-    inside = (tokens < lanes.domain.vocabulary.size).sum(axis=1)
-    return (inside - len(lanes.settings.primer or ())).astype(np.float64)
 
 
 def _evaluation(

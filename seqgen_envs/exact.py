@@ -29,7 +29,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.settings import LaneSettings
+from seqgen_envs.starts import MIN_LOG_PROB
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -104,10 +106,11 @@ class PrefixTree:
         The settings' ``c`` and ``prior_weight`` play no part: c is an argument below.
 
         Raises:
-            ValueError: there may be more than :data:`MAX_SEQUENCES` sequences.
+            ValueError: there may be more than :data:`MAX_SEQUENCES` sequences, or several primers.
         """
         lanes = Lanes(1, settings)
-        size, steps = lanes.domain.vocabulary.size, lanes.horizon - len(settings.primer)
+        primer = settings.only_primer("an exact tree")
+        size, steps = lanes.domain.vocabulary.size, lanes.horizon - len(primer)
         if size**steps > MAX_SEQUENCES:
             raise ValueError(
                 f"cannot enumerate {size}**{steps} = {size**steps} sequences of domain "
@@ -317,7 +320,7 @@ def _replay(settings: LaneSettings, prefixes: Ints, actions: Ints) -> tuple[Lane
     """
     lanes = Lanes(len(prefixes), settings)
     lanes.reset()
-    for t in range(len(settings.primer), int((prefixes[0] < lanes.domain.vocabulary.size).sum())):
+    for t in range(int(lanes.lengths[0]), int((prefixes[0] < lanes.domain.vocabulary.size).sum())):
         lanes.step(prefixes[:, t])
     return lanes, lanes.step(actions).task_reward
 

@@ -6,125 +6,54 @@ Gymnasium's words, ``SequenceVectorEnv`` is N lanes.
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from numbers import Real
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from gymnasium.error import ResetNeeded
+from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
-from seqgen_envs.domain import ActionMask, Domain
 from seqgen_envs.prior import Prior
 from seqgen_envs.registration import get_domain
-from seqgen_envs.rules import Task, Values
+from seqgen_envs.rules import Values
+from seqgen_envs.settings import LaneSettings, is_finite
+from seqgen_envs.starts import Primer, Starts, as_shown, check_mask, read_primers
 
 Tokens = NDArray[np.int64]
-
-#: Smallest log-probability ever shown or paid; also what a masked token has.
-MIN_LOG_PROB = -100.0
-
-
-@dataclass(frozen=True)
-class LaneSettings:
-    """The arguments of an environment, checked.
-
-    Args:
-        domain: a name or reference (see :func:`~seqgen_envs.registration.get_domain`), or a
-            :class:`~seqgen_envs.domain.Domain`. The attribute is the Domain, with the prior's
-            vocabulary.
-        prior: a bundled prior's name, a folder, or an object; None is the domain's default.
-        task: a task's name or ``"module:attribute"``, ``{"name": ..., **arguments}``, or a Task;
-            None is the default (see :meth:`~seqgen_envs.domain.Domain.make_task`).
-        c: temperature of the task reward (c > 0): reward = w log p(a|s) + r_T(s, a) / c.
-        prior_weight: w (0: the task alone).
-        length: horizon T in tokens, primer included; None is the domain's.
-        primer: tokens every episode starts with: ids, or the sequence's text.
-        mask: a name of the domain's ``masks``, or None: its ``action_mask`` alone, if it has one.
-
-    Raises:
-        ValueError: a value is out of its range; the message gives the range.
-    """
-
-    domain: str | Domain
-    prior: str | Path | Prior | None = None
-    task: str | Mapping[str, Any] | Task | None = None
-    c: float = 0.5
-    prior_weight: float = 1.0
-    length: int | None = None
-    primer: Any = None
-    mask: str | None = None
-
-    def __post_init__(self) -> None:
-        domain = get_domain(self.domain).for_prior(self.prior)
-        if not (_is_finite(self.c) and self.c > 0):
-            raise ValueError(f"c must be a finite number > 0, got {self.c!r}")
-        if not (_is_finite(self.prior_weight) and self.prior_weight >= 0):
-            raise ValueError(f"prior_weight must be finite and >= 0, got {self.prior_weight!r}")
-        length = domain.horizon if self.length is None else self.length
-        if not _is_finite(length) or int(length) != length or length < domain.min_horizon:
-            raise ValueError(
-                f"length must be a whole number >= {domain.min_horizon} for domain "
-                f"{domain.name!r}, got {length!r}"
-            )
-        object.__setattr__(self, "domain", domain)
-        object.__setattr__(self, "length", int(length))
-        object.__setattr__(self, "primer", self._primer_ids(domain, int(length)))
-
-    def _primer_ids(self, domain: Domain, length: int) -> tuple[int, ...]:
-        primer = self.primer
-        if primer is None:
-            return ()
-        ids = domain.to_ids(primer) if isinstance(primer, str) else np.asarray(primer)
-        if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
-            raise ValueError(f"primer must be a list of token ids or a text, got {primer!r}")
-        if np.any((ids < 0) | (ids >= domain.vocabulary.size)):
-            bad = next(int(i) for i in ids if not 0 <= i < domain.vocabulary.size)
-            raise ValueError(
-                f"primer token {bad} is outside 0..{domain.vocabulary.size - 1} of "
-                f"domain {domain.name!r}"
-            )
-        if len(ids) >= length:
-            raise ValueError(
-                f"primer has {len(ids)} tokens and must be shorter than length = {length}"
-            )
-        if domain.vocabulary.end_id in ids:
-            raise ValueError(f"primer holds the end token {domain.vocabulary.end!r}")
-        return tuple(int(i) for i in ids)
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, Real) and math.isfinite(value)
 
 
 @dataclass
 class Step:
     """What one step brought each of the N lanes (zeros for lanes that restarted or were idle).
 
-    ``reward`` = prior_weight * ``log_prior`` + ``task_reward`` / c, all float64 [N];
-    ``terms`` float64 [N, terms] sums to ``task_reward``; ``finished`` bool [N].
+    ``reward`` = prior_weight * ``prior_log_prob`` + ``task_reward`` / c, all float64 [N];
+    ``terms`` float64 [N, terms] sums to ``task_reward``; ``finished`` bool [N] marks the sequences
+    that came to their end, ``truncated`` those that reached ``max_episode_steps``.
     """
 
     reward: Values
-    log_prior: Values
+    prior_log_prob: Values
     task_reward: Values
     terms: Values
     finished: NDArray[np.bool_]
+    truncated: NDArray[np.bool_]
 
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """Whose episode is over, bool [N]."""
+        return self.finished | self.truncated
 
-@dataclass(frozen=True)
-class _Start:
-    """The state after the primer, computed once and copied into every lane that restarts."""
-
-    log_prior: NDArray[np.float32]  # [V]
-    mask: NDArray[np.int8]  # [V]
-    prior_state: tuple[torch.Tensor, ...]
-    task_state: tuple[Values, ...]
+    def without(self, rows: NDArray[np.bool_]) -> Step:
+        """This step, with zeros in the marked rows (bool [N])."""
+        zeroed = {name: values.copy() for name, values in vars(self).items()}
+        for values in zeroed.values():
+            values[rows] = 0
+        return Step(**zeroed)
 
 
 class Lanes:
@@ -132,26 +61,42 @@ class Lanes:
 
     Args:
         n: number of lanes.
-        settings: see :class:`LaneSettings`. The prior is loaded at the first reset.
+        settings: the environment's arguments. The prior is loaded at the first reset.
+        max_episode_steps: an episode is truncated after so many steps, as by Gymnasium's
+            ``TimeLimit``; None: never.
 
     Attributes:
         tokens: int64 [N, T], padded with V.
         lengths: int64 [N], the primer included.
+        primer_lengths: int64 [N], of the primers that the lanes began with.
         log_prior: float32 [N, V], log p(.|s) of the next token, zeros where a lane has finished.
         action_mask: int8 [N, V], 1 where the mask lets a token follow, ones where a lane has
             finished.
         mask: what makes it of the prefixes, or None: all tokens may follow.
         finished: bool [N]; all True before the first reset.
+        truncated: bool [N].
         started: True from the first reset on.
+        rngs: what each lane draws its primers with, by lane; made when needed.
+
+    Raises:
+        ValueError: the mask forbids a primer, or ``max_episode_steps`` is below 1.
     """
 
-    def __init__(self, n: int, settings: LaneSettings) -> None:
+    def __init__(
+        self, n: int, settings: LaneSettings, *, max_episode_steps: int | None = None
+    ) -> None:
+        if max_episode_steps is not None and not (
+            is_finite(max_episode_steps) and int(max_episode_steps) == max_episode_steps >= 1
+        ):
+            raise ValueError(
+                f"max_episode_steps must be a whole number >= 1, got {max_episode_steps!r}"
+            )
         self.n = n
+        self.max_episode_steps = max_episode_steps
         self.settings = settings
         self.domain = get_domain(settings.domain)  # the settings have made it the prior's
         self.task = self.domain.make_task(settings.task)
         self.mask = self.domain.make_mask(settings.mask)
-        self.c = float(settings.c)
         self.prior_weight = float(settings.prior_weight)
         assert settings.length is not None
         self.horizon = settings.length
@@ -161,12 +106,30 @@ class Lanes:
         self.log_prior: NDArray[np.float32] = np.zeros((n, size), dtype=np.float32)
         self.action_mask: NDArray[np.int8] = np.ones((n, size), dtype=np.int8)
         self.finished: NDArray[np.bool_] = np.ones(n, dtype=bool)
+        self.truncated: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+        self.primer_lengths: Tokens = np.zeros(n, dtype=np.int64)
+        self.rngs: dict[int, np.random.Generator] = {}
         self.started = False
         self.lane_ids = np.arange(n)
         self._prior: Prior | None = None
-        self._start: _Start | None = None
+        self._starts: Starts | None = None
         self._prior_state: tuple[torch.Tensor, ...] = ()
         self._task_state: tuple[Values, ...] = ()
+        check_mask(settings.primers, self.mask, self.domain, self.horizon)
+
+    @property
+    def c(self) -> float:
+        """Temperature of the task reward; one that is set counts from the next step on."""
+        return float(self.settings.c)
+
+    @c.setter
+    def c(self, value: float) -> None:
+        self.settings = self.settings.at(value)
+
+    @property
+    def ended(self) -> NDArray[np.bool_]:
+        """Lanes that need a reset, bool [N]."""
+        return self.finished | self.truncated if self.max_episode_steps else self.finished.copy()
 
     @property
     def prior(self) -> Prior:
@@ -177,35 +140,76 @@ class Lanes:
         return self._prior
 
     @property
-    def start_log_prior(self) -> NDArray[np.float32]:
-        """log p(. | primer), float32 [V]."""
-        return self._start_state().log_prior
+    def starts(self) -> Starts:
+        """The states after primers."""
+        if self._starts is None:
+            self._starts = Starts(self.domain, self.prior, self.task, self.mask, self.horizon)
+        return self._starts
+
+    def seed(self, seeds: int | Sequence[int | None]) -> None:
+        """Seed what each lane draws its primers with: an int gives lane i ``seeds + i``."""
+        if len(self.settings.primers) == 1:  # nothing is drawn
+            return
+        if isinstance(seeds, (int, np.integer)):
+            seeds = [int(seeds) + lane for lane in range(self.n)]
+        for lane, seed in enumerate(seeds):
+            if seed is not None:
+                self.rngs[lane], _ = np_random(seed)
+
+    def read_primers(self, primer: Any) -> tuple[Primer, ...]:
+        """The primer for all lanes or the N for each, from what a user gave.
+
+        Raises:
+            ValueError: they are others than one or N, or no beginnings of sequences.
+        """
+        primers = read_primers(primer, self.domain, self.horizon)
+        if len(primers) not in (1, self.n):
+            each = f" or {self.n}, one a lane" if self.n > 1 else ""
+            raise ValueError(f"options['primer'] must be one primer{each}, got {len(primers)}")
+        check_mask(primers, self.mask, self.domain, self.horizon)
+        return primers
 
     @torch.inference_mode()
-    def reset(self, rows: NDArray[np.bool_] | None = None) -> None:
-        """Start the lanes marked in ``rows`` (bool [N]; None: all) anew, after the primer."""
-        start = self._start_state()
+    def reset(
+        self, rows: NDArray[np.bool_] | None = None, primers: Sequence[Primer] | None = None
+    ) -> None:
+        """Start the lanes marked in ``rows`` (bool [N]; None: all) anew.
+
+        ``primers``: one, or N of which the marked lanes take theirs; None: those of the settings,
+        drawn by ``rngs`` where they are several.
+        """
         if rows is None:
             rows = np.ones(self.n, dtype=bool)
+        start = self.starts.after(self._chosen(np.flatnonzero(rows), primers))
         if rows.all() or not self.started:
             self._prior_state = tuple(
-                s.expand(self.n, *s.shape[1:]).clone() for s in start.prior_state
+                s[:1].expand(self.n, *s.shape[1:]).clone() for s in start.prior_state
             )
-            self._task_state = tuple(np.repeat(s, self.n, axis=0) for s in start.task_state)
-        elif rows.any():
+            self._task_state = tuple(np.repeat(s[:1], self.n, axis=0) for s in start.task_state)
+        if not rows.all() or len(start.lengths) > 1:
             marked = torch.from_numpy(rows)
             for state, fresh in zip(self._prior_state, start.prior_state, strict=True):
                 state[marked] = fresh
             for carried, initial in zip(self._task_state, start.task_state, strict=True):
                 carried[rows] = initial
-        self.log_prior = np.where(rows[:, None], start.log_prior, self.log_prior)
-        self.action_mask = np.where(rows[:, None], start.mask, self.action_mask)
-        primer = self.settings.primer
-        self.tokens[rows] = self.domain.vocabulary.pad_id
-        self.tokens[rows, : len(primer)] = primer
-        self.lengths[rows] = len(primer)
-        self.finished[rows] = False
+        self.log_prior, self.action_mask = self.log_prior.copy(), self.action_mask.copy()
+        self.log_prior[rows], self.action_mask[rows] = start.log_prior, start.mask
+        self.tokens[rows], self.lengths[rows] = start.tokens, start.lengths
+        self.primer_lengths[rows] = start.lengths
+        self.finished[rows] = self.truncated[rows] = False
         self.started = True
+
+    def _chosen(self, lanes: Tokens, primers: Sequence[Primer] | None) -> Sequence[Primer]:
+        """The primer of each of ``lanes``, or one for all."""
+        if primers is not None:
+            return primers if len(primers) == 1 else [primers[lane] for lane in lanes]
+        known = self.settings.primers
+        if len(known) == 1:
+            return known
+        for lane in lanes.tolist():
+            if lane not in self.rngs:
+                self.rngs[lane], _ = np_random()
+        return [known[self.rngs[lane].integers(len(known))] for lane in lanes.tolist()]
 
     def step(
         self,
@@ -219,12 +223,13 @@ class Lanes:
         are not judged, and what they show until their next reset means nothing.
 
         Raises:
-            ValueError: an action is not a token, or its lane has finished.
+            ValueError: an action is not a token.
+            ResetNeeded: its lane's episode is over.
         """
         passed = [marks for marks in (restart, idle) if marks is not None and marks.any()]
         rows = np.flatnonzero(~np.logical_or.reduce(passed)) if passed else self.lane_ids
         self._check(actions, rows)
-        step = self._score(actions, rows) if len(rows) else self._nothing()
+        step = self._score(actions, rows) if len(rows) else self.no_step()
         if self.finished[rows].all():
             self.log_prior = np.zeros_like(self.log_prior)
             self.action_mask = np.ones_like(self.action_mask)
@@ -233,6 +238,22 @@ class Lanes:
         if restart is not None and len(rows) < self.n:
             self.reset(restart)
         return step
+
+    def as_actions(self, actions: Any) -> Tokens:
+        """``actions`` as int64 [N], from whole numbers of any type, [N] or [N, 1].
+
+        Raises:
+            ValueError: they are something else.
+        """
+        array = np.asarray(actions)
+        if array.shape not in ((self.n,), (self.n, 1)) or not np.issubdtype(
+            array.dtype, np.integer
+        ):
+            raise ValueError(
+                f"actions must be whole numbers of shape ({self.n},), "
+                f"got {array.dtype} of shape {array.shape}"
+            )
+        return array.reshape(self.n).astype(np.int64, copy=False)
 
     def _check(self, actions: Tokens, rows: Tokens) -> None:
         chosen = actions[rows]
@@ -244,17 +265,16 @@ class Lanes:
                 f"action {actions[lane]} of lane {lane} is outside the space: "
                 f"valid are 0..{size - 1}"
             )
-        if self.finished[rows].any():
-            lane = rows[np.argmax(self.finished[rows])]
-            raise ValueError(
-                f"lane {lane} has finished (or never started): reset it before stepping"
-            )
+        ended = self.ended[rows]
+        if ended.any():
+            lane = rows[np.argmax(ended)]
+            raise ResetNeeded(f"lane {lane} has ended (or never started): reset it before stepping")
 
     def _score(self, actions: Tokens, rows: Tokens) -> Step:
         """Append the actions of ``rows``, judge them and compose the reward."""
         whole = len(rows) == self.n
         chosen = actions[rows]
-        log_prior = self.log_prior[rows, chosen].astype(np.float64)
+        prior_log_prob = self.log_prior[rows, chosen].astype(np.float64)
         self.tokens[rows, self.lengths[rows]] = chosen
         self.lengths[rows] += 1
         lengths = self.lengths[rows]
@@ -270,21 +290,25 @@ class Lanes:
         else:
             for carried, fresh in zip(self._task_state, after, strict=True):
                 carried[rows] = fresh
+        truncated = np.zeros(len(rows), dtype=bool)
+        if self.max_episode_steps is not None:
+            truncated = lengths - self.primer_lengths[rows] >= self.max_episode_steps
+            self.truncated[rows] = truncated
         self.finished[rows] = finished
         task_reward = terms.sum(axis=1)
-        reward = self.prior_weight * log_prior + task_reward / self.c
-        step = Step(reward, log_prior, task_reward, terms, finished)
+        reward = self.prior_weight * prior_log_prob + task_reward / self.c
+        step = Step(reward, prior_log_prob, task_reward, terms, finished, truncated)
         return step if whole else self._spread(step, rows)
 
-    def _nothing(self) -> Step:
-        """The step of lanes that all restart."""
+    def no_step(self) -> Step:
+        """The step of lanes that all start: zeros."""
         n, terms = self.n, len(self.task.terms)
-        zeros = (np.zeros(n), np.zeros(n), np.zeros(n))
-        return Step(*zeros, np.zeros((n, terms)), np.zeros(n, dtype=bool))
+        numbers = (np.zeros(n), np.zeros(n), np.zeros(n), np.zeros((n, terms)))
+        return Step(*numbers, np.zeros(n, dtype=bool), np.zeros(n, dtype=bool))
 
     def _spread(self, part: Step, rows: Tokens) -> Step:
         """The step of some rows as one of all lanes, zero elsewhere."""
-        full = self._nothing()
+        full = self.no_step()
         for name, values in vars(part).items():
             getattr(full, name)[rows] = values
         return full
@@ -304,81 +328,6 @@ class Lanes:
         self.log_prior[on], self.action_mask[on] = as_shown(
             self.mask, log_probs[torch.from_numpy(on)], self.tokens[on], self.lengths[on]
         )
-
-    def _start_state(self) -> _Start:
-        if self._start is None:
-            self._start = self._compute_start()
-        return self._start
-
-    @torch.inference_mode()
-    def _compute_start(self) -> _Start:
-        """Feed the start token and the primer; the rules scan the primer but do not judge it."""
-        vocabulary, primer = self.domain.vocabulary, self.settings.primer
-        tokens = np.full((1, self.horizon), vocabulary.pad_id, dtype=np.int64)
-        tokens[0, : len(primer)] = primer
-        state = self.prior.initial_state(1)
-        for token in (vocabulary.start_id, *primer):
-            log_probs, state = self.prior.step(torch.tensor([token]), state)
-        task_state = tuple(s[None] for s in self.task.initial_state())
-        for t in range(1, len(primer) + 1):
-            length = np.array([t])
-            _, task_state = self.task.score(tokens, length, np.zeros(1, dtype=bool), task_state)
-        shown, mask = as_shown(self.mask, log_probs, tokens, np.array([len(primer)]))
-        return _Start(shown[0], mask[0], state, task_state)
-
-
-def as_shown(
-    mask: ActionMask | None, log_probs: torch.Tensor, tokens: Tokens, lengths: Tokens
-) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
-    """What an agent sees of a prior: renormalised under a mask and bounded.
-
-    Args:
-        mask: the environment's, or None.
-        log_probs: the prior's log p(.|s) [N, V].
-        tokens: the prefixes s, int64 [N, T], padded.
-        lengths: theirs, int64 [N].
-
-    Returns:
-        log p(.|s) float32 [N, V], masked tokens at :data:`MIN_LOG_PROB`, and the mask int8 [N, V].
-    """
-    if mask is None:
-        allowed = np.ones(tuple(log_probs.shape), dtype=np.int8)
-    else:
-        allowed = mask(tokens, lengths)
-        masked = log_probs.masked_fill(torch.from_numpy(allowed == 0), -torch.inf)
-        log_probs = torch.log_softmax(masked, dim=-1)
-    return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), allowed
-
-
-class LanesView:
-    """What every environment over lanes shows of them."""
-
-    lanes: Lanes
-
-    @property
-    def domain(self) -> Domain:
-        """What kind of sequence this is."""
-        return self.lanes.domain
-
-    @property
-    def task(self) -> Task:
-        """The rules, their weights and their failures."""
-        return self.lanes.task
-
-    @property
-    def prior(self) -> Prior:
-        """The frozen prior (loaded on first use)."""
-        return self.lanes.prior
-
-    @property
-    def mask(self) -> ActionMask | None:
-        """Which tokens may follow, as a function of prefixes; None: all may."""
-        return self.lanes.mask
-
-    @property
-    def c(self) -> float:
-        """Temperature of the task reward."""
-        return self.lanes.c
 
 
 _prepared_pid: int | None = None

@@ -1,20 +1,23 @@
-"""Whole episodes of any policy, with everything the environment says of them.
+"""Whole episodes of any policy: the one generator of steps, and the episodes made of them.
 
-Agent-agnostic: a policy is anything with Stable-Baselines3's ``predict``.
+Agent-agnostic: a policy is anything with Stable-Baselines3's ``predict``. :func:`play` steps lanes
+through exactly so many episodes and says at each step what happened where; :func:`rollout` keeps
+the episodes, evaluation sums KL and entropy over the same steps, agents record them to learn from.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, Step
+from seqgen_envs.lanes import Lanes, Step
 from seqgen_envs.observations import observe
+from seqgen_envs.starts import MIN_LOG_PROB
 
 
 class Policy(Protocol):
@@ -79,6 +82,7 @@ class Episodes:
     Attributes:
         tokens: int64 [N, T], padded with V; the primer included.
         lengths: int64 [N].
+        primer_lengths: int64 [N].
         log_prior: float64 [N, T], log p of each action (0 outside the actions).
         terms: float64 [N, T, K], each rule's weighted value.
         term_names: the K rules.
@@ -86,6 +90,7 @@ class Episodes:
 
     tokens: NDArray[np.int64]
     lengths: NDArray[np.int64]
+    primer_lengths: NDArray[np.int64]
     log_prior: NDArray[np.float64]
     terms: NDArray[np.float64]
     term_names: tuple[str, ...]
@@ -102,6 +107,11 @@ class Episodes:
     def log_prior_total(self) -> NDArray[np.float64]:
         """log p of the whole sequence, [N]."""
         return self.log_prior.sum(axis=1)
+
+    @property
+    def steps(self) -> NDArray[np.int64]:
+        """Tokens that were chosen, [N]: all but the primer."""
+        return self.lengths - self.primer_lengths
 
     def term_totals(self) -> dict[str, NDArray[np.float64]]:
         """Each rule's sum over an episode, [N] by name."""
@@ -152,6 +162,128 @@ class Ledger:
         self.running[finished] = np.where(fresh < self.episodes, fresh, -1)
 
 
+class Played(Protocol):
+    """What :func:`play` steps: :class:`~seqgen_envs.lanes.Lanes`, or what behaves like them."""
+
+    n: int
+
+    @property
+    def log_prior(self) -> NDArray[np.float32]:
+        """log p of the next token, [N, V]."""
+        ...
+
+    def reset(self, rows: NDArray[np.bool_] | None = None) -> None:
+        """Start the marked lanes (None: all) anew."""
+        ...
+
+    def step(self, actions: NDArray[np.int64], *, idle: NDArray[np.bool_] | None = None) -> Step:
+        """Append a token to each lane but the idle ones."""
+        ...
+
+
+#: Chooses actions int64 [N] for all lanes, told which start an episode (bool [N]); and says
+#: log pi(.|s) [N, V], or None where the policy does not show it.
+Actor = Callable[[NDArray[np.bool_]], tuple[NDArray[np.int64], NDArray[Any] | None]]
+
+
+@dataclass(frozen=True)
+class Moment:
+    """One step of all lanes; the lanes themselves show the state after it, before any restart.
+
+    Attributes:
+        live: int64 [L], the lanes whose episodes are wanted; what others show means nothing.
+        episodes: int64 [L], the number of each one's episode, from 0.
+        log_prior: [N, V], log p of the next token as it was before the step.
+        log_policy: [N, V], log pi likewise; None if not shown.
+        actions: int64 [N].
+        step: what it brought.
+    """
+
+    live: NDArray[np.intp]
+    episodes: NDArray[np.int64]
+    log_prior: NDArray[np.float32]
+    log_policy: NDArray[Any] | None
+    actions: NDArray[np.int64]
+    step: Step
+
+
+def play(lanes: Played, act: Actor, episodes: int) -> Iterator[Moment]:
+    """Every step of exactly ``episodes`` episodes (see :class:`Ledger`).
+
+    Args:
+        lanes: reset here.
+        act: what chooses the actions.
+        episodes: how many, at least 1.
+
+    Raises:
+        ValueError: ``episodes`` is below 1.
+    """
+    ledger, first = Ledger(lanes.n, episodes), np.ones(lanes.n, dtype=bool)
+    lanes.reset()
+    while ledger.open:
+        log_prior = lanes.log_prior
+        actions, log_policy = act(first)
+        live = ledger.live
+        step = lanes.step(actions, idle=ledger.running < 0)
+        yield Moment(live, ledger.running[live], log_prior, log_policy, actions, step)
+        first = step.ended
+        if first.any():
+            ledger.close(first)
+            lanes.reset(first)
+
+
+class Predicting:
+    """An :data:`Actor` that asks a policy's ``predict``, with the state it returned last."""
+
+    def __init__(
+        self, policy: Policy, lanes: Lanes, observation: str = "dict", deterministic: bool = False
+    ) -> None:
+        self.policy, self.lanes = policy, lanes
+        self.observation, self.deterministic = observation, deterministic
+        self._masked = "action_masks" in inspect.signature(policy.predict).parameters
+        self._state: Any = None
+
+    def __call__(self, first: NDArray[np.bool_]) -> tuple[NDArray[np.int64], None]:
+        """See :data:`Actor`."""
+        masks = {"action_masks": self.lanes.action_mask.astype(bool)} if self._masked else {}
+        actions, self._state = self.policy.predict(
+            observe(self.observation, self.lanes),
+            state=self._state,
+            episode_start=first,
+            deterministic=self.deterministic,
+            **masks,
+        )
+        return np.asarray(actions, dtype=np.int64), None
+
+
+class EpisodeRecorder:
+    """Keeps what :func:`play` yields as :class:`Episodes`."""
+
+    def __init__(self, lanes: Lanes, episodes: int) -> None:
+        shape = (episodes, lanes.horizon)
+        self.lanes = lanes
+        self.episodes = Episodes(
+            tokens=np.full(shape, lanes.domain.vocabulary.pad_id, dtype=np.int64),
+            lengths=np.zeros(episodes, dtype=np.int64),
+            primer_lengths=np.zeros(episodes, dtype=np.int64),
+            log_prior=np.zeros(shape),
+            terms=np.zeros((*shape, len(lanes.task.terms))),
+            term_names=lanes.task.names,
+        )
+
+    def note(self, moment: Moment) -> None:
+        """Keep a step."""
+        lanes, episodes, step = self.lanes, self.episodes, moment.step
+        rows, at = moment.episodes, lanes.lengths[moment.live] - 1
+        episodes.log_prior[rows, at] = step.prior_log_prob[moment.live]
+        episodes.terms[rows, at] = step.terms[moment.live]
+        ended = step.ended[moment.live]
+        rows, done = rows[ended], moment.live[ended]
+        episodes.tokens[rows] = lanes.tokens[done]
+        episodes.lengths[rows] = lanes.lengths[done]
+        episodes.primer_lengths[rows] = lanes.primer_lengths[done]
+
+
 def rollout(
     lanes: Lanes,
     policy: Policy,
@@ -163,7 +295,8 @@ def rollout(
     """Run exactly ``episodes`` episodes (see :class:`Ledger`).
 
     Args:
-        lanes: the engine of an environment (``env.unwrapped.lanes``); reset here.
+        lanes: the engine of an environment (``env.unwrapped.lanes``); reset here. Where it has
+            several primers, ``lanes.seed(seed)`` before this says which are drawn.
         policy: see :class:`Policy`.
         episodes: how many, at least 1.
         observation: the kind the policy was made for.
@@ -172,45 +305,7 @@ def rollout(
     Raises:
         ValueError: ``episodes`` is below 1.
     """
-    ledger = Ledger(lanes.n, episodes)
-    shape = (episodes, lanes.horizon)
-    result = Episodes(
-        tokens=np.full(shape, lanes.domain.vocabulary.pad_id, dtype=np.int64),
-        lengths=np.zeros(episodes, dtype=np.int64),
-        log_prior=np.zeros(shape),
-        terms=np.zeros((*shape, len(lanes.task.terms))),
-        term_names=lanes.task.names,
-    )
-    for step in _steps(lanes, policy, ledger, observation, deterministic):
-        live = ledger.live
-        rows, at = ledger.running[live], lanes.lengths[live] - 1
-        result.log_prior[rows, at] = step.log_prior[live]
-        result.terms[rows, at] = step.terms[live]
-        done = live[step.finished[live]]
-        result.tokens[ledger.running[done]] = lanes.tokens[done]
-        result.lengths[ledger.running[done]] = lanes.lengths[done]
-    return result
-
-
-def _steps(
-    lanes: Lanes, policy: Policy, ledger: Ledger, observation: str, deterministic: bool
-) -> Iterator[Step]:
-    """Steps of all lanes until every wanted episode has ended."""
-    masked = "action_masks" in inspect.signature(policy.predict).parameters
-    state, first = None, np.ones(lanes.n, dtype=bool)
-    lanes.reset()
-    while ledger.open:
-        extra = {"action_masks": lanes.action_mask.astype(bool)} if masked else {}
-        actions, state = policy.predict(
-            observe(observation, lanes),
-            state=state,
-            episode_start=first,
-            deterministic=deterministic,
-            **extra,
-        )
-        step = lanes.step(np.asarray(actions, dtype=np.int64), idle=ledger.running < 0)
-        yield step
-        first = step.finished
-        if first.any():
-            ledger.close(first)
-            lanes.reset(first)
+    record = EpisodeRecorder(lanes, max(episodes, 0))
+    for moment in play(lanes, Predicting(policy, lanes, observation, deterministic), episodes):
+        record.note(moment)
+    return record.episodes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
 from seqgen_envs.env import RENDER_MODES, check_render_mode, render_lane
-from seqgen_envs.lanes import Lanes, LaneSettings, LanesView, Step
-from seqgen_envs.observations import check_kind, observe, single_space
+from seqgen_envs.lanes import Lanes, Step
+from seqgen_envs.observations import LanesView, check_kind, observe, row_of, single_space
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task
+from seqgen_envs.settings import LaneSettings
 
 
 class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
@@ -29,7 +31,9 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
     Args:
         num_envs: N.
         autoreset_mode: ``NextStep`` (Gymnasium's default), ``SameStep`` or ``Disabled`` (reset
-            finished lanes with ``options={"reset_mask": mask}``).
+            ended lanes with ``options={"reset_mask": mask}``).
+        max_episode_steps: lanes are truncated after so many steps, as by Gymnasium's ``TimeLimit``
+            over single environments; None: never.
         domain, prior, task, c, prior_weight, length, primer, mask, observation, render_mode: as
             for :class:`~seqgen_envs.env.SequenceEnv`.
 
@@ -53,12 +57,13 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
         mask: str | None = None,
         observation: str = "dict",
         render_mode: str | None = None,
+        max_episode_steps: int | None = None,
         autoreset_mode: str | AutoresetMode = AutoresetMode.NEXT_STEP,
     ) -> None:
         if num_envs < 1:
             raise ValueError(f"num_envs must be at least 1, got {num_envs}")
         settings = LaneSettings(domain, prior, task, c, prior_weight, length, primer, mask)
-        self.lanes = Lanes(num_envs, settings)
+        self.lanes = Lanes(num_envs, settings, max_episode_steps=max_episode_steps)
         self.kind = check_kind(observation)
         self.render_mode = check_render_mode(render_mode)
         self.autoreset_mode = AutoresetMode(autoreset_mode)
@@ -78,37 +83,42 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
     ) -> tuple[Any, dict[str, Any]]:
         """Start all lanes, or those marked in ``options["reset_mask"]`` (bool [N]), anew.
 
+        Args:
+            seed: of what primers are drawn with: lane i's is ``seed + i``, or its own of N.
+            options: ``"primer"``, one for all or a list of N; ``"reset_mask"``.
+
         Raises:
-            ValueError: the mask has another shape or type, or marks nothing.
+            ValueError: the mask has another shape or type, or marks nothing; the seeds are not N;
+                a primer is no beginning of a sequence.
         """
         super().reset(seed=seed if isinstance(seed, int) else None)
-        mask = (options or {}).get("reset_mask")
+        options = options or {}
+        mask, given = options.get("reset_mask"), options.get("primer")
         rows = np.ones(self.num_envs, dtype=bool) if mask is None else self._checked_mask(mask)
-        self.lanes.reset(rows)
-        info = self._masked({"action_mask": self.lanes.action_mask * rows[:, None]}, rows)
-        return observe(self.kind, self.lanes), info
+        if seed is not None:
+            self.lanes.seed(self._checked_seeds(seed, rows))
+        self.lanes.reset(rows, None if given is None else self.lanes.read_primers(given))
+        infos = self._infos(self.lanes.no_step())
+        return observe(self.kind, self.lanes), infos if mask is None else _only(infos, rows)
 
     def step(
         self, actions: Any
     ) -> tuple[Any, NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, Any]]:
-        """Append one token to every lane; see the class for what happens to finished ones.
+        """Append one token to every lane; see the class for what happens to those that ended.
 
         Raises:
-            ValueError: an action is outside the space, or its lane was never reset or
-                (``Disabled``) has finished.
+            ValueError: an action is outside the space.
+            ResetNeeded: a lane was never reset, or (``Disabled``) its episode is over.
         """
-        restart = None
-        if self.autoreset_mode == AutoresetMode.NEXT_STEP and self.lanes.started:
-            restart = self.lanes.finished.copy()
-        step = self.lanes.step(self._checked_actions(actions), restart)
-        stepped = np.ones(self.num_envs, dtype=bool) if restart is None else ~restart
-        infos = self._step_infos(step, stepped)
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and step.finished.any():
-            infos = self._restart_finished(infos, step.finished)
-        else:
-            infos |= self._masked({"action_mask": self.lanes.action_mask.copy()}, None)
-        truncated = np.zeros(self.num_envs, dtype=bool)
-        return observe(self.kind, self.lanes), step.reward, step.finished, truncated, infos
+        lanes, restart = self.lanes, None
+        if self.autoreset_mode == AutoresetMode.NEXT_STEP and lanes.started:
+            restart = lanes.ended
+        step = lanes.step(lanes.as_actions(actions), restart)
+        infos = self._infos(step)
+        ended = step.ended
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
+            infos = self._restart(infos, step, ended)
+        return observe(self.kind, lanes), step.reward, step.finished, step.truncated, infos
 
     def render(self) -> Any:
         """A tuple with each lane's picture or text; None without a render mode."""
@@ -120,6 +130,44 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
         """1 for each token that may follow, int8 [N, V]."""
         return self.lanes.action_mask.copy()
 
+    def call(self, name: str, *args: Any, **kwargs: Any) -> tuple[Any, ...]:
+        """What a method or an attribute gives for each lane, as ``SyncVectorEnv.call``.
+
+        Raises:
+            ValueError: ``reset`` and ``step`` are not for single lanes.
+        """
+        if name in ("reset", "step"):
+            raise ValueError(f"lanes share one {name}: call {name}() of the vector environment")
+        single = f"single_{name}"
+        value = getattr(self, single if hasattr(self, single) else name)
+        if not inspect.ismethod(value):
+            return (value,) * self.num_envs
+        result = value(*args, **kwargs)
+        by_lane = isinstance(result, (np.ndarray, tuple)) and len(result) == self.num_envs
+        return tuple(result) if by_lane else (result,) * self.num_envs
+
+    def get_attr(self, name: str) -> tuple[Any, ...]:
+        """An attribute, once for each lane."""
+        return self.call(name)
+
+    def set_attr(self, name: str, values: Any) -> None:
+        """Set an attribute: to one value, or to a list of N equal ones.
+
+        Raises:
+            ValueError: the list has another length, or its values differ.
+        """
+        if isinstance(values, (list, tuple)):
+            if len(values) != self.num_envs:
+                raise ValueError(
+                    f"give one value or {self.num_envs} for {name!r}, not {len(values)}"
+                )
+            if any(value != values[0] for value in values[1:]):
+                raise ValueError(
+                    f"the lanes share {name!r}: give one value for all, got {values!r}"
+                )
+            values = values[0]
+        setattr(self, name, values)
+
     def _checked_mask(self, mask: Any) -> NDArray[np.bool_]:
         mask = np.asarray(mask)
         if mask.shape != (self.num_envs,) or mask.dtype != np.bool_ or not mask.any():
@@ -129,16 +177,38 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
             )
         return mask
 
-    def _checked_actions(self, actions: Any) -> NDArray[np.int64]:
-        array = np.asarray(actions)
-        if array.shape != (self.num_envs,) or not np.issubdtype(array.dtype, np.integer):
-            raise ValueError(
-                f"actions must be whole numbers of shape ({self.num_envs},), "
-                f"got {array.dtype} of shape {array.shape}"
-            )
-        return array.astype(np.int64, copy=False)
+    def _checked_seeds(
+        self, seed: int | list[int | None], rows: NDArray[np.bool_]
+    ) -> list[int | None]:
+        """A seed for each lane marked in ``rows``, None for the others."""
+        seeds: list[int | None]
+        if isinstance(seed, (int, np.integer)):
+            seeds = [int(seed) + lane for lane in range(self.num_envs)]
+        else:
+            seeds = list(seed)
+        if len(seeds) != self.num_envs:
+            raise ValueError(f"a list of seeds must have {self.num_envs}, got {len(seeds)}")
+        return [one if marked else None for one, marked in zip(seeds, rows, strict=True)]
 
-    def _masked(self, values: dict[str, Any], rows: NDArray[np.bool_] | None) -> dict[str, Any]:
+    def _infos(self, step: Step) -> dict[str, Any]:
+        """What every lane says of its last step, in arrays."""
+        columns = np.ascontiguousarray(step.terms.T)
+        sequences = np.full(self.num_envs, "", dtype=object)
+        for lane in np.flatnonzero(step.finished):
+            sequences[lane] = self.domain.to_text(self.lanes.tokens[lane])
+        return self._masked(
+            {
+                "prior_log_prob": step.prior_log_prob,
+                "task_reward": step.task_reward,
+                "reward_terms": self._masked(dict(zip(self.task.names, columns, strict=True))),
+                "action_mask": self.lanes.action_mask.copy(),
+                "sequence": sequences,
+            }
+        )
+
+    def _masked(
+        self, values: dict[str, Any], rows: NDArray[np.bool_] | None = None
+    ) -> dict[str, Any]:
         """``values`` with Gymnasium's ``_key`` masks: True where a lane has that value."""
         has = np.ones(self.num_envs, dtype=bool) if rows is None else rows
         infos: dict[str, Any] = {}
@@ -146,46 +216,17 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
             infos[key], infos[f"_{key}"] = value, has.copy()
         return infos
 
-    def _step_infos(self, step: Step, stepped: NDArray[np.bool_]) -> dict[str, Any]:
-        if not stepped.any():
-            return {}
-        columns = np.ascontiguousarray(step.terms.T)
-        terms = self._masked(dict(zip(self.task.names, columns, strict=True)), stepped)
-        parts = {
-            "log_prior": step.log_prior,
-            "task_reward": step.task_reward,
-            "reward_terms": terms,
-        }
-        infos = self._masked(parts, stepped)
-        if step.finished.any():
-            sequences = np.full(self.num_envs, None, dtype=object)
-            for lane in np.flatnonzero(step.finished):
-                sequences[lane] = self.domain.to_text(self.lanes.tokens[lane])
-            infos |= self._masked({"sequence": sequences}, step.finished)
-        return infos
-
-    def _restart_finished(
-        self, infos: dict[str, Any], finished: NDArray[np.bool_]
+    def _restart(
+        self, infos: dict[str, Any], step: Step, ended: NDArray[np.bool_]
     ) -> dict[str, Any]:
         """SAME_STEP: move what ended into ``final_obs`` and ``final_info``, and start anew."""
-        infos |= self._masked({"action_mask": self.lanes.action_mask.copy()}, None)
         final_obs = np.full(self.num_envs, None, dtype=object)
         batch = observe(self.kind, self.lanes)
-        for lane in np.flatnonzero(finished):
-            final_obs[lane] = (
-                {key: value[lane] for key, value in batch.items()}
-                if isinstance(batch, dict)
-                else batch[lane]
-            )
-        final_info = _only(infos, finished)
-        remaining = {} if finished.all() else _only(infos, ~finished)
-        self.lanes.reset(finished)
-        remaining |= self._masked({"action_mask": self.lanes.action_mask.copy()}, None)
-        remaining.pop("sequence", None)
-        remaining.pop("_sequence", None)
-        return remaining | self._masked(
-            {"final_obs": final_obs, "final_info": final_info}, finished
-        )
+        for lane in np.flatnonzero(ended).tolist():
+            final_obs[lane] = row_of(batch, lane)
+        final = {"final_obs": final_obs, "final_info": _only(infos, ended)}
+        self.lanes.reset(ended)
+        return self._infos(step.without(ended)) | self._masked(final, ended)
 
 
 def _only(infos: dict[str, Any], rows: NDArray[np.bool_]) -> dict[str, Any]:

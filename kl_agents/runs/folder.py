@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from kl_agents.algorithm import SequenceAlgorithm
-from kl_agents.runs.spec import RunSpec, differences, sha256
+from kl_agents.runs.spec import RunSpec, sha256
+from kl_agents.saving import differences
 from seqgen_envs.reporting.files import replacing, write_json
 from seqgen_envs.reporting.machine import machine, now
 
@@ -163,7 +164,7 @@ def check_is_of(path: Path, spec: RunSpec) -> None:
     if saved is None:
         raise ValueError(f"{path} was not written by this run: it does not say of which it is")
     of = replace(saved[0], total_timesteps=spec.total_timesteps)  # a run may have been lengthened
-    different = differences(of, spec)
+    different = differences(of.to_dict(), spec.to_dict())
     if different:
         clauses = "; ".join(different).replace("asked for", "in config.json")
         raise ValueError(f"{path} is of another run ({clauses}): put this run's own file there")

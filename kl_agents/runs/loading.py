@@ -43,8 +43,7 @@ def load(path: Any, env: Any = None, **kwargs: Any) -> SequenceAlgorithm:
     spec = files.read_spec(Path(path))
     agent = files.agent_file(Path(path))
     files.check_is_of(agent, spec)
-    env = make_env(spec) if env is None else env
-    model = load_file(agent, env, spec.algorithm, **kwargs)
+    model = load_file(agent, make_env(spec) if env is None else env, spec.algorithm, **kwargs)
     model.policy.c = float(model.c_schedule(0.0))
     return model
 

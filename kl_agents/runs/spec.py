@@ -11,11 +11,12 @@ from typing import Any
 
 import gymnasium as gym
 
-from kl_agents import saving
 from kl_agents.hyperparameters import Hyperparams, final_c
+from kl_agents.registry import absolute as absolute_reference
+from kl_agents.saving import differences
 from seqgen_envs.domain import Domain
-from seqgen_envs.lanes import LaneSettings
 from seqgen_envs.registration import check_id, get_domain
+from seqgen_envs.settings import LaneSettings
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,7 @@ class RunSpec:
     initial: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "algorithm", absolute_reference(self.algorithm))
         registered = registered_arguments(self.env_id)
         if "domain" in registered:
             domain = get_domain(registered.pop("domain"))
@@ -167,14 +169,9 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def differences(recorded: RunSpec, asked: RunSpec) -> list[str]:
-    """What differs between a run and what is asked for, such as ``seed is 3, asked for 5``."""
-    return saving.differences(recorded.to_dict(), asked.to_dict())
-
-
 def check_same(recorded: RunSpec, asked: RunSpec, folder: Path) -> None:
     """Raise a ValueError that names what differs between a run and what was asked for."""
-    different = differences(recorded, asked)
+    different = differences(recorded.to_dict(), asked.to_dict())
     if different:
         raise ValueError(
             f"{folder} holds another run ({'; '.join(different)}): give the same settings to go "

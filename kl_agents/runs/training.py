@@ -158,6 +158,10 @@ def _lengthen(folder: Path, spec: RunSpec, steps: int) -> RunSpec:
     return replace(spec, total_timesteps=steps)
 
 
+def _load(path: Path, spec: RunSpec, device: str) -> SequenceAlgorithm:
+    return load_file(path, make_env(spec), spec.algorithm, device=device)
+
+
 def _last_state(folder: Path, spec: RunSpec, device: str) -> SequenceAlgorithm:
     checkpoint = folder / files.CHECKPOINT
     if not checkpoint.exists():
@@ -166,10 +170,6 @@ def _last_state(folder: Path, spec: RunSpec, device: str) -> SequenceAlgorithm:
     model = _load(checkpoint, spec, device)
     files.restore_state(model, checkpoint)
     return model
-
-
-def _load(path: Path, spec: RunSpec, device: str) -> SequenceAlgorithm:
-    return load_file(path, make_env(spec), spec.algorithm, device=device)
 
 
 def _new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:

@@ -1,79 +1,128 @@
-"""Observation wrappers for libraries that want masks or flat numbers in the observation."""
+"""Action masks inside the observation, under the names that libraries look for.
+
+========================= ================= ===============
+``preset``                the observation   the mask
+========================= ================= ===============
+(PettingZoo's, default)   ``observation``   ``action_mask``
+``torchrl``               ``observation``   ``action_mask``
+``tianshou``              ``obs``           ``mask``
+``rllib``                 ``observations``  ``action_mask``
+========================= ================= ===============
+"""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.utils import RecordConstructorArgs
+from gymnasium.vector import VectorEnv, VectorWrapper
+from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from seqgen_envs.env import SequenceEnv
-from seqgen_envs.lanes import MIN_LOG_PROB
+Keys = tuple[str, str]
+SelfWrapper = TypeVar("SelfWrapper", bound="_Presets")
 
 
-class ActionMaskObservation(gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
-    """``{key: observation, "action_mask": int8 [V]}``, 1 for each token that may follow.
+class _Presets:
+    """The wrappers' ways to be made for one library."""
 
-    Tianshou, TorchRL and PettingZoo's conventions call the rest ``"observation"``; RLlib calls it
-    ``"observations"``.
+    def __init__(self, env: Any, keys: Keys = ("observation", "action_mask")) -> None:
+        raise NotImplementedError
+
+    @classmethod
+    def torchrl(cls: type[SelfWrapper], env: Any) -> SelfWrapper:
+        """For TorchRL's ``ActionMask`` transform."""
+        return cls(env, ("observation", "action_mask"))
+
+    @classmethod
+    def tianshou(cls: type[SelfWrapper], env: Any) -> SelfWrapper:
+        """For Tianshou's policies."""
+        return cls(env, ("obs", "mask"))
+
+    @classmethod
+    def rllib(cls: type[SelfWrapper], env: Any) -> SelfWrapper:
+        """For RLlib's ``ActionMaskingTorchRLModule``, which takes a flat observation."""
+        return cls(env, ("observations", "action_mask"))
+
+
+class ActionMaskObservation(_Presets, gym.ObservationWrapper[Any, Any, Any], RecordConstructorArgs):
+    """``{"observation": observation, "action_mask": int8 [V]}``, 1 for tokens that may follow.
 
     Args:
         env: a sequence environment, wrapped or not.
-        key: what the observation itself is called.
+        keys: what the observation and the mask are called.
     """
 
-    def __init__(self, env: gym.Env[Any, Any], key: str = "observation") -> None:
-        RecordConstructorArgs.__init__(self, key=key)
+    def __init__(self, env: gym.Env[Any, Any], keys: Keys = ("observation", "action_mask")) -> None:
+        RecordConstructorArgs.__init__(self, keys=keys)
         gym.ObservationWrapper.__init__(self, env)
-        self.key = key
-        assert isinstance(env.action_space, spaces.Discrete)
-        mask = spaces.Box(0, 1, (int(env.action_space.n),), np.int8)
-        self.observation_space = spaces.Dict({key: env.observation_space, "action_mask": mask})
+        self.keys: Keys = (keys[0], keys[1])
+        self.observation_space = _space(env.observation_space, env.action_space, self.keys)
 
     def observation(self, observation: Any) -> dict[str, Any]:
         """``observation`` beside the mask of the next action."""
-        return {self.key: observation, "action_mask": self.get_wrapper_attr("action_masks")()}
+        mask = self.get_wrapper_attr("action_masks")()
+        return dict(zip(self.keys, (observation, mask), strict=True))
 
 
-class FlattenTokens(gym.ObservationWrapper[NDArray[np.float32], Any, Any], RecordConstructorArgs):
-    """One float32 vector for multilayer perceptrons, such as CleanRL's.
-
-    Each token as one-hot of V (padding and start: zeros), [T * V] (V for ``"last_token"``); where
-    the observation is a ``"dict"``, log p of the next token follows, [V], divided by 100 so that
-    all lies in [-1, 1].
+class ActionMaskVectorObservation(_Presets, VectorWrapper[Any, Any, Any, Any, NDArray[Any]]):
+    """:class:`ActionMaskObservation` of N lanes, native or in one of Gymnasium's vectors.
 
     Args:
-        env: a sequence environment that no other wrapper's observations have changed.
-
-    Raises:
-        ValueError: the observations are not those of a sequence environment.
+        env: a vector environment of sequence environments, in any autoreset mode.
+        keys: what the observations and the masks are called.
     """
 
-    def __init__(self, env: gym.Env[Any, Any]) -> None:
-        RecordConstructorArgs.__init__(self)
-        gym.ObservationWrapper.__init__(self, env)
-        inner = env.unwrapped
-        if not isinstance(inner, SequenceEnv) or env.observation_space != inner.observation_space:
-            raise ValueError(
-                "FlattenTokens needs the observations of a SequenceEnv as they are: "
-                "put it inside other observation wrappers"
-            )
-        size = inner.domain.vocabulary.size
-        self._one_hot = np.eye(size + 1, size, dtype=np.float32)  # row V: zeros
-        tokens = 1 if inner.kind == "last_token" else inner.lanes.horizon
-        low = np.zeros(tokens * size, dtype=np.float32)
-        high = np.ones_like(low)
-        if inner.kind == "dict":
-            low = np.append(low, np.full(size, -1.0, dtype=np.float32))
-            high = np.append(high, np.zeros(size, dtype=np.float32))
-        self.observation_space = spaces.Box(low, high, dtype=np.float32)
+    def __init__(
+        self,
+        env: VectorEnv[Any, Any, NDArray[Any]],
+        keys: Keys = ("observation", "action_mask"),
+    ) -> None:
+        VectorWrapper.__init__(self, env)
+        self.keys: Keys = (keys[0], keys[1])
+        self.single_observation_space = _space(
+            env.single_observation_space, env.single_action_space, self.keys
+        )
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
 
-    def observation(self, observation: Any) -> NDArray[np.float32]:
-        """See the class."""
-        if not isinstance(observation, dict):
-            return self._one_hot[np.atleast_1d(observation)].reshape(-1)  # a copy
-        tokens = self._one_hot[observation["tokens"]].reshape(-1)
-        return np.concatenate([tokens, observation["log_prior"] / -MIN_LOG_PROB], dtype=np.float32)
+    def reset(
+        self,
+        *,
+        seed: int | list[int | None] | None = None,
+        options: dict[str, Any] | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """As the environment's."""
+        observations, infos = self.env.reset(seed=seed, options=options)  # type: ignore[arg-type]
+        return self._beside(observations, self._masks()), infos
+
+    def step(
+        self, actions: Any
+    ) -> tuple[Any, NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """As the environment's; the masks are beside ``final_obs`` too."""
+        observations, rewards, terminated, truncated, infos = self.env.step(actions)
+        if "final_obs" in infos:
+            final_obs = infos["final_obs"].copy()
+            for lane in np.flatnonzero(infos["_final_obs"]):
+                mask = infos["final_info"]["action_mask"][lane]
+                final_obs[lane] = self._beside(final_obs[lane], mask)
+            infos = infos | {"final_obs": final_obs}
+        shown = self._beside(observations, self._masks())
+        return shown, rewards, terminated, truncated, infos
+
+    def _masks(self) -> NDArray[np.int8]:
+        """int8 [N, V]."""
+        inner: Any = self.env.unwrapped
+        return np.stack(inner.call("action_masks"))
+
+    def _beside(self, observation: Any, mask: NDArray[np.int8]) -> dict[str, Any]:
+        return dict(zip(self.keys, (observation, mask), strict=True))
+
+
+def _space(observation: spaces.Space[Any], action: spaces.Space[Any], keys: Keys) -> spaces.Dict:
+    """The space of one lane's observation and mask."""
+    assert isinstance(action, spaces.Discrete)
+    mask = spaces.Box(0, 1, (int(action.n),), np.int8)
+    return spaces.Dict(dict(zip(keys, (observation, mask), strict=True)))

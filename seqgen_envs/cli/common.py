@@ -38,13 +38,13 @@ TaskOption = Annotated[
 MaskOption = Annotated[
     str | None, typer.Option(help="A mask of the domain's: only what it lets follow is written.")
 ]
+LengthOption = Annotated[int | None, typer.Option(help="Tokens in a sequence, primer included.")]
 VocabularyOption = Annotated[
     str | None,
     typer.Option(
         help="'corpus': all tokens that the corpus has, not the domain's alone (molecules)."
     ),
 ]
-LengthOption = Annotated[int | None, typer.Option(help="Tokens in a sequence, primer included.")]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")

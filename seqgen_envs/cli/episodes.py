@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.prior import Prior
 from seqgen_envs.reporting.console import progress_bar
 from seqgen_envs.rollout import Episodes, Policy, rollout
 from seqgen_envs.rules import Task
+from seqgen_envs.settings import LaneSettings
 
 CHUNK = 2048
 
@@ -34,7 +35,7 @@ def join(chunks: Sequence[Episodes]) -> Episodes:
     """Several batches of episodes as one."""
     arrays = {
         name: np.concatenate([getattr(chunk, name) for chunk in chunks])
-        for name in ("tokens", "lengths", "log_prior", "terms")
+        for name in ("tokens", "lengths", "primer_lengths", "log_prior", "terms")
     }
     return Episodes(**arrays, term_names=chunks[0].term_names)
 
@@ -119,17 +120,16 @@ def replay_all(
 
 
 def score_rows(
-    domain: Domain, episodes: Episodes, names: Sequence[str], c: float, primer_length: int = 0
+    domain: Domain, episodes: Episodes, names: Sequence[str], c: float
 ) -> list[dict[str, Any]]:
     """One row a sequence: name, tokens, text, log-prior, returns, terms and metrics.
 
     ``log_prior`` and the terms leave out the primer, which nobody chose; ``task_return`` is the
     sum of the ``term_*``, and ``return`` is ``log_prior + task_return / c``.
     """
-    judged = episodes.lengths - primer_length
     numbers: dict[str, NDArray[np.float64]] = {
         "log_prior": episodes.log_prior_total,
-        "log_prior_per_token": episodes.log_prior_total / judged,
+        "log_prior_per_token": episodes.log_prior_total / episodes.steps,
         "task_return": episodes.task_return,
         "return": episodes.log_prior_total + episodes.task_return / c,
     }

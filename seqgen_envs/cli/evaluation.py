@@ -62,8 +62,9 @@ def evaluate(
     ] = None,
 ) -> None:
     """Measure a prior by its samples, beside the domain's published figures if it has any."""
-    from seqgen_envs.lanes import Lanes, LaneSettings
+    from seqgen_envs.lanes import Lanes
     from seqgen_envs.registration import get_domain
+    from seqgen_envs.settings import LaneSettings
 
     kind = get_domain(domain).for_prior(prior)
     if out is not None and out.suffix not in ("", ".json", ".md"):

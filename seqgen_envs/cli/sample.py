@@ -114,8 +114,7 @@ def sample(
     episodes = join(list(sample_chunks(env.lanes, policy, n, observation)))
     width = max(4, len(str(n)))
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
-    primed = len(env.lanes.settings.primer or ())
-    rows = score_rows(kind, episodes, names, env.c, primer_length=primed)
+    rows = score_rows(kind, episodes, names, env.c)
     write_csv(out / f"{kind.plural}.csv", rows)
     written = _write_files(kind, episodes, names[:max_files], out, env)
     if kind.files.write_many is not None and max_files:

@@ -41,9 +41,9 @@ def score(
     be scored is named; the others are scored all the same, and the exit code is 1.
     """
     from seqgen_envs.cli.episodes import replay_all, score_rows
-    from seqgen_envs.lanes import LaneSettings
     from seqgen_envs.registration import get_domain
     from seqgen_envs.reporting.files import write_csv
+    from seqgen_envs.settings import LaneSettings
 
     kind = get_domain(domain or domain_of(files)).for_prior(prior)
     if kind.files.read is None and kind.files.read_many is None:

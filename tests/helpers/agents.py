@@ -10,9 +10,9 @@ from gymnasium.vector import AutoresetMode
 from kl_agents import PsiLearning
 from seqgen_envs.domains.toy.vocabulary import VOCABULARY
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import MIN_LOG_PROB
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.starts import MIN_LOG_PROB
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 V = VOCABULARY.size

@@ -9,7 +9,7 @@ from seqgen_envs.domains.toy import DOMAIN as TOY
 
 def played(lanes, sequences):
     """The episodes of these actions, as a collector records them; the behaviour is made up."""
-    first, size = len(lanes.settings.primer), lanes.domain.vocabulary.size
+    first, size = len(lanes.settings.primers[0]), lanes.domain.vocabulary.size
     shape = (len(sequences), lanes.horizon - first)
     batch = EpisodeBatch(
         np.full(shape, size),

@@ -8,6 +8,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 import torch
+from gymnasium.vector import AutoresetMode
 from stable_baselines3.common.vec_env import DummyVecEnv, SubprocVecEnv
 
 import kl_agents
@@ -22,11 +23,12 @@ from helpers.agents import (
     single,
     unlike_the_prior,
 )
+from helpers.envs import assert_same
 from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
 from kl_agents.collection import Collector
 from seqgen_envs.adapters.sb3 import SB3VecEnv, make_sb3_vec_env
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import LaneSettings
+from seqgen_envs.settings import LaneSettings
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 # ---------------------------------------------------------------------- behaviour
@@ -126,7 +128,7 @@ def reference():
         pytest.param(
             lambda: SequenceVectorEnv("toy", 4, autoreset_mode="Disabled"), id="native disabled"
         ),
-        pytest.param(lambda: SB3VecEnv(native(4)), id="SB3VecEnv"),
+        pytest.param(lambda: SB3VecEnv(native(4).lanes), id="SB3VecEnv"),
         pytest.param(lambda: make_sb3_vec_env("ToyGen-v0", 4), id="make_sb3_vec_env"),
         pytest.param(lambda: DummyVecEnv([single] * 4), id="DummyVecEnv"),
         pytest.param(
@@ -143,6 +145,20 @@ def test_every_kind_of_environment_gives_the_same_training(build, reference):
         np.testing.assert_allclose(actual, expected, atol=1e-5, err_msg=field.name)
     for name, tensor in reference[1].items():
         torch.testing.assert_close(parameters[name], tensor, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_a_users_environment_keeps_its_ways(mode):
+    env, twin = (gym.make_vec("ToyGen-v0", num_envs=3, autoreset_mode=mode.value) for _ in "ab")
+    before = dict(env.metadata)
+    agent = make(env=env).learn(50)
+    assert agent.get_env().lanes is env.lanes  # stepped, with the prior and the task it has
+    assert env.autoreset_mode == mode
+    assert env.metadata == before
+    for e in (env, twin):
+        e.reset(seed=0)
+    for _ in range(3 if mode == AutoresetMode.DISABLED else 12):
+        assert_same(env.step([0, 1, 2]), twin.step([0, 1, 2]))
 
 
 def test_a_single_environment_and_its_wrappers():

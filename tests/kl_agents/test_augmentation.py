@@ -22,8 +22,10 @@ from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import END, A, B
 from seqgen_envs.domains.toy.vocabulary import C as LETTER_C
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.rules import Task, Term
+from seqgen_envs.settings import LaneSettings
+from seqgen_envs.starts import MIN_LOG_PROB
 from seqgen_envs.vocabulary import Vocabulary
 
 T = TOY.horizon
@@ -163,7 +165,7 @@ def test_an_episode_stays_where_its_spelling_does_not_fit(settings, actions, spe
     domain = spelled(lambda ids, rng: ids_of(spelling), settings["domain"])
     lane_settings = LaneSettings(**{**settings, "domain": domain})
     before = played(Lanes(1, lane_settings), [ids_of(actions)])
-    augmenter = augmenter_of(domain, primer=lane_settings.primer)
+    augmenter = augmenter_of(domain, primer=lane_settings.primers[0])
     after, count = augmenter.respell(before, 1.0, np.random.default_rng(0))
     assert count == 0
     for name, values in vars(before).items():

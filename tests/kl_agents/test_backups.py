@@ -28,7 +28,7 @@ from kl_agents.backups import (
     step_mask,
 )
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import LaneSettings
+from seqgen_envs.settings import LaneSettings
 
 C, DISCOUNT = 0.5, 0.9
 LAMBDAS = (0.0, 0.5, 1.0)

@@ -17,7 +17,7 @@ from helpers.learning import BAR, C, kl_of, make, start_value, study
 from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
 from kl_agents.collection import Collector
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import LaneSettings
+from seqgen_envs.settings import LaneSettings
 
 
 @pytest.fixture(scope="module")

@@ -26,8 +26,9 @@ from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, R
 from kl_agents.policy import masked_log_prior
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import A, B
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import rollout
+from seqgen_envs.settings import LaneSettings
 
 # ---------------------------------------------------------------------- step 0 is the prior
 

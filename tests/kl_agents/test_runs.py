@@ -376,7 +376,8 @@ def test_tensorboard_has_figures_pictures_and_sounds(tmp_path):
 
 
 def test_the_prior_agents_figures_are_the_priors():
-    from seqgen_envs.lanes import Lanes, LaneSettings
+    from seqgen_envs.lanes import Lanes
+    from seqgen_envs.settings import LaneSettings
 
     lanes = Lanes(64, LaneSettings("toy", c=0.25))
     ours = ALGORITHMS["prior"]("SequencePolicy", "ToyGen-v0", seed=0)

@@ -31,7 +31,7 @@ from kl_agents.schedules import Schedule
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.evaluation import evaluate
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import LaneSettings
+from seqgen_envs.settings import LaneSettings
 
 ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
 

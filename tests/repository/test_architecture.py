@@ -19,13 +19,14 @@ SEQGEN_ORDER = (
     (("prior", "user_tasks", "domain_groups"), 2),
     (("datasets",), 2),
     (("domain",), 3),
-    (("domains", "registration"), 4),
-    (("lanes",), 5),
-    (("observations",), 6),
-    (("env", "pretrain"), 7),
-    (("vector_env", "rollout", "checks"), 8),
-    (("adapters", "benchmark", "exact", "evaluation"), 9),
-    (("cli",), 10),
+    (("domains", "registration", "starts"), 4),
+    (("settings",), 5),
+    (("lanes",), 6),
+    (("observations",), 7),
+    (("env", "pretrain"), 8),
+    (("vector_env", "rollout", "checks"), 9),
+    (("adapters", "benchmark", "exact", "evaluation"), 10),
+    (("cli",), 11),
 )
 #: What a domain's folder may import besides itself.
 DOMAINS_SEE = {

@@ -82,8 +82,8 @@ def test_reward_is_composed_as_documented(env_id, weight, c):
     totals = 0.0
     for (observation, _), steps in episodes_of(env, 4):
         for action, (following, reward, _, truncated, info) in steps:
-            assert info["log_prior"] == pytest.approx(float(observation["log_prior"][action]))
-            expected = weight * info["log_prior"] + info["task_reward"] / c
+            assert info["prior_log_prob"] == pytest.approx(float(observation["log_prior"][action]))
+            expected = weight * info["prior_log_prob"] + info["task_reward"] / c
             assert reward == pytest.approx(expected, abs=1e-9)
             assert sum(info["reward_terms"].values()) == pytest.approx(info["task_reward"])
             assert tuple(info["reward_terms"]) == env.unwrapped.task.names
@@ -103,7 +103,7 @@ def test_episode_ends_at_the_horizon_or_the_end_token(env):
         assert vocabulary.end_id not in actions[:-1]
         assert [result[2] for _, result in steps] == [False] * (len(steps) - 1) + [True]
         assert steps[-1][1][4]["sequence"] == env.unwrapped.domain.to_text(np.array(actions))
-        assert not any("sequence" in result[4] for _, result in steps[:-1])
+        assert not any(result[4]["sequence"] for _, result in steps[:-1])
 
 
 def test_toy_ends_both_ways():
@@ -127,15 +127,62 @@ def test_tokens_grow_by_the_action(env):
 
 def test_observation_kinds_tell_the_same_story(env_id):
     runs = {kind: episodes_of(gym.make(env_id, observation=kind)) for kind in KINDS}
-    pad = get_domain(gym.spec(env_id).kwargs["domain"]).vocabulary.pad_id
-    for full, tokens, last in zip(*(runs[k] for k in KINDS), strict=True):
+    vocabulary = get_domain(gym.spec(env_id).kwargs["domain"]).vocabulary
+    for stories in zip(*runs.values(), strict=True):
+        story = dict(zip(runs, stories, strict=True))
+        full, tokens, last, flat = (story[k] for k in ("dict", "tokens", "last_token", "flat"))
         assert full[0][0]["tokens"].tolist() == tokens[0][0].tolist()
-        assert last[0][0] == pad
-        for (action, a), (_, b), (_, c) in zip(full[1], tokens[1], last[1], strict=True):
+        assert last[0][0] == vocabulary.pad_id
+        assert_same(read_back(flat[0][0], vocabulary), full[0][0], 1e-4)
+        for (action, a), (_, b), (_, c), (_, d) in zip(
+            full[1], tokens[1], last[1], flat[1], strict=True
+        ):
             assert_same(b[0], a[0]["tokens"])
             assert c[0] == action
-            assert_same(b[1:], a[1:])
-            assert_same(c[1:], a[1:])
+            assert_same(read_back(d[0], vocabulary), a[0], 1e-4)
+            for other in (b, c, d):
+                assert_same(other[1:], a[1:])
+
+
+def read_back(flat, vocabulary):
+    """What a flat observation holds, as a dict."""
+    assert flat.dtype == np.float32
+    rows = flat.reshape(-1, vocabulary.size)
+    assert set(rows[:-1].sum(1)) <= {0.0, 1.0}
+    tokens = np.where(rows[:-1].any(1), rows[:-1].argmax(1), vocabulary.pad_id)
+    return {"tokens": tokens, "log_prior": rows[-1] * np.float32(100)}
+
+
+def test_info_has_the_same_keys_everywhere(env_id):
+    for (observation, first), steps in episodes_of(gym.make(env_id), 3):
+        assert not set(first) & set(observation)  # no name twice
+        for info in (first, *(result[4] for _, result in steps)):
+            assert list(info) == [
+                "prior_log_prob", "task_reward", "reward_terms", "action_mask", "sequence"
+            ]  # fmt: skip
+            numbers = [info["prior_log_prob"], info["task_reward"], *info["reward_terms"].values()]
+            assert {type(number) for number in numbers} == {np.float64}
+            assert list(info["reward_terms"]) == list(first["reward_terms"])
+            assert info["action_mask"].dtype == np.int8
+            assert isinstance(info["sequence"], str)
+        assert first["prior_log_prob"] == first["task_reward"] == 0.0
+        assert not any(first["reward_terms"].values())
+        assert first["sequence"] == ""
+
+
+def test_c_can_be_set(env_id):
+    env, twin = gym.make(env_id, c=0.5), gym.make(env_id, c=0.5)
+    for e in (env, twin):
+        e.reset()
+        e.step(1)
+    env.unwrapped.c = 0.1
+    assert env.unwrapped.c == env.unwrapped.lanes.settings.c == 0.1
+    reward, info = env.step(2)[1], twin.step(2)[4]
+    assert reward == pytest.approx(info["prior_log_prob"] + info["task_reward"] / 0.1)
+    for bad in (0, -1.0, float("nan"), "warm"):
+        with pytest.raises(ValueError, match="c must be a finite number > 0"):
+            env.unwrapped.c = bad
+    assert env.unwrapped.c == 0.1
 
 
 def test_same_seed_same_everything(env_id):

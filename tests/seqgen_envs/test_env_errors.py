@@ -148,7 +148,7 @@ def test_failing_rules_cost_their_sequence_only(rule, caplog):
         *_, after = env.step([0, 0, 2])
     assert infos["task_reward"].tolist() == [3.0, 0.0, 0.0]  # steady 2 + bad 1; nothing; nothing
     assert after["task_reward"].tolist() == [4.0, 4.0, 4.0]
-    assert np.isfinite(infos["log_prior"]).all()
+    assert np.isfinite(infos["prior_log_prob"]).all()
     assert task.failures.count == 2
     assert task.failures.by_term == {"bad": 2}
     assert "[0, 1]" in task.failures.first

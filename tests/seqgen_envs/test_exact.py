@@ -14,8 +14,9 @@ from seqgen_envs import exact
 from seqgen_envs.domains.toy import DOMAIN
 from seqgen_envs.domains.toy.vocabulary import END, HORIZON, VOCABULARY, A, B, C
 from seqgen_envs.exact import PrefixTree
-from seqgen_envs.lanes import MIN_LOG_PROB, LaneSettings
 from seqgen_envs.rules import score_sequences
+from seqgen_envs.settings import LaneSettings
+from seqgen_envs.starts import MIN_LOG_PROB
 
 V = VOCABULARY.size
 TEMPERATURES = (0.1, 0.5, 2.0, 30.0)

@@ -17,7 +17,9 @@ from kl_agents import PsiLearning
 from kl_agents.hyperparameters import valid_keys
 from seqgen_envs import SequenceEnv, SequenceVectorEnv
 from seqgen_envs.cli import make_app
-from seqgen_envs.lanes import MIN_LOG_PROB, Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.settings import LaneSettings
+from seqgen_envs.starts import MIN_LOG_PROB
 
 SIZE, END = TOY.vocabulary.size, TOY.vocabulary.end_id
 

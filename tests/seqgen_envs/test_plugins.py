@@ -167,11 +167,16 @@ def test_training_on_from_a_prior_keeps_its_vocabulary(package, wider):
     sequences = [np.array([3, 1, i % 4, 4], np.int8) for i in range(24)]
     splits = np.array(["train", "validation", "test"] * 8)
     names = [str(i) for i in range(24)]
-    Corpus(sequences, names, splits, "test", WIDER.fingerprint).save("words.npz")
+    Corpus(sequences, names, splits, "test", WIDER).save("words.npz")
     arguments = ("--data", "words.npz", "--epochs", 1, "--batch-tokens", 16, "--out", "run")
     run("prior", "train", "letters", *arguments, "--initial", wider)
     assert load_prior_folder("run/prior").vocabulary == WIDER
-    assert "other vocabulary" in refused("prior", "train", "letters", *arguments[:-1], "other")
+    run("prior", "train", "letters", *arguments[:-1], "other")  # without one, it is the corpus's
+    assert load_prior_folder("other/prior").vocabulary == WIDER
+    narrow = Vocabulary(WIDER.tokens[1:], WIDER.end, WIDER.joiner)
+    Corpus([ids - 1 for ids in sequences], names, splits, "test", narrow).save("words.npz")
+    options = (*arguments[:-1], "third", "--initial", wider)
+    assert "another vocabulary" in refused("prior", "train", "letters", *options)
 
 
 # -- the vocabulary is the prior's ----------------------------------------------------------------

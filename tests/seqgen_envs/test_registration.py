@@ -73,7 +73,7 @@ def test_reward_terms_add_up(any_id):
     for action, reward, info in [step for seed in range(3) for step in episode(env, seed)]:
         assert 0 <= action < env.action_space.n
         assert sum(info["reward_terms"].values()) == pytest.approx(info["task_reward"])
-        expected = info["log_prior"] + info["task_reward"] / env.unwrapped.c
+        expected = info["prior_log_prob"] + info["task_reward"] / env.unwrapped.c
         assert reward == pytest.approx(expected)
     assert env.unwrapped.task.failures.count == 0
 

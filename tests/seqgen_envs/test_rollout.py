@@ -8,9 +8,10 @@ import torch
 
 from helpers.envs import MASKED_TOY
 from seqgen_envs import SequenceEnv, get_domain
-from seqgen_envs.lanes import Lanes, LaneSettings
-from seqgen_envs.rollout import PriorPolicy, rollout, sample_rows
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.rollout import PriorPolicy, play, rollout, sample_rows
 from seqgen_envs.rules import Task, Term
+from seqgen_envs.settings import LaneSettings
 
 
 def toy_length_distribution():
@@ -55,7 +56,7 @@ def test_every_figure_is_the_environments_own():
         assert not result.log_prior[row, 0]
         for t in range(1, result.lengths[row]):
             *_, terminated, _, info = env.step(result.tokens[row, t])
-            assert result.log_prior[row, t] == pytest.approx(info["log_prior"], abs=1e-6)
+            assert result.log_prior[row, t] == pytest.approx(info["prior_log_prob"], abs=1e-6)
             terms = dict(zip(names, result.terms[row, t], strict=True))
             assert terms == pytest.approx(info["reward_terms"])
         assert terminated
@@ -115,7 +116,7 @@ def test_idle_lanes_get_no_token():
     step = lanes.step(np.array([0, 1, 2]), idle=idle)
     assert lanes.lengths.tolist() == [1, 0, 1]
     assert (lanes.tokens[1] == lanes.domain.vocabulary.pad_id).all()
-    assert step.reward[1] == step.log_prior[1] == 0.0
+    assert step.reward[1] == step.prior_log_prob[1] == 0.0
     assert step.reward[0] != 0.0
     restart = np.array([True, False, False])
     lanes.step(np.array([0, 0, 0]), restart=restart, idle=idle)
@@ -204,3 +205,39 @@ def test_a_temperature_flattens_what_is_allowed_and_no_more():
     first = np.bincount(hot[:, 0], minlength=4)
     assert first[3] == 0  # the end token is masked at the start
     assert first[:3] / 400 == pytest.approx([1 / 3] * 3, abs=0.1)
+
+
+# -- the generator of steps -----------------------------------------------------------------------
+
+
+def test_play_says_whose_step_it_is():
+    lanes = lanes_of(4)
+    chosen = np.random.default_rng(0)
+    shown = np.log(np.full((4, 4), 0.25))
+    firsts = []
+
+    def act(first):
+        firsts.append(first.copy())
+        return chosen.integers(0, 4, 4), shown
+
+    lengths = np.zeros(11, dtype=int)
+    ended = []
+    for moment in play(lanes, act, 11):
+        assert moment.log_policy is shown
+        assert len(moment.live) == len(moment.episodes) <= 4
+        lengths[moment.episodes] += 1
+        np.testing.assert_array_equal(lanes.lengths[moment.live], lengths[moment.episodes])
+        taken = moment.log_prior[moment.live, moment.actions[moment.live]]
+        np.testing.assert_allclose(moment.step.prior_log_prob[moment.live], taken)
+        ended += moment.episodes[moment.step.finished[moment.live]].tolist()
+        np.testing.assert_array_equal(firsts[-1][moment.live], lengths[moment.episodes] == 1)
+    assert sorted(ended) == list(range(11))
+    assert (lengths >= 1).all()
+
+
+def test_play_ends_episodes_at_a_time_limit():
+    lanes = Lanes(3, LaneSettings("melody"), max_episode_steps=4)
+    result = rollout(lanes, PriorPolicy(0), 7)
+    assert result.lengths.tolist() == [4] * 7
+    assert (result.tokens[:, :4] < 38).all()
+    assert (result.tokens[:, 4:] == 38).all()

@@ -6,14 +6,15 @@ import pickle
 import gymnasium as gym
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv
 
 from helpers.envs import ENV_IDS, MASKED_TOY, assert_same, kwargs_of, random_action
 from seqgen_envs import SequenceEnv, SequenceVectorEnv, get_domain
+from seqgen_envs.observations import KINDS
 
 ATOL = 1e-5
 SETTINGS = {**{i: kwargs_of(i) for i in ENV_IDS}, "masked": {"domain": MASKED_TOY}}
-KINDS = ("dict", "tokens", "last_token")
 
 
 @pytest.fixture(params=SETTINGS)
@@ -217,6 +218,7 @@ def trio():
         ([0, 1], r"whole numbers of shape \(3,\), got int64 of shape \(2,\)"),
         (0, r"whole numbers of shape \(3,\)"),
         ([[0, 1, 2]], r"got int64 of shape \(1, 3\)"),
+        ([[0], [1]], r"got int64 of shape \(2, 1\)"),
         ([0.0, 1.0, 2.0], "whole numbers.*got float64"),
         ([0, 4, 1], r"action 4 of lane 1 is outside the space: valid are 0\.\.3"),
         ([0, 1, -1], r"action -1 of lane 2 is outside the space"),
@@ -231,7 +233,7 @@ def test_bad_actions_are_refused_and_change_nothing(trio, actions, message):
 def test_stepping_a_finished_lane_is_refused(trio):
     end = get_domain("toy").vocabulary.end_id
     trio.step([0, end, 1])
-    with pytest.raises(ValueError, match=r"lane 1 has finished.*reset it"):
+    with pytest.raises(ResetNeeded, match=r"lane 1 has ended.*reset it"):
         trio.step([0, 0, 0])
     trio.reset(options={"reset_mask": np.array([False, True, False])})
     trio.step([0, 0, 0])
@@ -240,7 +242,7 @@ def test_stepping_a_finished_lane_is_refused(trio):
 
 @pytest.mark.parametrize("mode", list(AutoresetMode))
 def test_stepping_before_reset_is_refused(mode):
-    with pytest.raises(ValueError, match=r"lane 0 has finished \(or never started\): reset"):
+    with pytest.raises(ResetNeeded, match=r"lane 0 has ended \(or never started\): reset"):
         SequenceVectorEnv("toy", 2, autoreset_mode=mode).step([0, 0])
 
 
@@ -274,3 +276,127 @@ def test_render_gives_one_a_lane():
     env.step([0, 1, 2])
     assert env.render() == ("a", "b", "c")
     assert SequenceVectorEnv("toy", 3).render() is None
+
+
+# -- limits, attributes, actions ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [1, 3, 5, 9])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("mode", list(AutoresetMode))
+def test_time_limits_are_those_of_gymnasium(mode, kind, steps):
+    """make_vec(max_episode_steps=K) natively, and over single environments in TimeLimit."""
+    kwargs = {"num_envs": 4, "observation": kind, "primer": ["a", ""]}
+    mine = gym.make_vec("ToyGen-v0", autoreset_mode=mode.value, max_episode_steps=steps, **kwargs)
+    theirs = SyncVectorEnv(
+        [lambda: gym.make("ToyGen-v0", observation=kind, primer=["a", ""], max_episode_steps=steps)]
+        * 4,
+        autoreset_mode=mode,
+    )
+    assert isinstance(mine, SequenceVectorEnv)
+    rng, ended, cut = np.random.default_rng(0), 0, 0
+    got, expected = mine.reset(seed=1), theirs.reset(seed=1)
+    for t in range(30):
+        assert_same(got, expected, ATOL, f"step {t}")
+        actions = rng.integers(0, 4, 4)
+        got, expected = mine.step(actions), theirs.step(actions)
+        over = got[2] | got[3]
+        ended, cut = ended + int(over.sum()), cut + int((got[3] & ~got[2]).sum())
+        if mode == AutoresetMode.DISABLED and over.any():
+            assert_same(got, expected, ATOL, f"end {t}")
+            with pytest.raises(ResetNeeded):
+                mine.step(actions)
+            got, expected = (e.reset(options={"reset_mask": over}) for e in (mine, theirs))
+    assert ended >= 10
+    assert (cut > 0) == (steps < 5)
+
+
+@pytest.mark.parametrize("limit", [0, -1, 2.5, "many"])
+def test_bad_time_limits_are_refused(limit):
+    with pytest.raises(ValueError, match=r"max_episode_steps must be a whole number >= 1, got"):
+        gym.make_vec("ToyGen-v0", num_envs=2, max_episode_steps=limit)
+
+
+def test_attributes_are_read_as_from_sync_vector_env():
+    mine, theirs = twins({"domain": "toy", "c": 0.7}, 3, AutoresetMode.NEXT_STEP)
+    for env in (mine, theirs):
+        env.reset(seed=0)
+        env.step(np.array([0, 1, 2]))
+    for name in ("c", "action_space", "observation_space", "render_mode"):
+        assert mine.get_attr(name) == theirs.get_attr(name)
+    assert_same(mine.call("action_masks"), theirs.call("action_masks"))
+    assert [domain.name for domain in mine.get_attr("domain")] == ["toy"] * 3
+    assert mine.get_attr("prior") == (mine.prior,) * 3
+    drawn, single = twins({"domain": "toy", "render_mode": "ansi"}, 3, AutoresetMode.NEXT_STEP)
+    for env in (drawn, single):
+        env.reset()
+        env.step(np.array([0, 1, 2]))
+    assert drawn.call("render") == single.call("render") == ("a", "b", "c")
+    with pytest.raises(AttributeError, match="colour"):
+        mine.get_attr("colour")
+    for name in ("reset", "step"):
+        with pytest.raises(ValueError, match=rf"call {name}\(\) of the vector environment"):
+            mine.call(name)
+
+
+@pytest.mark.parametrize("values", [0.1, [0.1, 0.1, 0.1], (0.1,) * 3])
+def test_c_can_be_set_for_all_lanes(values):
+    mine, theirs = twins({"domain": "toy"}, 3, AutoresetMode.SAME_STEP)
+    for env in (mine, theirs):
+        env.reset()
+        env.set_attr("c", values)
+    assert mine.get_attr("c") == theirs.get_attr("c") == (0.1,) * 3
+    assert_same(mine.step(np.array([0, 1, 2])), theirs.step(np.array([0, 1, 2])), ATOL)
+    mine.c = 0.3
+    assert mine.lanes.c == 0.3
+    with pytest.raises(
+        ValueError, match=r"the lanes share 'c': give one value for all, got \[1, 2"
+    ):
+        mine.set_attr("c", [1, 2, 3])
+    with pytest.raises(ValueError, match="give one value or 3 for 'c', not 2"):
+        mine.set_attr("c", [1, 1])
+    with pytest.raises(ValueError, match="c must be a finite number > 0, got 0"):
+        mine.set_attr("c", 0)
+    assert mine.c == 0.3
+
+
+@pytest.mark.parametrize(
+    "actions",
+    [
+        [0, 1, 2],
+        (0, 1, 2),
+        np.array([[0], [1], [2]]),
+        np.array([0, 1, 2], dtype=np.uint8),
+        np.array([0, 1, 2], dtype=np.int32),
+        np.array([0, 1, 2], dtype=np.uint64),
+    ],
+    ids=str,
+)
+def test_whole_numbers_of_any_type_and_shape_are_actions(trio, actions):
+    trio.step(actions)
+    assert trio.lanes.tokens[:, 0].tolist() == [0, 1, 2]
+
+
+def test_infos_have_the_same_keys_everywhere(settings):
+    env = SequenceVectorEnv(num_envs=3, **settings)
+    rng = np.random.default_rng(0)
+    observation, infos = env.reset(seed=[1, 2, 3])
+    keys, terms = list(infos), list(infos["reward_terms"])
+    assert set(keys) == {
+        prefix + name
+        for name in ("prior_log_prob", "task_reward", "reward_terms", "action_mask", "sequence")
+        for prefix in ("", "_")
+    }
+    assert not set(keys) & set(observation)
+    for _ in range(env.lanes.horizon + 2):
+        *_, infos = env.step(choose(infos, rng))
+        assert (list(infos), list(infos["reward_terms"])) == (keys, terms)
+        assert infos["_sequence"].all()
+
+
+def test_seeds_are_one_or_a_list():
+    env = SequenceVectorEnv("toy", 3)
+    for seed in (3, np.int64(3), [1, None, 2]):
+        env.reset(seed=seed)
+    with pytest.raises(ValueError, match="a list of seeds must have 3, got 2"):
+        env.reset(seed=[1, 2])

@@ -25,6 +25,11 @@ from seqgen_envs.domains.melody.vocabulary import FIRST_NOTE, HOLD, NOTE_OFF, SI
 from seqgen_envs.rules import Rule, ScanRule, Task, Term, Tokens, Values
 
 DEFAULT_KEY = "C major"
+#: Tokens in a bar of 4/4.
+DEFAULT_BAR_LENGTH = 16
+#: Lags of rule 4, in tokens.
+LAGS = (1, 2, 3)
+
 #: Weights of the task ``recommended``: those of rules that seldom pay, such as the extremes once a
 #: melody, count for more.
 RECOMMENDED_WEIGHTS: Mapping[str, float] = {
@@ -35,11 +40,6 @@ RECOMMENDED_WEIGHTS: Mapping[str, float] = {
     "leap_resolution": 1.9,
     "unique_extremes": 10.0,
 }
-#: Tokens in a bar of 4/4.
-DEFAULT_BAR_LENGTH = 16
-#: Lags of rule 4, in tokens.
-LAGS = (1, 2, 3)
-
 
 #: Rule 7: values of an interval in semitones (unscaled); others up to an octave are worth 0.
 INTERVAL_VALUES = {2: 0.08, 4: 0.09, 5: 0.07, 7: 0.02, 9: 0.05, 11: -0.3}

@@ -27,6 +27,8 @@ Known = dict[int, tuple[Callable[..., Any], Any]]
 
 END = "<end>"
 
+#: What a token may be: a bracket atom, an element of the organic subset, a ring label, a bond, ...
+_MEANT = re.compile(r"\[[^\[\]]+\]|Br|Cl|[BCNOPSFIbcnops*]|\d|%\d\d|[-=#$:/\\.()~]")
 _TOKEN = re.compile(r"\[[^\[\]]*\]|Br|Cl|%\d\d|.", re.DOTALL)
 
 # fmt: off
@@ -83,10 +85,10 @@ def vocabulary_of(texts: Iterable[str]) -> Vocabulary:
 
 
 def is_of_smiles(vocabulary: Vocabulary) -> bool:
-    """Whether sequences of the vocabulary are SMILES: one token each, and one that ends them."""
+    """Whether sequences of the vocabulary are SMILES: tokens of these, and one that ends them."""
     tokens = [token for token in vocabulary.tokens if token != vocabulary.end]
-    single = all(tokenize(token) == [token] for token in tokens)
-    return single and not vocabulary.joiner and vocabulary.end is not None
+    meant = all(_MEANT.fullmatch(token) for token in tokens)
+    return meant and not vocabulary.joiner and vocabulary.end is not None
 
 
 def carbon_ids(vocabulary: Vocabulary) -> NDArray[np.int64]:

@@ -1,5 +1,8 @@
 """Agents of other libraries, unchanged, on these environments: each trains for 2,000 steps."""
 
+import runpy
+import sys
+
 import gymnasium as gym
 import numpy as np
 import pytest
@@ -10,8 +13,8 @@ from stable_baselines3.common.env_util import make_vec_env
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from helpers.envs import ENV_IDS, random_action
+from helpers.paths import ROOT
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
-from seqgen_envs.adapters.wrappers import FlattenTokens
 
 STEPS = 2000
 SMALL = {"net_arch": [32]}
@@ -110,7 +113,7 @@ def narrow(venv, native):
     """Let only tokens 3 and 5 follow."""
     mask = np.isin(np.arange(38), [3, 5]).astype(np.int8)
     if native:
-        venv.env.action_masks = lambda: np.repeat(mask[None], 4, axis=0)
+        venv.action_masks = lambda: np.repeat(mask[None], 4, axis=0)
     else:
         for env in venv.envs:
             env.unwrapped.action_masks = lambda: mask.copy()
@@ -125,7 +128,7 @@ def test_recurrent_ppo_on_the_last_token():
 
 
 def test_flat_observations_for_multilayer_perceptrons():
-    venv = make_vec_env("MelodyGen-v0", 4, wrapper_class=FlattenTokens)
+    venv = make_vec_env("MelodyGen-v0", 4, env_kwargs={"observation": "flat"})
     model = PPO("MlpPolicy", venv, policy_kwargs=SMALL, seed=0, **PPO_SETTINGS)
     train_and_check(model)
 
@@ -164,3 +167,15 @@ def test_gymnasiums_vector_wrappers(env_id):
             assert 1 <= infos["episode"]["l"][lane] <= env.unwrapped.lanes.horizon
     assert finished == env.episode_count
     assert finished >= 6
+
+
+def test_cleanrl_style_ppo(capsys, monkeypatch):
+    """examples/clients/cleanrl_ppo.py, in small, and that it learns where that is quick."""
+    example = runpy.run_path(str(ROOT / "examples" / "clients" / "cleanrl_ppo.py"))
+    agent, history = example["train"]("ToyGen-v0", num_envs=16, num_steps=16, updates=30, seed=0)
+    assert all(torch.isfinite(p).all() for p in agent.parameters())
+    assert np.mean(history[-5:]) > np.mean(history[:5]) + 2
+    arguments = ["--num-envs", "2", "--num-steps", "33", "--updates", "1"]
+    monkeypatch.setattr(sys, "argv", ["cleanrl_ppo.py", *arguments])
+    example["main"]()
+    assert capsys.readouterr().out.startswith("mean return of an episode: ")

@@ -12,10 +12,11 @@ from stable_baselines3.common.monitor import Monitor
 from stable_baselines3.common.vec_env import DummyVecEnv, VecNormalize
 
 from helpers.envs import MASKED_TOY, assert_same, kwargs_of, random_action
-from seqgen_envs import SequenceEnv, SequenceVectorEnv
+from seqgen_envs import SequenceEnv
 from seqgen_envs.adapters.sb3 import SB3VecEnv, make_sb3_vec_env
-
-KINDS = ("dict", "tokens", "last_token")
+from seqgen_envs.lanes import Lanes
+from seqgen_envs.observations import KINDS
+from seqgen_envs.settings import LaneSettings
 
 
 def without_time(infos):
@@ -49,12 +50,12 @@ def test_equals_dummy_vec_env(env_id, n, kind):
     theirs = DummyVecEnv([lambda: Monitor(SequenceEnv(**kwargs))] * n)
     assert mine.observation_space == theirs.observation_space
     assert mine.action_space == theirs.action_space
-    assert compare(mine, theirs, 2 * mine.env.lanes.horizon + 4) >= 2 * n
+    assert compare(mine, theirs, 2 * mine.lanes.horizon + 4) >= 2 * n
 
 
 def test_equals_dummy_vec_env_with_masks_and_primer():
     kwargs = {"domain": MASKED_TOY, "primer": [0], "c": 2.0}
-    mine = SB3VecEnv(SequenceVectorEnv(num_envs=4, autoreset_mode="SameStep", **kwargs))
+    mine = SB3VecEnv(Lanes(4, LaneSettings(**kwargs)))
     theirs = DummyVecEnv([lambda: Monitor(SequenceEnv(**kwargs))] * 4)
     assert compare(mine, theirs, 20) >= 16
     masks = get_action_masks(mine)
@@ -64,10 +65,33 @@ def test_equals_dummy_vec_env_with_masks_and_primer():
     assert not masks.all()
 
 
-def test_only_same_step_vector_environments(env_id):
-    with pytest.raises(ValueError, match="autoreset_mode='SameStep', not 'NextStep'"):
-        SB3VecEnv(gym.make_vec(env_id, num_envs=2))
-    with pytest.raises(TypeError, match="takes a SequenceVectorEnv, got OrderEnforcing"):
+def test_equals_dummy_vec_env_under_a_time_limit():
+    mine = make_sb3_vec_env("ToyGen-v0", 3, max_episode_steps=2)
+    theirs = DummyVecEnv([lambda: Monitor(gym.make("ToyGen-v0", max_episode_steps=2))] * 3)
+    assert compare(mine, theirs, 12) >= 18
+    mine.reset()
+    mine.step(np.zeros(3, dtype=int))
+    infos = mine.step(np.zeros(3, dtype=int))[3]
+    assert [info["TimeLimit.truncated"] for info in infos] == [True] * 3
+
+
+def test_equals_dummy_vec_env_with_drawn_and_given_primers():
+    kwargs = {"domain": "toy", "primer": ["a", "bc", ""]}
+    mine = SB3VecEnv(Lanes(6, LaneSettings(**kwargs)))
+    theirs = DummyVecEnv([lambda: Monitor(SequenceEnv(**kwargs))] * 6)
+    for venv in (mine, theirs):
+        venv.seed(5)
+    assert compare(mine, theirs, 30) >= 36
+    assert len(set(mine.lanes.primer_lengths.tolist())) > 1
+    given = [{"primer": text} for text in ("", "a", "ab", "abc", "cba", "c")]
+    for options in (given, {"primer": "cc"}):
+        for venv in (mine, theirs):
+            venv.set_options(options)
+        assert compare(mine, theirs, 0) == 0  # the reset
+
+
+def test_only_lanes(env_id):
+    with pytest.raises(TypeError, match=r"takes Lanes, got OrderEnforcing: give env\.unwrapped"):
         SB3VecEnv(gym.make(env_id))
 
 

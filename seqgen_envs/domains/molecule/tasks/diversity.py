@@ -175,13 +175,13 @@ class Memory:
             judgement = Judgement(self._home[compound.canonical], wanted.repeats)
         else:
             name, fingerprint = self._place(compound)
-            admitted = self._admit(compound, smiles, name, fingerprint, score)
+            admitted = self._admit(compound, smiles, score, name, fingerprint)
             judgement = Judgement(name, 1.0 if admitted else wanted.scale)
         self.scaled += judgement.factor != 1.0
         return judgement
 
     def _admit(
-        self, compound: Compound, smiles: str, name: str, fingerprint: Any, score: float
+        self, compound: Compound, smiles: str, score: float, name: str, fingerprint: Any
     ) -> bool:
         """Put a new molecule into its bucket; False where that is full."""
         bucket = self.buckets.setdefault(name, {})

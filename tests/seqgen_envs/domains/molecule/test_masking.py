@@ -17,9 +17,10 @@ from seqgen_envs.domains.molecule.grammar.mask import (
 )
 from seqgen_envs.domains.molecule.grammar.partial import Partial
 from seqgen_envs.domains.molecule.smiles import END, VOCABULARY, encode, parse
-from seqgen_envs.lanes import Lanes, LaneSettings
+from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import Task, Term
+from seqgen_envs.settings import LaneSettings
 
 V, END_ID = VOCABULARY.size, VOCABULARY.end_id
 FREE = Task("free", [Term("nothing", lambda tokens, lengths: np.zeros(len(tokens)), at="end")])

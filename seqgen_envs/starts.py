@@ -1,0 +1,254 @@
+"""How episodes start: primers as users give them, and what prior and rules make of them.
+
+:func:`read_primers` turns texts, token ids and files into ids, :func:`check_mask` walks them
+through an action mask, and :class:`Starts` keeps the state after each of them.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from seqgen_envs.domain import ActionMask, Domain
+from seqgen_envs.prior import Prior
+from seqgen_envs.rules import Task, Values
+
+Tokens = NDArray[np.int64]
+Primer = tuple[int, ...]
+
+#: Smallest log-probability ever shown or paid; also what a masked token has.
+MIN_LOG_PROB = -100.0
+#: Primers whose states are kept; the oldest go when there are more.
+KEPT_STARTS = 1024
+
+
+def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer, ...]:
+    """The primers that ``primer`` stands for, as token ids; one that is empty for None.
+
+    Args:
+        primer: token ids or a text; a list of such; or a file's name, with a text a line. Where
+            the vocabulary writes its tokens without spaces between them, a line's first word is the
+            text, as in ``.smi`` files.
+        domain: whose tokens they are.
+        length: the horizon, which a primer must stay below.
+
+    Raises:
+        ValueError: it is none of these, or a primer is no beginning of a sequence.
+    """
+    if primer is None:
+        return ((),)
+    if isinstance(primer, Path) or (isinstance(primer, str) and os.path.isfile(primer)):
+        return tuple(_lines(Path(primer), domain, length))
+    if isinstance(primer, str) or _is_flat(primer):
+        return (_read_one(primer, domain, length),)
+    if not isinstance(primer, (Sequence, np.ndarray)):
+        raise ValueError(_message(primer))
+    return tuple(_read_one(one, domain, length) for one in primer)
+
+
+def _is_flat(primer: Any) -> bool:
+    """Whether ``primer`` is one list, of numbers."""
+    if isinstance(primer, np.ndarray):
+        return primer.ndim < 2
+    return isinstance(primer, Sequence) and all(
+        np.isscalar(i) and type(i) is not str for i in primer
+    )
+
+
+def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer]:
+    try:
+        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"the file of primers {str(path)!r} cannot be read: {error}") from error
+    if not any(lines):
+        raise ValueError(f"the file of primers {str(path)!r} is empty: give a text a line")
+    for number, line in enumerate(lines, 1):
+        if line:
+            text = line if domain.vocabulary.joiner.isspace() else line.split()[0]
+            try:
+                yield _read_one(text, domain, length)
+            except ValueError as error:
+                raise ValueError(f"line {number} of {str(path)!r}: {error}") from error
+
+
+def _message(primer: Any) -> str:
+    return (
+        "primer must be a list of token ids or a text, a list of such, or the name of a file with "
+        f"a text a line, got {primer!r}"
+    )
+
+
+def _read_one(primer: Any, domain: Domain, length: int) -> Primer:
+    vocabulary = domain.vocabulary
+    ids = domain.to_ids(primer) if isinstance(primer, str) else np.asarray(primer)
+    if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
+        raise ValueError(_message(primer))
+    if np.any((ids < 0) | (ids >= vocabulary.size)):
+        bad = next(int(i) for i in ids if not 0 <= i < vocabulary.size)
+        raise ValueError(
+            f"primer token {bad} is outside 0..{vocabulary.size - 1} of domain {domain.name!r}"
+        )
+    if len(ids) >= length:
+        raise ValueError(f"primer has {len(ids)} tokens and must be shorter than length = {length}")
+    if vocabulary.end_id in ids:
+        raise ValueError(f"primer holds the end token {vocabulary.end!r}")
+    return tuple(int(i) for i in ids)
+
+
+def padded(primers: Sequence[Primer], horizon: int, pad_id: int) -> tuple[Tokens, Tokens]:
+    """Primers as int64 [P, T], padded, and their lengths [P]."""
+    tokens = np.full((len(primers), horizon), pad_id, dtype=np.int64)
+    for row, primer in zip(tokens, primers, strict=True):
+        row[: len(primer)] = primer
+    return tokens, np.array([len(primer) for primer in primers], dtype=np.int64)
+
+
+def check_mask(
+    primers: Sequence[Primer], mask: ActionMask | None, domain: Domain, horizon: int
+) -> None:
+    """Walk primers through an action mask.
+
+    Raises:
+        ValueError: it forbids a token of a primer, or all that may follow: it could keep none of
+            its promises after that.
+    """
+    primers = [primer for primer in dict.fromkeys(primers) if primer]
+    if mask is None or not primers:
+        return
+    whole, lengths = padded(primers, horizon, domain.vocabulary.pad_id)
+    prefixes = np.full_like(whole, domain.vocabulary.pad_id)
+    for t in range(int(lengths.max()) + 1):
+        on = np.flatnonzero(lengths >= t)
+        allowed = mask(prefixes[on], np.full(len(on), t)) != 0
+        inside = lengths[on] > t
+        following = np.where(inside, whole[on, min(t, horizon - 1)], 0)
+        good = np.where(inside, allowed[np.arange(len(on)), following], allowed.any(axis=1))
+        if not good.all():
+            primer = primers[on[np.argmin(good)]]
+            raise ValueError(_forbidden(primer, t, domain, horizon))
+        prefixes[:, t : t + 1] = whole[:, t : t + 1]
+
+
+def _forbidden(primer: Primer, t: int, domain: Domain, horizon: int) -> str:
+    text = domain.to_text(np.array(primer, dtype=np.int64))
+    what = (
+        f"its token {domain.vocabulary.tokens[primer[t]]!r} at position {t}"
+        if t < len(primer)
+        else "every token that could follow it"
+    )
+    return (
+        f"the mask forbids primer {text!r} at length = {horizon}: {what} is not allowed; give "
+        "another primer, a greater length, or no mask"
+    )
+
+
+def as_shown(
+    mask: ActionMask | None, log_probs: torch.Tensor, tokens: Tokens, lengths: Tokens
+) -> tuple[NDArray[np.float32], NDArray[np.int8]]:
+    """What an agent sees of a prior: renormalised under a mask and bounded.
+
+    Args:
+        mask: the environment's, or None.
+        log_probs: the prior's log p(.|s) [N, V].
+        tokens: the prefixes s, int64 [N, T], padded.
+        lengths: theirs, int64 [N].
+
+    Returns:
+        log p(.|s) float32 [N, V], masked tokens at :data:`MIN_LOG_PROB`, and the mask int8 [N, V].
+    """
+    if mask is None:
+        allowed = np.ones(tuple(log_probs.shape), dtype=np.int8)
+    else:
+        allowed = mask(tokens, lengths)
+        masked = log_probs.masked_fill(torch.from_numpy(allowed == 0), -torch.inf)
+        log_probs = torch.log_softmax(masked, dim=-1)
+    return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), allowed
+
+
+@dataclass(frozen=True)
+class Start:
+    """States after P primers, a row each.
+
+    Attributes:
+        tokens: int64 [P, T], padded.
+        lengths: int64 [P].
+        log_prior: float32 [P, V], of the next token.
+        mask: int8 [P, V].
+        prior_state, task_state: [P, ...] each.
+    """
+
+    tokens: Tokens
+    lengths: Tokens
+    log_prior: NDArray[np.float32]
+    mask: NDArray[np.int8]
+    prior_state: tuple[torch.Tensor, ...]
+    task_state: tuple[Values, ...]
+
+
+class Starts:
+    """Computes the state after each primer once and keeps it, up to :data:`KEPT_STARTS`."""
+
+    def __init__(
+        self, domain: Domain, prior: Prior, task: Task, mask: ActionMask | None, horizon: int
+    ) -> None:
+        self.domain, self.prior, self.task, self.mask = domain, prior, task, mask
+        self.horizon = horizon
+        self._kept: dict[Primer, Start] = {}
+
+    def after(self, primers: Sequence[Primer]) -> Start:
+        """The states after ``primers``, in their order."""
+        missing = [p for p in dict.fromkeys(primers) if p not in self._kept]
+        if missing:
+            self._kept |= zip(missing, self._compute(missing), strict=True)
+        found = [self._kept[primer] for primer in primers]
+        for primer in list(self._kept)[: max(len(self._kept) - KEPT_STARTS, 0)]:
+            del self._kept[primer]
+        return found[0] if len(found) == 1 else _joined(found)
+
+    @torch.inference_mode()
+    def _compute(self, primers: Sequence[Primer]) -> list[Start]:
+        """Feed the start token and the primers; the rules scan a primer but do not judge it."""
+        vocabulary = self.domain.vocabulary
+        tokens, lengths = padded(primers, self.horizon, vocabulary.pad_id)
+        found: dict[int, Start] = {}
+        rows, n = np.arange(len(primers)), len(primers)
+        log_probs, state = self.prior.step(
+            torch.full((n,), vocabulary.start_id), self.prior.initial_state(n)
+        )
+        task_state = tuple(np.repeat(s[None], n, axis=0) for s in self.task.initial_state())
+        for t in range(int(lengths.max()) + 1):
+            if t:
+                log_probs, state = self.prior.step(torch.from_numpy(tokens[rows, t - 1]), state)
+                nobody = np.zeros(len(rows), dtype=bool)
+                length = np.full(len(rows), t)
+                _, task_state = self.task.score(tokens[rows], length, nobody, task_state)
+            for at in np.flatnonzero(lengths[rows] == t):
+                row, one = slice(rows[at], rows[at] + 1), slice(at, at + 1)
+                shown = as_shown(self.mask, log_probs[one], tokens[row], lengths[row])
+                states = tuple(s[one].clone() for s in state), tuple(s[one] for s in task_state)
+                found[int(rows[at])] = Start(tokens[row], lengths[row], *shown, *states)
+            going = lengths[rows] > t
+            if not going.all():
+                rows, kept = rows[going], torch.from_numpy(going)
+                state = tuple(s[kept] for s in state)
+                task_state = tuple(s[going] for s in task_state)
+        return [found[row] for row in range(n)]
+
+
+def _joined(starts: Sequence[Start]) -> Start:
+    """The rows of all ``starts``."""
+    columns: dict[str, Any] = {
+        field.name: [getattr(start, field.name) for start in starts] for field in fields(Start)
+    }
+    for name, join in (("prior_state", torch.cat), ("task_state", np.concatenate)):
+        columns[name] = tuple(join(parts) for parts in zip(*columns[name], strict=True))
+    for name in ("tokens", "lengths", "log_prior", "mask"):
+        columns[name] = np.concatenate(columns[name])
+    return Start(**columns)
