@@ -151,6 +151,8 @@ def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(number, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # a suite in a shell's background has it ignored, and what is ignored is inherited
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )
     deadline = time.monotonic() + 60
     while not ((folder / "progress.csv").exists() and len(read_progress(folder / "progress.csv"))):
