@@ -70,7 +70,7 @@ def call_object(function: Any, what: str, **arguments: Any) -> Any:
     """
     try:
         return function(**arguments)
-    except Exception as error:  # whatever the user's code does when it is called
+    except (Exception, SystemExit) as error:  # whatever the user's code does when it is called
         raise ValueError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
 
 
