@@ -28,7 +28,7 @@ def check_domain(
     seed: int = 0,
     say: Callable[[str], object] = lambda line: None,
 ) -> None:
-    """Check a domain's priors, tasks, texts and pictures against what environments rely on.
+    """Check a domain's priors, tasks, masks, texts and pictures against what environments rely on.
 
     Tasks that need an argument of the user's, or something that is not installed, are left out.
 
@@ -57,6 +57,9 @@ def check_domain(
             continue
         _check_task(domain, task, episodes, seed)
         say(f"task {name!r}: finite, and the same alone as in a batch ({', '.join(task.names)})")
+    for name in domain.masks:
+        _random_episodes(Lanes(episodes, LaneSettings(domain, mask=name)), seed)
+        say(f"mask {name!r}: lets some token follow wherever it has led")
     if domain.of_vocabulary is not None:
         _check_other_vocabulary(domain)
         say("of_vocabulary: gives the domain with the vocabulary asked for")
@@ -135,6 +138,7 @@ def _random_episodes(lanes: Lanes, seed: int) -> tuple[list[Step], np.ndarray]:
     ended = np.zeros(lanes.n, dtype=bool)
     steps, actions = [], []
     while not ended.all():
+        _check_mask_rows(lanes)
         chosen = np.array([rng.choice(np.flatnonzero(row)) for row in lanes.action_mask])
         step = lanes.step(chosen)
         steps.append(step)
@@ -143,6 +147,22 @@ def _random_episodes(lanes: Lanes, seed: int) -> tuple[list[Step], np.ndarray]:
         if step.finished.any() and not ended.all():
             lanes.reset(step.finished)
     return steps, np.array(actions)
+
+
+def _check_mask_rows(lanes: Lanes) -> None:
+    """What the mask, if there is one, says of lanes that have not finished."""
+    if lanes.mask is None:
+        return
+    expected = lanes.n, lanes.domain.vocabulary.size
+    mask = lanes.mask(lanes.tokens, lanes.lengths)
+    _demand(
+        mask.dtype == np.int8 and mask.shape == expected,
+        f"a mask gave {mask.dtype} {mask.shape}, expected int8 {expected}",
+    )
+    stuck = np.flatnonzero(~mask.any(axis=1))
+    if len(stuck):
+        prefix = lanes.tokens[stuck[0], : lanes.lengths[stuck[0]]]
+        raise DomainError(f"a mask lets nothing follow the prefix {prefix.tolist()}")
 
 
 def _check_views(domain: Domain, lanes: Lanes) -> None:

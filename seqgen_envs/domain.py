@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
-from seqgen_envs.loading import NothingThereError, is_reference, load_object
+from seqgen_envs.loading import NothingThereError, call_object, is_reference, load_object
 from seqgen_envs.rules import Task, Tokens
 from seqgen_envs.user_tasks import task_from
 from seqgen_envs.vocabulary import Vocabulary
@@ -235,6 +235,8 @@ class Domain:
             )
         arguments = {"name": task} if isinstance(task, str) else dict(task or {})
         name = arguments.pop("name", None) or self.default_task
+        if not isinstance(name, str):
+            raise ValueError(f"a task's name must be a text, got {name!r}")
         factory = self._task_factory(name)
         try:
             return factory(**arguments).for_vocabulary(self.vocabulary)
@@ -307,15 +309,9 @@ def load_domain(reference: str) -> Domain:
     Raises:
         ValueError: it cannot be imported, or is something else.
     """
-    found = load_object(reference, "domain")
-    domain = found
-    if callable(found) and not isinstance(found, Domain):
-        try:
-            domain = found()
-        except Exception as error:  # whatever the user's code does when it is called
-            raise ValueError(
-                f"domain {reference!r} cannot be made: {type(error).__name__}: {error}"
-            ) from error
+    domain = load_object(reference, "domain")
+    if callable(domain) and not isinstance(domain, Domain):
+        domain = call_object(domain, f"domain {reference!r}")
     if not isinstance(domain, Domain):
         raise ValueError(
             f"domain {reference!r} is of type {type(domain).__name__}; expected a Domain, or a "

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.lanes import Lanes
-from seqgen_envs.settings import LaneSettings
+from seqgen_envs.settings import LaneSettings, check_c
 from seqgen_envs.starts import MIN_LOG_PROB
 
 Floats = NDArray[np.float64]
@@ -75,7 +75,7 @@ class Sequences:
 
     def log_optimal(self, c: float) -> Floats:
         """log q*(tau) = log p(tau) + R(tau)/c - log Z by its closed form, [L]."""
-        log_weights = self.log_prior + self.task_return / _positive(c)
+        log_weights = self.log_prior + self.task_return / check_c(c)
         found: Floats = log_weights - np.logaddexp.reduce(log_weights)
         return found
 
@@ -176,7 +176,7 @@ class PrefixTree:
     def solve_g(self, c: float, discount: float = 1.0) -> Solution:
         """G* and V*."""
         return self._backward(
-            self.task_reward / _positive(c),
+            self.task_reward / check_c(c),
             discount,
             lambda g, level: np.logaddexp.reduce(self.log_prior[level] + g, axis=1),
         )
@@ -254,7 +254,7 @@ class PrefixTree:
 
     def _reward(self, c: float) -> Floats:
         """log p(a|s) + r(s, a)/c, [S, V]."""
-        return self.log_prior + self.task_reward / _positive(c)
+        return self.log_prior + self.task_reward / check_c(c)
 
     def _backward(
         self, reward: Floats, discount: float, state_value: Callable[[Floats, slice], Floats]
@@ -337,9 +337,3 @@ def _sum_over_steps(values: Floats, states: Ints, actions: Ints) -> Floats:
     taken[steps] = values[states[steps], actions[steps]]
     found: Floats = taken.sum(axis=1)
     return found
-
-
-def _positive(c: float) -> float:
-    if not (np.isfinite(c) and c > 0):
-        raise ValueError(f"c must be a finite number > 0, got {c}")
-    return c

@@ -62,6 +62,18 @@ def load_object(reference: str, what: str) -> Any:
     return found
 
 
+def call_object(function: Any, what: str, **arguments: Any) -> Any:
+    """What a user's function returns, such as one that makes a task.
+
+    Raises:
+        ValueError: it raised something; the message begins with ``what`` and gives the cause.
+    """
+    try:
+        return function(**arguments)
+    except (Exception, SystemExit) as error:  # whatever the user's code does when it is called
+        raise ValueError(f"{what} cannot be made: {type(error).__name__}: {error}") from error
+
+
 def load_module(where: str, what: str) -> ModuleType:
     """The module or the file ``where``, imported; see :func:`load_object`.
 

@@ -153,8 +153,8 @@ def stored_vocabulary(folder: str | Path) -> Vocabulary:
 @lru_cache(maxsize=16)
 def _vocabulary_cached(folder: Path, modified: int) -> Vocabulary:
     try:
-        return Vocabulary(**json.loads((folder / CONFIG_FILE).read_text())["vocabulary"])
-    except (ValueError, KeyError, TypeError) as error:
+        return Vocabulary(**_read_config(folder)["vocabulary"])
+    except (ValueError, TypeError) as error:
         raise ValueError(f"cannot read the prior in {folder}: {error}") from error
 
 
@@ -169,17 +169,24 @@ def _checked_folder(folder: str | Path) -> Path:
     return folder
 
 
+def _read_config(folder: Path) -> dict[str, Any]:
+    config = json.loads((folder / CONFIG_FILE).read_text())
+    if not isinstance(config, dict) or not {"architecture", "vocabulary"} <= config.keys():
+        raise ValueError(f"{CONFIG_FILE} must hold an object with 'architecture' and 'vocabulary'")
+    return config
+
+
 @lru_cache(maxsize=16)
 def _load_cached(folder: Path, modified: int) -> RecurrentPrior:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
-        config = json.loads((folder / CONFIG_FILE).read_text())
+        config = _read_config(folder)
         vocabulary = Vocabulary(**config["vocabulary"])
         network = RecurrentNetwork(RecurrentConfig(**config["architecture"]))
         network.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except (ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
+    except (ValueError, TypeError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"cannot read the prior in {folder}: {error}") from error
     return RecurrentPrior(network, vocabulary, config.get("training"), source=folder)
 

@@ -82,6 +82,12 @@ class Term:
             raise ValueError(f"term {self.name!r}: at must be 'step' or 'end', got {self.at!r}")
         if self.at == "end" and isinstance(self.rule, ScanRule):
             raise ValueError(f"term {self.name!r}: a ScanRule is judged at every step")
+        try:
+            object.__setattr__(self, "weight", float(self.weight))
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"term {self.name!r}: weight must be a number, got {self.weight!r}"
+            ) from None
         if not np.isfinite(self.weight):
             raise ValueError(f"term {self.name!r}: weight must be finite, got {self.weight}")
 
@@ -168,9 +174,7 @@ class Task:
         if unknown:
             raise ValueError(f"task {self.name!r} has no term {unknown}; terms: {list(self.names)}")
         task = copy.copy(self)  # whatever more a subclass holds, it keeps
-        task.terms = tuple(
-            replace(t, weight=float(weights.get(t.name, t.weight))) for t in self.terms
-        )
+        task.terms = tuple(replace(t, weight=weights.get(t.name, t.weight)) for t in self.terms)
         task._weights = np.array([term.weight for term in task.terms])
         task.failures = RuleFailures()
         return task

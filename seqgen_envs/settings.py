@@ -54,7 +54,7 @@ class LaneSettings:
 
     def __post_init__(self) -> None:
         domain = get_domain(self.domain).for_prior(self.prior)
-        _check_c(self.c)
+        check_c(self.c)
         if not (is_finite(self.prior_weight) and self.prior_weight >= 0):
             raise ValueError(f"prior_weight must be finite and >= 0, got {self.prior_weight!r}")
         length = domain.horizon if self.length is None else self.length
@@ -69,7 +69,7 @@ class LaneSettings:
 
     def at(self, c: float) -> LaneSettings:
         """The same at another temperature."""
-        _check_c(c)
+        check_c(c)
         settings = copy.copy(self)
         object.__setattr__(settings, "c", c)
         return settings
@@ -87,9 +87,15 @@ class LaneSettings:
         return self.primers[0]
 
 
-def _check_c(c: Any) -> None:
+def check_c(c: Any) -> float:
+    """``c``, if it is a temperature.
+
+    Raises:
+        ValueError: it is no finite number above 0.
+    """
     if not (is_finite(c) and c > 0):
         raise ValueError(f"c must be a finite number > 0, got {c!r}")
+    return float(c)
 
 
 def is_finite(value: Any) -> bool:

@@ -48,7 +48,7 @@ def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer, ...]
         return tuple(_lines(Path(primer), domain, length))
     if isinstance(primer, str) or _is_flat(primer):
         return (_read_one(primer, domain, length),)
-    if not isinstance(primer, (Sequence, np.ndarray)):
+    if not isinstance(primer, (Sequence, np.ndarray)) or len(primer) == 0:
         raise ValueError(_message(primer))
     return tuple(_read_one(one, domain, length) for one in primer)
 
@@ -102,14 +102,6 @@ def _read_one(primer: Any, domain: Domain, length: int) -> Primer:
     return tuple(int(i) for i in ids)
 
 
-def padded(primers: Sequence[Primer], horizon: int, pad_id: int) -> tuple[Tokens, Tokens]:
-    """Primers as int64 [P, T], padded, and their lengths [P]."""
-    tokens = np.full((len(primers), horizon), pad_id, dtype=np.int64)
-    for row, primer in zip(tokens, primers, strict=True):
-        row[: len(primer)] = primer
-    return tokens, np.array([len(primer) for primer in primers], dtype=np.int64)
-
-
 def check_mask(
     primers: Sequence[Primer], mask: ActionMask | None, domain: Domain, horizon: int
 ) -> None:
@@ -122,7 +114,8 @@ def check_mask(
     primers = [primer for primer in dict.fromkeys(primers) if primer]
     if mask is None or not primers:
         return
-    whole, lengths = padded(primers, horizon, domain.vocabulary.pad_id)
+    whole = domain.vocabulary.padded(primers, horizon)
+    lengths = np.fromiter(map(len, primers), np.int64)
     prefixes = np.full_like(whole, domain.vocabulary.pad_id)
     for t in range(int(lengths.max()) + 1):
         on = np.flatnonzero(lengths >= t)
@@ -216,7 +209,8 @@ class Starts:
     def _compute(self, primers: Sequence[Primer]) -> list[Start]:
         """Feed the start token and the primers; the rules scan a primer but do not judge it."""
         vocabulary = self.domain.vocabulary
-        tokens, lengths = padded(primers, self.horizon, vocabulary.pad_id)
+        tokens = vocabulary.padded(primers, self.horizon)
+        lengths = np.fromiter(map(len, primers), np.int64)
         found: dict[int, Start] = {}
         rows, n = np.arange(len(primers)), len(primers)
         log_probs, state = self.prior.step(

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from seqgen_envs.loading import call_object
 from seqgen_envs.rules import ScanRule, Task, Term
 
 #: The parameters of a rule that is a function.
@@ -28,12 +29,12 @@ def task_from(
             :class:`~seqgen_envs.rules.Term`.
 
     Raises:
-        ValueError: it is none of these, or a weight is for no term.
+        ValueError: it is none of these, the function raises, or a weight is for no term.
         TypeError: arguments that it does not take.
     """
     made = found
     if _is_factory(found, arguments):
-        made, arguments = found(**arguments), {}
+        made, arguments = call_object(found, f"task {reference!r}", **arguments), {}
     if isinstance(made, Task):
         if arguments:
             raise TypeError(f"a Task takes no arguments but weights, got {sorted(arguments)}")

@@ -115,8 +115,7 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
             restart = lanes.ended
         step = lanes.step(lanes.as_actions(actions), restart)
         infos = self._infos(step)
-        ended = step.ended
-        if self.autoreset_mode == AutoresetMode.SAME_STEP and ended.any():
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and (ended := step.ended).any():
             infos = self._restart(infos, step, ended)
         return observe(self.kind, lanes), step.reward, step.finished, step.truncated, infos
 

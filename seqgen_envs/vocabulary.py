@@ -128,7 +128,9 @@ class Vocabulary:
             tokens.append(self.tokens[token_id])
         return tokens
 
-    def padded(self, sequences: Sequence[NDArray[np.integer]], width: int = 0) -> NDArray[np.int64]:
+    def padded(
+        self, sequences: Sequence[Sequence[int] | NDArray[np.integer]], width: int = 0
+    ) -> NDArray[np.int64]:
         """Sequences of ids as rows, int64 [N, T]; T is the longest's length, ``width`` at least."""
         longest = max(map(len, sequences), default=0)
         tokens = np.full((len(sequences), max(longest, width)), self.pad_id, dtype=np.int64)

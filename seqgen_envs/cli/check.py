@@ -17,7 +17,7 @@ def check(
     ] = 16,
     seed: SeedOption = 0,
 ) -> None:
-    """Check a domain's priors, tasks, texts, pictures and metrics; one line a check.
+    """Check a domain's priors, tasks, masks, texts, pictures and metrics; one line a check.
 
     The exit code is 1 if one of them breaks the contract.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -45,7 +46,10 @@ def sample(
     ] = None,
     task: TaskOption = None,
     primer: Annotated[
-        str | None, typer.Option(help="What every sequence starts with: a file, or text.")
+        str | None,
+        typer.Option(
+            help="What sequences start with: text, a file, or a file with a text a line (drawn)."
+        ),
     ] = None,
     primer_length: Annotated[
         int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
@@ -102,6 +106,7 @@ def sample(
     arguments = _merged(known, given)
     lanes = num_envs or arguments.pop("num_envs", 256)
     env = SequenceVectorEnv(kind, min(n, lanes), **arguments)
+    env.lanes.seed(seed)  # of primers that are drawn
     kind = kind.beside(env.prior)
     if loader is None or agent is None:
         policy: Policy = PriorPolicy(seed, temperature)
@@ -153,17 +158,21 @@ def _merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
 
 
 def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
-    """Ids of the primer: read from a file if there is one of that name, otherwise from the text.
+    """Ids of the primer, or of several: one of the domain's files, a file with a text a line (of
+    which each sequence draws one), or a text.
 
     Raises:
         ValueError: neither a readable file nor a text of known tokens.
     """
+    from seqgen_envs.starts import read_primers
+
     if primer is None:
         return None
     if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
-        if domain.files.read is None:
-            raise ValueError(f"domain {domain.name!r} reads no files: give the primer as text")
-        return domain.files.read(Path(primer))[:keep].tolist()
+        files = domain.files
+        if files.read is not None and primer.lower().endswith(tuple(files.suffixes)):
+            return files.read(Path(primer))[:keep].tolist()
+        return [list(one[:keep]) for one in read_primers(Path(primer), domain, sys.maxsize)]
     try:
         return domain.to_ids(primer.strip())[:keep].tolist()
     except ValueError as error:

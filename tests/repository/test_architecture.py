@@ -30,6 +30,7 @@ SEQGEN_ORDER = (
 )
 #: What a domain's folder may import besides itself.
 DOMAINS_SEE = {
+    "loading",
     "vocabulary",
     "recurrent",
     "rules",

@@ -36,6 +36,7 @@ BAD_ARGUMENTS = {
     "primer negative": ({"primer": [-1]}, r"primer token -1 is outside 0\.\."),
     "primer text": ({"primer": "Q"}, "unknown token 'Q' at position 0; the vocabulary has"),
     "primer type": ({"primer": [0.5]}, "primer must be a list of token ids or a text"),
+    "no primers": ({"primer": np.zeros((0, 3), int)}, "primer must be a list of token ids"),
     "task": ({"task": "nothing"}, r"unknown task 'nothing' for domain.*tasks: \["),
     "task type": ({"task": 5}, "task must be a name, a dict .* or a Task; got int"),
     "task argument": ({"task": {"volume": 3}}, "does not take these arguments.*volume"),
@@ -176,6 +177,13 @@ def mean_rule(tokens, lengths):
     return np.full(len(tokens), float(tokens[:, 0].mean()))
 
 
+def only_first_token(tokens, lengths):
+    """A mask that forbids everything after token 0."""
+    mask = np.zeros((len(tokens), 4), dtype=np.int8)
+    mask[lengths == 0, 0] = 1
+    return mask
+
+
 class LoosePrior:
     """A prior whose probabilities sum to two, or whose steps differ from its sequences."""
 
@@ -221,6 +229,11 @@ def test_registered_domains_pass():
         (
             broken(view=View(image=lambda ids, horizon: np.zeros((4, 4)))),
             "view.image must give",
+        ),
+        (broken(masks={"m": lambda: only_first_token}), r"lets nothing follow the prefix \[0\]"),
+        (
+            broken(masks={"m": lambda: lambda tokens, lengths: np.ones((len(tokens), 4))}),
+            "a mask gave float64",
         ),
         (broken(metrics=Metrics(each=lambda ids: {"m": np.zeros(2)})), "metric 'm' has shape"),
     ],

@@ -86,7 +86,8 @@ def test_stepper_copies_weights_until_refreshed(cell, layers):
         ({"cell": "rnn"}, r"one of \['gru', 'lstm'\], got 'rnn'"),
         ({"layers": 4}, "layers must be 1, 2 or 3, got 4"),
         ({"dropout": 1.0}, "dropout must be in"),
-        ({"hidden_size": 0}, "hidden_size must be at least 1, got 0"),
+        ({"hidden_size": "9"}, "hidden_size must be a whole number of at least 1, got '9'"),
+        ({"hidden_size": 0}, "hidden_size must be a whole number of at least 1, got 0"),
     ],
 )
 def test_sizes_are_checked(kwargs, message):
@@ -181,6 +182,7 @@ CORRUPTIONS = {
     "cell": break_config(architecture__cell="transformer"),
     "unknown field": break_config(architecture__heads=2),
     "vocabulary": break_config(vocabulary__tokens=["a", "a", "b"]),
+    "a list": lambda folder: (folder / "config.json").write_text("[]"),
     "no vocabulary": break_config(vocabulary=None),
 }
 

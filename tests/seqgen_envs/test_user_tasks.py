@@ -58,6 +58,10 @@ def number():
     return NUMBER
 
 
+def breaks():
+    raise KeyError("a key")
+
+
 def wrong_kind(**anything):
     return [first_token]
 """
@@ -134,7 +138,10 @@ def test_the_domains_own_names_win(mine):
         ("mine.py:number", "'mine.py:number' is of type int; expected a Task, a rule"),
         ("mine.py:wrong_kind", "is of type list; expected a Task"),
         ({"name": "mine.py:low_or_high", "low": 1}, "does not take these arguments: .*'low'"),
-        ({"name": "mine.py:Paid", "amuont": 3}, "does not take these arguments: .*'amuont'"),
+        ({"name": "mine.py:Paid", "amuont": 3}, "cannot be made: TypeError: .*'amuont'"),
+        ("mine.py:breaks", r"^task 'mine.py:breaks' cannot be made: KeyError: 'a key'$"),
+        ({"name": 3}, "^a task's name must be a text, got 3$"),
+        ({"name": "mine.py:LETTERS", "weights": {"balance": "x"}}, "must be a number, got 'x'"),
         ({"name": "mine.py:first_token", "wieght": 3}, "does not take these arguments: .*wieght"),
         ({"name": "mine.py:LETTERS", "key": 3}, "does not take these arguments: .*'key'"),
         ({"name": "mine.py:PAID", "weights": {"x": 1}}, r"has no term \['x'\]; terms: \['Paid'\]"),

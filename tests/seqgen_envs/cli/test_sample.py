@@ -82,6 +82,16 @@ def test_temperature_prior_and_c(tmp_path):
     assert means[0] > means[1] + 10
 
 
+def test_primers_of_a_file_are_drawn_by_the_seed(tmp_path):
+    file = tmp_path / "starts.txt"
+    file.write_text("a\nbb\n")
+    for out in ("one", "two"):
+        run("sample", "toy", "-n", 20, "--primer", file, "--seed", 3, "--out", tmp_path / out)
+    texts = [row["text"] for row in table(tmp_path / "one" / "toys.csv")]
+    assert {text[: 1 if text[0] == "a" else 2] for text in texts} == {"a", "bb"}
+    assert texts == [row["text"] for row in table(tmp_path / "two" / "toys.csv")]
+
+
 def test_a_primer_as_text_and_as_a_file(sampled, tmp_path):
     out, _, _ = sampled
     common = ["sample", "melody", "-n", 3, "--length", 16, "--max-files", 0]
@@ -211,7 +221,7 @@ def test_other_packages_add_commands(monkeypatch, capsys):
         (["melody", "--length", "7"], "length must be a whole number >= 8"),
         (["melody", "--temperature", "0"], "temperature must be > 0, got 0.0"),
         (["melody", "--primer", "none.mid"], "'none.mid' is neither a file nor a text"),
-        (["toy", "--primer", __file__], "domain 'toy' reads no files"),
+        (["toy", "--primer", __file__], "line 1 of "),
         (["toy", "--prior", PRIORS / "default"], "domain 'toy' has 4 tokens, the prior has 38"),
     ],
 )

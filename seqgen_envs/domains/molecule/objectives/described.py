@@ -18,14 +18,16 @@ from seqgen_envs.domains.molecule.objectives.parts import (
     Substructure,
 )
 from seqgen_envs.domains.molecule.objectives.properties import MatchCount
+from seqgen_envs.loading import load_object
 
 
 def objective_from(description: Any) -> Objective:
     """An objective of plain data, as JSON and YAML hold it.
 
     Args:
-        description: a callable, which is returned as it is, or a mapping with exactly one of these
-            keys, and with some of those in brackets:
+        description: a callable ``Mol -> float``, or where it is, as ``"module:attribute"`` or
+            ``"FILE.py:attribute"``; or a mapping with exactly one of these keys, and with some of
+            those in brackets:
 
             - ``property``: a name of :data:`~.properties.PROPERTIES` [``modifier``];
             - ``count``: a SMARTS, whose matches are counted [``modifier``];
@@ -48,6 +50,8 @@ def objective_from(description: Any) -> Objective:
     Raises:
         ValueError: it describes none; the message says which part and why.
     """
+    if isinstance(description, str):
+        description = load_object(description, "objective")
     if callable(description):
         found: Objective = description
         return found

@@ -110,8 +110,8 @@ class Scorer:
         if not objectives:
             raise ValueError("a scorer needs at least one objective")
         for name, value in (("n_jobs", n_jobs), ("cache_size", cache_size), ("budget", budget)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
         self.objectives = dict(objectives)
         self.names = tuple(self.objectives)
         self.n_jobs, self.budget = n_jobs, budget

@@ -7,9 +7,9 @@ holds minus the penalty. Any task takes a ``diversity`` (see :mod:`~.diversity`)
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from numbers import Real
 from typing import Any
 
 from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
@@ -26,6 +26,7 @@ from seqgen_envs.domains.molecule.tasks.rules import (
     ValidityRule,
 )
 from seqgen_envs.domains.molecule.tasks.scoring import Scorer, SmilesFunction
+from seqgen_envs.loading import load_object
 from seqgen_envs.rules import Task, Term
 
 VALIDITY = "validity"
@@ -63,6 +64,9 @@ def scored_task(
     Raises:
         ValueError: a number is out of its range, or a weight is for no term.
     """
+    for what, value in (("valid_reward", valid_reward), ("invalid_penalty", invalid_penalty)):
+        if not isinstance(value, Real):
+            raise ValueError(f"{what} must be a number, got {value!r}")
     if not invalid_penalty >= 0:
         raise ValueError(f"invalid_penalty must be >= 0, got {invalid_penalty}")
     scorer = Scorer(objectives, n_jobs=n_jobs, cache_size=cache_size, budget=budget)
@@ -151,20 +155,14 @@ def scaffold_task(smarts: str, **others: Any) -> MoleculeTask:
 
 
 def custom_task(where: str, **others: Any) -> MoleculeTask:
-    """A function of yours, ``list[str] -> list[float]``, by its import path ``module:function``.
+    """A function of yours, ``list[str] -> list[float]``: ``module:NAME`` or ``FILE.py:NAME``.
 
     Raises:
         ValueError: there is no such function.
     """
-    module, _, attribute = where.partition(":")
-    try:
-        function: Callable[[list[str]], Sequence[float]] = getattr(
-            importlib.import_module(module), attribute
-        )
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ValueError(
-            f"task 'custom:{where}' needs an importable module:function ({error})"
-        ) from error
+    function = load_object(where, "custom task")
+    if not callable(function):
+        raise ValueError(f"custom task {where!r} is no function: {function!r}")
     return function_task(function, **others)
 
 

@@ -271,9 +271,11 @@ def test_a_copy_starts_anew(how):
     assert twin.score([ETHANOL]) == Scorer({"logp": logp}).score([ETHANOL])
 
 
-@pytest.mark.parametrize("wrong", [{"n_jobs": 0}, {"cache_size": 0}, {"budget": 0}])
-def test_numbers_below_1(wrong):
-    with pytest.raises(ValueError, match="must be at least 1, got 0"):
+@pytest.mark.parametrize(
+    "wrong", [{"n_jobs": 0}, {"cache_size": 0}, {"budget": 0}, {"budget": "9"}]
+)
+def test_bad_numbers(wrong):
+    with pytest.raises(ValueError, match=r"must be a whole number of at least 1, got '?[09]"):
         Scorer({"logp": logp}, **wrong)
 
 
@@ -485,15 +487,30 @@ def test_an_objective_from_json():
     assert totals(task, [BENZENE])["objective"] == pytest.approx([expected])
 
 
+@pytest.mark.parametrize("kind", ["objective", "custom"])
+def test_a_function_in_a_file_of_the_current_folder(tmp_path, monkeypatch, kind):
+    monkeypatch.chdir(tmp_path)
+    lines = "def objective(molecule):", "    return molecule.GetNumAtoms()"
+    lines += "def custom(smiles):", "    return [float(len(text)) for text in smiles]"
+    (tmp_path / "sizes.py").write_text("\n".join(lines))
+    task = {"name": "objective", "objective": {"arithmetic": ["sizes.py:objective"]}}
+    made = get_domain("molecule").make_task(
+        task if kind == "objective" else "custom:sizes.py:custom"
+    )
+    assert totals(made, ["CCO"])[kind] == [3.0]
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
         ("similarity:notasmiles", "notasmiles"),
         ("scaffold:[", r"\["),
-        ("custom:no_such_module:f", "importable module:function"),
-        ("custom:math", "importable module:function"),
+        ("custom:no_such_module:f", "there is no module 'no_such_module'"),
+        ("custom:math", "custom task 'math' must have the form"),
+        ("custom:math:pi", "custom task 'math:pi' is no function: 3.14"),
         ("pmo/everything", "unknown task 'pmo/everything'"),
         ("nonsense", "similarity:"),
+        ({"name": "qed", "valid_reward": "a"}, "valid_reward must be a number, got 'a'"),
     ],
 )
 def test_bad_names(name, message):
