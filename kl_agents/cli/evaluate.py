@@ -1,4 +1,4 @@
-"""``seqgen evaluate``: the figures of a run's agent, beside published ones."""
+"""``seqgen evaluate``: the metrics of a run's agent, beside published ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def evaluate(
     }  # fmt: skip
     spec = with_environment(trained, given)
     say_overridden(
-        trained.env_kwargs, {name: spec.env_kwargs.get(name) for name in given} | {"c": c}
+        trained.environment, {name: spec.env_kwargs.get(name) for name in given} | {"c": c}
     )
     domain = make_lanes(spec, 1).domain
     with progress_bar(n, "sampling", domain.name) as bar:
