@@ -124,10 +124,15 @@ class Collector:
 
     Args:
         source: the lanes, of :func:`make_source`.
-        explore: e, one of :data:`EXPLORERS`; ``"policy"`` is no exploration.
+        explore: e: ``"policy"`` (no exploration), ``"prior"`` or ``"uniform"``.
+
+    Raises:
+        ValueError: an unknown ``explore``.
     """
 
     def __init__(self, source: Lanes | VecEnvLanes, explore: str) -> None:
+        if explore not in EXPLORERS:
+            raise ValueError(f"explore must be one of {list(EXPLORERS)}, got {explore!r}")
         self.source, self.explore = source, explore
 
     def collect(
