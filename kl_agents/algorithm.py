@@ -397,15 +397,19 @@ class SequenceAlgorithm(BaseAlgorithm):
             return saving.record_of(self.facts.prior)
         return self._saved["prior"] if self._saved else None
 
-    def check_fits(self, env: Any) -> None:
-        """Raise a ValueError unless the agent is of ``env``'s vocabulary and prior."""
+    def check_fits(self, env: Any, any_prior: bool = False) -> None:
+        """Raise a ValueError unless the agent is of ``env``'s vocabulary and prior.
+
+        ``any_prior``: the prior may be another than the one it was trained against.
+        """
         size = env.domain.vocabulary.size
         if size != self.policy.vocabulary_size:
             raise ValueError(
                 f"the agent knows {self.policy.vocabulary_size} tokens, domain "
                 f"{env.domain.name!r} has {size}: it was trained on another domain"
             )
-        saving.check_prior(self.prior_record(), env.prior)
+        if not any_prior:
+            saving.check_prior(self.prior_record(), env.prior)
 
     def save(  # type: ignore[override]
         self, path: PathOrFile, exclude: Any = None, include: Any = None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from numbers import Real
 from types import NoneType, UnionType
@@ -81,6 +81,8 @@ def _kind(kind: Any, value: Any, limits: Within, options: tuple[str, ...]) -> tu
         return value in options, f"one of {', '.join(options)}"
     if kind is str:
         return isinstance(value, str), "a text"
+    if get_origin(kind) is Mapping:
+        return isinstance(value, Mapping), "names and values"
     return True, ""  # a kind of the learner's own: it checks it itself
 
 

@@ -19,8 +19,10 @@ from __future__ import annotations
 
 import copy
 import inspect
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import reduce
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -122,10 +124,7 @@ def load_hyperparams(
     for layer in overrides:
         _check(layer, algorithm, keys, "the settings given")
         layers.append(layer)
-    merged: dict[str, Any] = {}
-    for layer in layers:
-        merged = _merged(merged, layer)
-    return _assemble(algorithm, env_id, merged)
+    return _assemble(algorithm, env_id, reduce(merged, layers, {}))
 
 
 def read_blocks(path: Path) -> dict[str, dict[str, Any]]:
@@ -150,16 +149,13 @@ def _read_blocks(path: Path, inner: tuple[Path, ...]) -> dict[str, dict[str, Any
     if extended is None:
         return own
     base = _read_blocks(_extended_file(path, extended), (*inner, path))
-    return {name: _merged(base.get(name, {}), own.get(name, {})) for name in {**base, **own}}
+    return {name: merged(base.get(name, {}), own.get(name, {})) for name in {**base, **own}}
 
 
 def _read_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file of hyper-parameters {path}")
-    try:
-        blocks = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise ValueError(f"{path} is not YAML: {error}") from error
+    blocks = read_yaml(path) or {}
     names = [str(name) for name in blocks] if isinstance(blocks, dict) else ["(no blocks)"]
     known = {EXTENDS, DEFAULT, *ALGORITHMS}
     unknown = [name for name in names if name not in known and not is_reference(name)]
@@ -169,6 +165,30 @@ def _read_file(path: Path) -> dict[str, Any]:
             f"(or module:Class), and at most {EXTENDS}: FILE; unknown: {unknown}"
         )
     return blocks
+
+
+class _Yaml(yaml.SafeLoader):  # type: ignore[misc]
+    """YAML 1.1, but ``1e-3`` is a number, as in YAML 1.2 and not a text."""
+
+
+_Yaml.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
+    list("-+.0123456789"),
+)
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is not YAML.
+    """
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), _Yaml)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
 
 
 def _extended_file(path: Path, name: Any) -> Path:
@@ -195,13 +215,12 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         if not equals or not all(names):
             raise ValueError(f"--set takes key=value, such as c=0.5; got {setting!r}")
         try:
-            value = yaml.safe_load(text)
+            value = yaml.load(text, _Yaml)
         except yaml.YAMLError as error:
             raise ValueError(f"--set {key}: {text!r} is not YAML or JSON") from error
-        value = _number_if_any(value)
         for name in reversed(names[1:]):
             value = {name: value}
-        nested = _merged(nested, {names[0]: value})
+        nested = merged(nested, {names[0]: value})
     return nested
 
 
@@ -223,23 +242,13 @@ def with_final_c(c: Any, end: float) -> Any:
     return {**c, "start": max(float(c["start"]), float(end)), "end": float(end)}
 
 
-def _number_if_any(value: Any) -> Any:
-    """YAML 1.1 takes ``1e-3`` for a text."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """``base`` with the entries of ``over``; what is nested is merged entry by entry."""
-    merged = {**base, **over}
+    whole = {**base, **over}
     for name in _NESTED:
         if isinstance(base.get(name), Mapping) and isinstance(over.get(name), Mapping):
-            merged[name] = _merged_within(base[name], over[name])
-    return copy.deepcopy(merged)
+            whole[name] = _merged_within(base[name], over[name])
+    return copy.deepcopy(whole)
 
 
 def _merged_within(base: Any, over: Any) -> Any:

@@ -120,14 +120,13 @@ def restore(agent: SequenceAlgorithm, state: SavedAgent) -> None:
         agent.n_envs = 1
     if not hasattr(agent, "policy"):
         agent._setup_model()
-    agent.policy.load_state_dict(state.policy)
+    put_weights(agent.policy, state.policy)
     load_optimizer_tensors(agent.policy.optimizer, state.optimizer)
     for name, value in config["counters"].items():
         setattr(agent, name, value)
     agent.rng.bit_generator.state = config["generators"]["collection"]
     agent.policy.rng.bit_generator.state = config["generators"]["policy"]
     agent.policy.c = config["c_now"]
-    agent.policy.weights_changed()
     if state.replay is not None and agent.replay is not None and agent.facts is not None:
         agent.replay.load_state_dict(state.replay)
         # as many as there are, where the number of environments is another
@@ -152,6 +151,22 @@ def check_prior(recorded: Mapping[str, Any] | None, prior: Any) -> None:
         )
 
 
+def put_weights(policy: SequencePolicy, weights: Mapping[str, Any], strict: bool = True) -> None:
+    """The weights of another policy's ``state_dict`` in place of its own.
+
+    Raises:
+        ValueError: they are of another shape; a name is missing or unknown (with ``strict``).
+    """
+    try:
+        policy.load_state_dict(weights, strict=strict)
+    except RuntimeError as error:
+        raise ValueError(
+            "the weights are not of this agent's shape: give the vocabulary and the policy_kwargs "
+            f"they were trained with ({' '.join(str(error).split())})"
+        ) from error
+    policy.weights_changed()
+
+
 def set_parameters(policy: SequencePolicy, given: Any, exact_match: bool = True) -> None:
     """Put the parameters of a file of :func:`save`, or of a dictionary, into a policy.
 
@@ -167,12 +182,11 @@ def set_parameters(policy: SequencePolicy, given: Any, exact_match: bool = True)
         if "policy.optimizer" in given:
             policy.optimizer.load_state_dict(given["policy.optimizer"])
         if "policy" in given:
-            policy.load_state_dict(given["policy"], strict=exact_match)
+            put_weights(policy, given["policy"], exact_match)
     else:
         saved = read_agent(given)
-        policy.load_state_dict(saved.policy, strict=exact_match)
+        put_weights(policy, saved.policy, exact_match)
         load_optimizer_tensors(policy.optimizer, saved.optimizer)
-    policy.weights_changed()
 
 
 def differences(

@@ -11,6 +11,7 @@ import io
 import json
 import os
 import zipfile
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -89,13 +90,14 @@ def read_agent(path: PathOrFile) -> SavedAgent:
             policy = load_tensors(archive.read(POLICY))
             optimizer = load_tensors(archive.read(OPTIMIZER))
             replay = _read_replay(archive)
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError, SafetensorError) as error:
+    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, SafetensorError) as error:
         raise ValueError(
             f"{path} is not an agent saved by kl_agents ({error}); Stable-Baselines3's own zips "
             "hold pickles and are refused"
         ) from error
-    if config.get("format") != FORMAT:
-        raise ValueError(f"{path} has format {config.get('format')}, this version reads {FORMAT}")
+    written = config.get("format") if isinstance(config, dict) else None
+    if written != FORMAT:
+        raise ValueError(f"{path} has format {written}, this version reads {FORMAT}")
     return SavedAgent(config, policy, optimizer, replay)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -79,28 +79,23 @@ class Asked:
         return replace(whole, total_timesteps=recorded.total_timesteps, initial=initial)
 
     def _changed(self, recorded: RunSpec) -> RunSpec:
-        from kl_agents.hyperparameters import parse_settings, with_final_c
+        from kl_agents.hyperparameters import merged, parse_settings, with_final_c
 
-        run = recorded.to_dict()
-        arguments, nested = run["arguments"], parse_settings(self.settings)
+        nested = parse_settings(self.settings)
         if "n_timesteps" in nested:
             raise ValueError("--set n_timesteps does not lengthen a run: give --steps")
-        for name, value in nested.items():
-            _override(run if name in ("n_envs", "env_kwargs") else arguments, {name: value})
+        outer: dict[str, Any] = {
+            name: nested.pop(name) for name in ("n_envs", "env_kwargs") if name in nested
+        }
+        arguments = merged(recorded.arguments, nested)
         if self.c is not None:
             arguments["c"] = with_final_c(arguments.get("c"), self.c)
         given = {"algorithm": self.algorithm, "seed": self.seed, "initial": self._initial()}
-        _override(run, {name: value for name, value in given.items() if value is not None})
-        return replace(recorded, **run)
+        run = merged({"env_kwargs": recorded.env_kwargs}, outer)
+        run |= {name: value for name, value in given.items() if value is not None}
+        return replace(recorded, **run, arguments=arguments)
 
     def _initial(self) -> dict[str, str] | None:
         from kl_agents.runs import initial_from
 
         return None if self.initial is None else initial_from(self.initial)
-
-
-def _override(settings: dict[str, Any], given: Mapping[str, Any]) -> None:
-    """Put what is given in the place of what there is; of nested settings, only those named."""
-    for name, value in given.items():
-        both = isinstance(value, Mapping) and isinstance(settings.get(name), dict)
-        settings[name] = {**settings[name], **value} if both else value

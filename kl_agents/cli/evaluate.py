@@ -1,4 +1,4 @@
-"""``seqgen evaluate``: the figures of a run's agent, beside published ones."""
+"""``seqgen evaluate``: the metrics of a run's agent, beside published ones."""
 
 from __future__ import annotations
 
@@ -70,14 +70,17 @@ def evaluate(
     }  # fmt: skip
     spec = with_environment(trained, given)
     say_overridden(
-        trained.env_kwargs, {name: spec.env_kwargs.get(name) for name in given} | {"c": c}
+        trained.environment, {name: spec.env_kwargs.get(name) for name in given} | {"c": c}
     )
     domain = make_lanes(spec, 1).domain
     with progress_bar(n, "sampling", domain.name) as bar:
         result = evaluate_agent(model, spec, n, seed, num_envs, c, bar.update, any_prior)
     path = out or run / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = {spec.algorithm: metrics_of(result), **domain.metrics.published}
+    columns: dict[str, Mapping[str, Any]] = {
+        spec.algorithm: metrics_of(result),
+        **domain.metrics.published,
+    }
     report = {
         **result.to_dict(),
         "run": spec.to_dict(),
@@ -88,7 +91,7 @@ def evaluate(
         "published": {name: dict(column) for name, column in domain.metrics.published.items()},
     }
     write_json(path, report)
-    show(metrics_table(f"{n:,} {domain.plural} of {run}", _readable(columns)))
+    show(metrics_table(f"{n:,} {domain.plural} of {run}", columns))
     say(f"The report is {path}")
 
 
@@ -106,7 +109,3 @@ def metrics_of(result: Evaluation) -> dict[str, float | None]:
         "V(s0)": result.start_value,
         f"distinct of {result.distinct_of:,}": result.distinct,
     }
-
-
-def _readable(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    return {name: dict(column) for name, column in columns.items()}

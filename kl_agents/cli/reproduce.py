@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import COMMAND_KEY
+from seqgen_envs.cli.common import COMMAND_KEY, check_folder
 from seqgen_envs.reporting.console import fail, say
 from seqgen_envs.reporting.machine import machine, now
 
@@ -57,6 +57,7 @@ def reproduce(
     parts = choose_blocks(chosen, names)
     wanted = make_jobs(chosen, parts, Scale(steps, seeds, n, quick))
     command = ctx.meta.get(COMMAND_KEY, "")
+    check_folder(out)
     check_jobs(out, wanted)
     out.mkdir(parents=True, exist_ok=True)
     say(f"{len(wanted)} runs in {out / 'runs'}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kl_agents.cli.asked import Asked
-from seqgen_envs.cli.common import COMMAND_KEY, set_threads
+from seqgen_envs.cli.common import COMMAND_KEY, check_folder, set_threads
 from seqgen_envs.reporting.console import say, warn
 
 if TYPE_CHECKING:
@@ -95,13 +95,26 @@ def train(
     where it would have ended; --steps with --resume lengthens it. OUT holds agent.zip,
     progress.csv, config.json and TensorBoard's tb.
     """
-    from kl_agents.runs import CONFIG, RunOptions, Stopped, read_spec, resume_run, start_run
+    from kl_agents.runs import (
+        CONFIG,
+        RunOptions,
+        Stopped,
+        check_same,
+        read_spec,
+        resume_run,
+        start_run,
+    )
 
     set_threads(threads)
     _check_device(device)
-    known = resume and (out / CONFIG).exists()
+    check_folder(out)
+    known = resume and ((out / CONFIG).exists() or algorithm is None)
     asked = Asked(algorithm, env_id, settings or [], steps, c, seed, hyperparams, initial)
-    spec = asked.of_run(read_spec(out)) if known else asked.new()
+    if known:
+        spec = read_spec(out)
+        check_same(spec, asked.of_run(spec), out)
+    else:
+        spec = asked.new()
     total = max(spec.total_timesteps, steps or 0)
     live = progress and sys.stderr.isatty()
     options = RunOptions(
@@ -120,7 +133,7 @@ def train(
                     f"The run goes on to {steps:,} steps in place of {spec.total_timesteps:,}; "
                     "schedules are over the new total"
                 )
-            model = resume_run(out, options, spec, steps)
+            model = resume_run(out, options, steps=steps)
         else:
             model = start_run(out, spec, options)
     except Stopped as stopped:
@@ -136,8 +149,8 @@ def _say_where(model: SequenceAlgorithm, out: Path) -> None:
     say(f"{model.num_timesteps:,} steps are trained; the agent is {out / AGENT}")
     say(f"  seqgen evaluate {out}")
     say(f"  tensorboard --logdir {out}")
-    assert model.env is not None
-    failures = model.env.get_attr("task")[0].failures
+    assert model.facts is not None
+    failures = model.facts.tasks[0].failures
     if failures.count:
         rules = ", ".join(f"{name}: {count:,}" for name, count in failures.by_term.items())
         warn(

@@ -8,9 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from kl_agents.hyperparameters import FOLDER, final_c, load_hyperparams, with_final_c
+from kl_agents.hyperparameters import (
+    FOLDER,
+    final_c,
+    load_hyperparams,
+    read_yaml,
+    with_final_c,
+)
 from kl_agents.registry import get_algorithm
 from kl_agents.runs import RunSpec
 
@@ -111,12 +115,12 @@ def load_plan(domain: str, source: Path | None = None) -> Plan:
     path = source or FOLDER / f"reproduce-{domain}.yml"
     if not path.is_file():
         raise ValueError(f"nothing to reproduce for {domain!r}; there is {', '.join(available())}")
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = read_yaml(path)
     try:
         blocks = {name: Block(name=name, **block) for name, block in content["blocks"].items()}
         return Plan(content["env_id"], blocks, content.get("labels", {}))
-    except (TypeError, KeyError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path} is not a plan of env_id, blocks and labels: {error}") from error
 
 
 def choose_blocks(plan: Plan, names: Sequence[str]) -> list[Block]:

@@ -20,7 +20,7 @@ PANELS = (
 
 
 class Curve(NamedTuple):
-    """A figure over training: environment steps, mean, lowest and highest of the seeds."""
+    """A metric over training: environment steps, mean, lowest and highest of the seeds."""
 
     steps: NDArray[np.float64]
     mean: NDArray[np.float64]

@@ -81,8 +81,7 @@ def _metrics(stored: Mapping[str, Any]) -> dict[str, float]:
     flat = {k: v for k, v in stored.items() if not isinstance(v, (dict, str))}
     flat |= stored["summary"] | {f"term_{name}": v for name, v in stored["terms"].items()}
     numbers = {name: math.nan if v is None else float(v) for name, v in flat.items()}
-    discounted = numbers.get("objective_discounted", math.nan)  # an older version's has none
-    return numbers | {"gap": numbers["start_value"] - discounted}
+    return numbers | {"gap": numbers["start_value"] - numbers["objective_discounted"]}
 
 
 def summary_rows(results: Sequence[Result]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from typing import Any
 from kl_agents.reproduction.plan import Job
 
 RUNS = "runs"
-#: Points of the figures over a training, and the episodes behind each.
+#: Points of the curves over a training, and the episodes behind each.
 CURVE_POINTS, CURVE_EPISODES = 40, 128
 EVALUATION_LANES = 512
 
@@ -27,8 +27,9 @@ def folder_of(out: Path, job: Job) -> Path:
 
 
 def stored_evaluation(out: Path, job: Job) -> dict[str, Any] | None:
-    """The evaluation of a finished run; None if there is none of that many episodes yet."""
+    """The evaluation of a finished run; None: there is none yet, whole and of that size."""
     from kl_agents.runs import EVALUATION
+    from seqgen_envs.evaluation import Evaluation
 
     path = folder_of(out, job) / EVALUATION
     try:
@@ -37,16 +38,8 @@ def stored_evaluation(out: Path, job: Job) -> dict[str, Any] | None:
         return None
     c = job.c if job.act_c is None else job.act_c
     acted = math.isnan(c) or stored.get("c") == c
-    return stored if acted and stored.get("episodes") == job.episodes else None
-
-
-def _is_evaluated(out: Path, job: Job) -> bool:
-    """Whether its evaluation has all figures of this version's."""
-    from seqgen_envs.evaluation import Evaluation
-
-    wanted = {f.name for f in fields(Evaluation)} - {"examples"}
-    stored = stored_evaluation(out, job)
-    return stored is not None and wanted <= set(stored)
+    whole = {f.name for f in fields(Evaluation)} - {"examples"} <= set(stored)
+    return stored if whole and acted and stored["episodes"] == job.episodes else None
 
 
 def check_jobs(out: Path, jobs: Sequence[Job]) -> None:
@@ -78,7 +71,7 @@ def run_jobs(
     Returns:
         the runs that failed, and why.
     """
-    waiting = [job for job in jobs if not _is_evaluated(out, job)]
+    waiting = [job for job in jobs if stored_evaluation(out, job) is None]
     if not waiting:
         return []
     failed = []
@@ -122,7 +115,7 @@ def run_job(out: Path, job: Job, command: str) -> dict[str, Any]:
 
 
 def evaluate_run(model: Any, job: Job) -> dict[str, Any]:
-    """The figures of a run, with which run it is."""
+    """The evaluation of a run, with which run it is."""
     from kl_agents.runs import evaluate_agent
 
     evaluation = evaluate_agent(

@@ -1,7 +1,6 @@
 """Trainings in folders that carry themselves: what they are, their files, how they go on."""
 
 from kl_agents.runs.environment import (
-    check_agent_fits,
     evaluate_agent,
     make_env,
     make_lanes,
@@ -42,7 +41,6 @@ __all__ = [
     "RunSpec",
     "Stopped",
     "agent_file",
-    "check_agent_fits",
     "check_same",
     "evaluate_agent",
     "initial_from",

@@ -61,19 +61,6 @@ def with_environment(spec: RunSpec, given: Mapping[str, Any]) -> RunSpec:
     return replace(spec, env_kwargs={**spec.env_kwargs, **chosen})
 
 
-def check_agent_fits(model: SequenceAlgorithm, lanes: Lanes, any_prior: bool = False) -> None:
-    """Raise a ValueError unless an agent can be judged in ``lanes``.
-
-    Args:
-        model: the agent.
-        lanes: the environment's.
-        any_prior: the prior may be another than the one it was trained against.
-    """
-    size = lanes.domain.vocabulary.size
-    if not any_prior or model.policy.vocabulary_size != size:
-        model.check_fits(lanes)
-
-
 def evaluate_agent(
     model: SequenceAlgorithm,
     spec: RunSpec,
@@ -92,7 +79,7 @@ def evaluate_agent(
         episodes, seed, progress: see :func:`~seqgen_envs.evaluation.evaluate`.
         num_envs: lanes.
         c: temperature it acts at; None is that of the end of its training.
-        any_prior: see :func:`check_agent_fits`.
+        any_prior: see :meth:`~kl_agents.SequenceAlgorithm.check_fits`.
 
     Raises:
         ValueError: ``c`` is not above 0, or the environment's prior is not the agent's.
@@ -101,7 +88,7 @@ def evaluate_agent(
         raise ValueError(f"c must be above 0, got {c}")
     model.policy.c = float(model.c_schedule(0.0) if c is None else c)
     lanes = make_lanes(spec, min(num_envs, episodes))
-    check_agent_fits(model, lanes, any_prior)
+    model.check_fits(lanes, any_prior)
     result = evaluate_policy_network(
         model.policy, lanes, episodes, seed, discount=model.settings.discount, progress=progress
     )

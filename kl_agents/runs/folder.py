@@ -92,21 +92,21 @@ def _read_config(folder: Path) -> dict[str, Any]:
         raise FileNotFoundError(f"{folder} holds no run: there is no {path}")
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        if config["format"] != FORMAT:
-            raise ValueError(f"format {config['format']}, this version reads {FORMAT}")
-    except (ValueError, KeyError, TypeError) as error:  # JSON's and Unicode's are ValueErrors
+        written = config.get("format") if isinstance(config, dict) else None
+        if written != FORMAT:
+            raise ValueError(f"format {written}, this version reads {FORMAT}")
+    except ValueError as error:  # JSON's and Unicode's are ValueErrors
         raise ValueError(f"{path} is not a run's: {error}") from error
     return dict(config)
 
 
 def _spec_from(config: dict[str, Any], path: Path) -> RunSpec:
+    run, names = config.get("run"), {f.name for f in fields(RunSpec)}
     try:
-        run = config["run"]
-        missing = {f.name for f in fields(RunSpec)} - set(run)
-        if missing:
-            raise KeyError(*sorted(missing))
+        if not isinstance(run, dict) or set(run) != names:
+            raise ValueError(f"its run must have {', '.join(sorted(names))}")
         return RunSpec(**run)
-    except (KeyError, TypeError) as error:
+    except ValueError as error:
         raise ValueError(f"{path} is not a run's: {error}") from error
 
 
@@ -170,16 +170,11 @@ def check_is_of(path: Path, spec: RunSpec) -> None:
         raise ValueError(f"{path} is of another run ({clauses}): put this run's own file there")
 
 
-def tasks_of(model: SequenceAlgorithm) -> list[Any]:
-    """The environment's tasks: one that all lanes share."""
-    assert model.env is not None
-    return list({id(task): task for task in model.env.get_attr("task")}.values())
-
-
 def _state_of(model: SequenceAlgorithm) -> dict[str, Any]:
     """What a resume needs beside the agent: the window of returns and the failures so far."""
     window = model.ep_info_buffer or deque()
-    failures = [task.failures.state_dict() for task in tasks_of(model)]
+    assert model.facts is not None
+    failures = [task.failures.state_dict() for task in model.facts.tasks]
     return {"window": window.maxlen, "episodes": list(window), "failures": failures}
 
 
@@ -187,9 +182,10 @@ def restore_state(model: SequenceAlgorithm, path: Path) -> None:
     """Put back what :func:`save` wrote beside the agent."""
     saved = read_saved_run(path)
     assert saved is not None
+    assert model.facts is not None
     state = saved[1]
     if state["window"] is not None:  # None: it had not begun
         model.ep_info_buffer = deque(state["episodes"], maxlen=state["window"])
         model.ep_success_buffer = deque(maxlen=state["window"])
-    for task, failures in zip(tasks_of(model), state["failures"], strict=True):
+    for task, failures in zip(model.facts.tasks, state["failures"], strict=True):
         task.failures.load_state_dict(failures)

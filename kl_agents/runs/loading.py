@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from kl_agents import saving
 from kl_agents.algorithm import SequenceAlgorithm
 from kl_agents.registry import load as load_file
 from kl_agents.runs import folder as files
@@ -69,11 +70,4 @@ def take_weights(model: SequenceAlgorithm, path: Path, fingerprint: str) -> None
     if not path.is_file() or sha256(path) != fingerprint:
         raise ValueError(f"{path}, which the run was to start from, is gone or has changed")
     other = type(model).load(path)
-    try:
-        model.policy.load_state_dict(other.policy.state_dict())
-    except RuntimeError as error:
-        raise ValueError(
-            f"the network of {path} is not of the run's shape: give the vocabulary and the "
-            "policy_kwargs it was trained with"
-        ) from error
-    model.policy.weights_changed()
+    saving.put_weights(model.policy, other.policy.state_dict())

@@ -7,12 +7,13 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, get_type_hints
 
 import gymnasium as gym
 
+from kl_agents.checking import Within, checked
 from kl_agents.hyperparameters import Hyperparams, final_c
-from kl_agents.registry import absolute as absolute_reference
+from kl_agents.registry import absolute
 from kl_agents.saving import differences
 from seqgen_envs.domain import Domain
 from seqgen_envs.registration import check_id, get_domain
@@ -36,19 +37,24 @@ class RunSpec:
         arguments: constructor arguments of the algorithm.
         initial: the ``path`` of the agent whose network it starts from, and the file's ``sha256``;
             None: from its own.
+
+    Raises:
+        ValueError: a value is of the wrong kind or out of its range.
     """
 
     algorithm: str
     env_id: str
-    total_timesteps: int
-    seed: int = 0
-    n_envs: int = 128
+    total_timesteps: Annotated[int, Within(0)]
+    seed: Annotated[int, Within(0)] = 0
+    n_envs: Annotated[int, Within(1)] = 128
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     initial: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "algorithm", absolute_reference(self.algorithm))
+        for name, kind in get_type_hints(type(self), include_extras=True).items():
+            checked(name, getattr(self, name), kind)
+        object.__setattr__(self, "algorithm", absolute(self.algorithm))
         registered = registered_arguments(self.env_id)
         if "domain" in registered:
             domain = get_domain(registered.pop("domain"))
@@ -58,7 +64,7 @@ class RunSpec:
                 "c": LaneSettings.c,
                 "length": domain.horizon,
             }
-            complete = absolute({**defaults, **registered, **self.env_kwargs}, domain)
+            complete = with_absolute_paths({**defaults, **registered, **self.env_kwargs}, domain)
             object.__setattr__(self, "env_kwargs", complete)
 
     @classmethod
@@ -113,7 +119,7 @@ def registered_arguments(env_id: str) -> dict[str, Any]:
     return dict(gym.spec(env_id.rpartition(":")[2]).kwargs)
 
 
-def absolute(env_kwargs: Mapping[str, Any], domain: Domain) -> dict[str, Any]:
+def with_absolute_paths(env_kwargs: Mapping[str, Any], domain: Domain) -> dict[str, Any]:
     """Arguments of an environment, a prior's folder and the files in them as absolute paths."""
     kept = {name: _with_absolute_files(value) for name, value in env_kwargs.items()}
     prior = kept.get("prior")

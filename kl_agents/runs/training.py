@@ -186,6 +186,7 @@ def _new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
 def _train(
     folder: Path, spec: RunSpec, options: RunOptions, model: SequenceAlgorithm
 ) -> SequenceAlgorithm:
+    assert model.facts is not None
     done = model.num_timesteps
     outputs: list[KVWriter] = [ProgressCsv(folder / files.PROGRESS, done)]
     if options.tensorboard:
@@ -195,7 +196,7 @@ def _train(
         checkpoint = _Checkpoint(model, folder / files.CHECKPOINT, spec, signals)
         callbacks = _callbacks(folder, spec, options, model, checkpoint)
         try:
-            if not all(task.spent for task in files.tasks_of(model)):
+            if not all(task.spent for task in model.facts.tasks):
                 model.learn(
                     spec.total_timesteps - done,
                     callback=callbacks,
@@ -238,9 +239,10 @@ def _callbacks(
     checkpoint: _Checkpoint,
 ) -> list[BaseCallback]:
     """The checkpoint comes last: what the others write is then part of it."""
-    failures = CountFailures(folder / files.FAILURES, files.tasks_of(model))
-    callbacks = [StopWhenSpent(), failures, *options.callbacks]
+    assert model.facts is not None
     assert model.env is not None
+    failures = CountFailures(folder / files.FAILURES, model.facts.tasks)
+    callbacks = [StopWhenSpent(), failures, *options.callbacks]
     lanes: Lanes = model.env.get_attr("lanes")[0]
     if any(term.at == "end" for term in lanes.task.terms):
         table = SequencesCsv(folder / f"{lanes.domain.plural}.csv", model.num_timesteps)

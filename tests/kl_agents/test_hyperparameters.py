@@ -8,6 +8,7 @@ from kl_agents.hyperparameters import (
     FOLDER,
     load_hyperparams,
     parse_settings,
+    read_blocks,
     valid_keys,
     with_final_c,
 )
@@ -115,6 +116,22 @@ def test_bad_files_are_named(tmp_path, text, message):
     path.write_text(text)
     with pytest.raises(ValueError, match=message):
         load_hyperparams("psi", "Any-v0", (), path)
+
+
+def test_numbers_need_no_decimal_point(tmp_path):
+    path = tmp_path / "x.yml"
+    path.write_text("psi: {learning_rate: 1e-3, c: {start: 5E+1, end: -.5e-1}}")
+    found = read_blocks(path)["psi"]
+    assert found == {"learning_rate": 1e-3, "c": {"start": 50.0, "end": -0.05}}
+    assert parse_settings(["c={start: 1e1, end: 1}"]) == {"c": {"start": 10.0, "end": 1}}
+    assert parse_settings(["env_kwargs.primer=nan"]) == {"env_kwargs": {"primer": "nan"}}
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path):
+    path = tmp_path / "x.yml"
+    path.write_bytes(b"\xba\xff")
+    with pytest.raises(ValueError, match=r"x\.yml is not YAML"):
+        read_blocks(path)
 
 
 def test_keys_are_settings_and_arguments_of_environment_and_policy():

@@ -297,6 +297,25 @@ def test_a_config_of_another_format_is_named(uninterrupted, tmp_path):
         load_run(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (None, "its run must have algorithm, arguments"),
+        ({"algorithm": 3}, "algorithm must be a text, got 3"),
+        ({"total_timesteps": "x"}, "total_timesteps must be a whole number of at least 0"),
+        ({"env_kwargs": []}, r"env_kwargs must be names and values, got \[\]"),
+        ({"initial": 3}, "initial must be names and values, or null, got 3"),
+        ({"surplus": 3}, "its run must have algorithm, arguments"),
+    ],
+)
+def test_a_damaged_config_is_named(uninterrupted, tmp_path, changes, message):
+    config = json.loads((uninterrupted[0] / "config.json").read_text())
+    config["run"] = None if changes is None else {**config["run"], **changes}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=f"config.json is not a run's: {message}"):
+        read_spec(tmp_path)
+
+
 def test_an_agent_is_judged_against_its_own_prior(tmp_path):
     spec = replace(
         toy_spec("prior", steps=100), env_id="MelodyGen-v0", env_kwargs={"prior": "paper"}

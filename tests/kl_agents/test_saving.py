@@ -345,6 +345,15 @@ def test_set_parameters_checks_the_names():
     agent.set_parameters({"policy": agent.policy.state_dict()}, exact_match=False)
 
 
+def test_weights_of_another_shape_are_refused():
+    small = {"init": "random", "architecture": {"hidden_size": 8}}
+    agent, other = make(), make(policy_kwargs=small)
+    with pytest.raises(ValueError, match="not of this agent's shape"):
+        agent.set_state(other.state())
+    with pytest.raises(ValueError, match="not of this agent's shape"):
+        agent.set_parameters(other.get_parameters())
+
+
 def test_the_replay_alone(tmp_path):
     agent, other = make().learn(300), make(seed=1)
     agent.save_replay_buffer(tmp_path / "replay")

@@ -188,7 +188,8 @@ def test_oracles_that_fail_are_in_the_last_line(tmp_path):
         (["psi", "MelodiGen-v0"], "did you mean 'MelodyGen-v0'?"),
         (["psi", "no_module:ToyGen-v0"], "no_module"),
         (["psi"], "a training that begins needs an algorithm and an environment"),
-        (["--resume"], "a training that begins needs an algorithm and an environment"),
+        (["--resume"], "holds no run: there is no"),
+        (["psi", "ToyGen-v0", "--set", "c={start: 1e1, end: x}"], "got (10.0, 'x', 1.0, 0.0)"),
         (["psi", "ToyGen-v0", "--initial", "none"], "there is no agent at none to start from"),
         (["psi", "CartPole-v1"], "cannot be made as a vector environment of sequences"),
         (["psi", "ToyGen-v0", "--device", "tpu"], "device must be cpu or cuda"),
@@ -199,6 +200,35 @@ def test_train_refuses(arguments, message, tmp_path):
     out = tmp_path / "run"
     assert message in refused("train", *arguments, "--steps", 100, "--no-progress", "--out", out)
     assert not out.exists()
+
+
+def test_a_folder_that_is_a_file_is_refused(tmp_path):
+    out = tmp_path / "run"
+    out.touch()
+    for command in (["train", "psi", "ToyGen-v0"], ["train", "--resume"], ["reproduce", "melody"]):
+        assert "is a file; give the name of a folder" in refused(*command, "--out", out)
+
+
+def test_a_resume_of_other_settings_says_only_that(toy_run):
+    result = seqgen(
+        "train", "--resume", "--out", toy_run, "--steps", 10**6, "--set", "tau=1", code=1
+    )
+    assert "holds another run (arguments.tau is " in result.stderr
+    assert "goes on to" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("env_id: [", "plan.yml is not YAML"),
+        ("[blocks]", "plan.yml is not a plan of env_id, blocks and labels"),
+        ("blocks: []", "plan.yml is not a plan of env_id, blocks and labels"),
+    ],
+)
+def test_a_plan_that_is_none_is_named(text, message, tmp_path):
+    plan = tmp_path / "plan.yml"
+    plan.write_text(text)
+    assert message in refused("reproduce", "melody", "--plan", plan, "--out", tmp_path / "out")
 
 
 def test_help_stays_light():
@@ -257,6 +287,13 @@ def test_evaluate_takes_another_prior_only_if_told(melody_run, tmp_path):
     report = json.loads((tmp_path / "e.json").read_text())
     assert report["run"]["env_kwargs"]["prior"] == "paper"
     assert report["log_prior"] == pytest.approx(report["log_prior_total"] / 12)
+
+
+def test_evaluate_says_a_c_that_is_the_ids_but_not_the_trainings(melody_run, tmp_path):
+    where = ["-n", 4, "--num-envs", 4, "--out", tmp_path / "e.json"]
+    said = seqgen("evaluate", melody_run, "--c", 0.5, *where).stdout
+    assert "Not as the agent was trained: c 0.5 in place of 1.5" in said
+    assert "Not as" not in seqgen("evaluate", melody_run, "--c", 1.5, *where).stdout
 
 
 def test_evaluate_refuses(toy_run, tmp_path):
@@ -436,7 +473,7 @@ def test_reproduce_refuses(tmp_path):
     assert "unknown blocks ['papr']; there are paper, recommended, frontier" in message
     plan = tmp_path / "plan.yml"
     plan.write_text("blocks: {x: {title: a}}")
-    assert "plan.yml: " in refused("reproduce", "melody", "--plan", plan, *out)
+    assert "plan.yml is not a plan of" in refused("reproduce", "melody", "--plan", plan, *out)
     assert not (tmp_path / "x").exists()
 
 
