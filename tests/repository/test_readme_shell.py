@@ -18,8 +18,9 @@ NOT_HERE = ("test-command",)
 #: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
 SMALL = (
     (r"pip install '\.\[notation\]' && ", ""),  # CI has installed it
-    (r"(sample melody) -n 16 (--out melodies)", r"\1 -n 48 \2"),  # enough to train a prior on
+    (r"(sample melody) -n 16 (--out melodies)", r"\1 -n 24 \2"),  # enough to train a prior on
     (r"(sample molecule) -n 64", r"\1 -n 8"),
+    (r"-n 16 (--agent)", r"-n 4 \1"),
     (r"--preset default", "--preset default --data melodies --epochs 1 --hidden 16"),
     (r"-n 10+\b", "-n 64"),
     (r"(train psi \w+-v0)", r"\1 --steps 2048 --set n_envs=16 --eval-episodes 16"),
@@ -62,7 +63,7 @@ def test_every_shell_block_runs(tmp_path):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=1200,
     )
     assert result.returncode == 0, result.stderr[-4000:]
     assert "Traceback" not in result.stderr
