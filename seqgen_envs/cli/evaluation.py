@@ -100,7 +100,7 @@ def evaluate(
 def sample_metrics(lanes: Lanes, n: int, seed: int) -> tuple[dict[str, float], dict[str, float]]:
     """Figures of ``n`` samples, and the seconds that sampling and measuring took.
 
-    The figures are mean log-prior and task return, and the domain's summary.
+    The metrics are mean log-prior and task return, and the domain's summary.
     """
     import numpy as np
 
@@ -168,7 +168,7 @@ def _nats(prior: Prior, sequences: Sequence[NDArray[np.integer]]) -> float:
 
 
 def _tables(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
-    """The report's figures by title, then by column, then by row."""
+    """The report's metrics by title, then by column, then by row."""
     samples = f"{report['samples']:,} samples of prior {report['prior']}"
     tables = {samples: {OURS: report["metrics"], **report["corpus"], **report["published"]}}
     split = report["test_split"]

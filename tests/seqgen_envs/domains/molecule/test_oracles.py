@@ -10,6 +10,7 @@ from rdkit import Chem
 from helpers.paths import DATA
 from seqgen_envs.domains.molecule.objectives import classifiers
 from seqgen_envs.domains.molecule.objectives.oracles import MOLECULES, ORACLES, oracle
+from seqgen_envs.registration import PMO_IDS
 
 GOLDEN = DATA / "molecule_oracles.npz"
 CLASSIFIERS = ("drd2", "gsk3b", "jnk3")
@@ -113,7 +114,8 @@ def test_molecules_are_left_as_they_were(molecules):
 
 
 def test_names():
-    assert len(ORACLES) == 23
+    assert len(PMO_IDS) == 23
+    assert set(PMO_IDS.values()) <= set(ORACLES)
     assert list(ORACLES) == sorted(ORACLES)
     with pytest.raises(ValueError, match="unknown oracle 'QED'; expected one of albuterol_simil"):
         oracle("QED")
