@@ -18,7 +18,7 @@ NOT_HERE = ("test-command",)
 #: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
 SMALL = (
     (r"pip install '\.\[notation\]' && ", ""),  # CI has installed it
-    (r"(sample melody) -n 16 (--out melodies)", r"\1 -n 24 \2"),  # enough to train a prior on
+    (r"(sample melody) -n 16 (--out melodies)", r"\1 -n 48 \2"),  # enough to train a prior on
     (r"(sample molecule) -n 64", r"\1 -n 8"),
     (r"-n 16 (--agent)", r"-n 4 \1"),
     (r"--preset default", "--preset default --data melodies --epochs 1 --hidden 16"),

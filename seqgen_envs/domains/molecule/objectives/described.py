@@ -18,7 +18,7 @@ from seqgen_envs.domains.molecule.objectives.parts import (
     Substructure,
 )
 from seqgen_envs.domains.molecule.objectives.properties import MatchCount
-from seqgen_envs.loading import load_object
+from seqgen_envs.loading import is_reference, load_object
 
 
 def objective_from(description: Any) -> Objective:
@@ -50,15 +50,15 @@ def objective_from(description: Any) -> Objective:
     Raises:
         ValueError: it describes none; the message says which part and why.
     """
-    if isinstance(description, str):
+    if isinstance(description, str) and is_reference(description):
         description = load_object(description, "objective")
     if callable(description):
         found: Objective = description
         return found
     if not isinstance(description, Mapping):
         raise ValueError(
-            f"an objective is described by a mapping such as {{'property': 'qed'}}, or is a "
-            f"callable; got {description!r}"
+            f"an objective is described by a mapping such as {{'property': 'qed'}}, named as "
+            f"FILE.py:function, or is a callable; got {description!r}"
         )
     kinds = [kind for kind in _KINDS if kind in description]
     if len(kinds) != 1:
