@@ -34,6 +34,7 @@ from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.registry import get_algorithm
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.benchmark.scores import auc_top, best_so_far
+from seqgen_envs.reporting.files import write_json
 
 ENV_IDS = {"qed": "MoleculeGen-QED-v0", "penalized-logp": "MoleculeGen-PenalizedLogP-v0"}
 AGENTS = ("psi", "g", "reinvent", "q", "ppo", "prior")
@@ -75,7 +76,7 @@ def train(run: Run) -> dict[str, Any]:
         )
         kind = get_algorithm(run.agent)
         model = kind("SequencePolicy", env, seed=run.seed, device="cpu", **settings.arguments)
-    scorer = env.env.unwrapped.lanes.task.scorer
+    scorer = env.lanes.task.scorer
     model.learn(steps, callback=StopWhenSpent())
     values = [value for _, (value,) in scorer.history]
     best = sorted(scorer.history, key=lambda entry: -entry[1][0])[:10]
@@ -97,9 +98,7 @@ def perform(run: Run, folder: Path) -> dict[str, Any]:
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
     result = train(run)
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
-    temporary.replace(path)
+    write_json(path, result)
     return result
 
 
