@@ -174,3 +174,9 @@ def test_a_run_of_a_guest_keeps_its_whole_path(installed, tmp_path, monkeypatch)
     seqgen("train", "guest_agent.py:Imitation", "ToyGen-v0", *arguments)
     assert read_spec(tmp_path / "run").algorithm == f"{installed}/guest_agent.py:Imitation"
     seqgen("train", "./guest_agent.py:Imitation", "ToyGen-v0", *arguments, "--resume")
+
+
+@pytest.mark.parametrize("name", list(ALGORITHMS))
+def test_a_learner_is_at_most_two_classes_below_sb3(name):
+    bases = [kind.__name__ for kind in ALGORITHMS[name].__mro__]
+    assert bases.index("BaseAlgorithm") <= 2

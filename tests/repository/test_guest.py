@@ -94,6 +94,11 @@ def test_its_rule_scores_its_files(seqgen):
 def test_its_rule_trains_another_domain_too(seqgen):
     task = ("--set", "env_kwargs.task=seqgen_guest.rule:sixes")
     seqgen("train", "psi", "MelodyGen-v0", "--steps", 64, "--set", "n_envs=2", *task, "--out", "m")
+    with open(seqgen.folder / "m" / "progress.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["rollout/task_reward"]) >= 0.0
+    config = json.loads((seqgen.folder / "m" / "config.json").read_text())
+    assert config["run"]["env_kwargs"]["task"] == "seqgen_guest.rule:sixes"
 
 
 def test_its_domain_is_checked(seqgen):
