@@ -40,6 +40,7 @@ from seqgen_envs.domains.molecule.corpus.cleaning import (
     smiles_in,
 )
 from seqgen_envs.domains.molecule.smiles import VOCABULARY
+from seqgen_envs.reporting.files import replacing
 from seqgen_envs.vocabulary import Vocabulary
 
 CORPORA = {
@@ -176,12 +177,10 @@ def _moses_file(part: str, cache_dir: Folder) -> Path:
     folder = cache_folder(cache_dir) / f"moses-{MOSES_VERSION}"
     path = folder / f"{part}.csv.gz"
     if not path.is_file() or sha256_of(path) != MOSES_FILES[part]:
-        folder.mkdir(parents=True, exist_ok=True)
         with wheel("molsets", MOSES_VERSION, MOSES_SHA256, cache_dir=cache_dir) as archive:
             for file in MOSES_FILES:
-                unfinished = folder / f".{file}.{os.getpid()}.tmp"
-                unfinished.write_bytes(archive.read(f"moses/dataset/data/{file}.csv.gz"))
-                unfinished.replace(folder / f"{file}.csv.gz")
+                with replacing(folder / f"{file}.csv.gz") as unfinished:
+                    unfinished.write_bytes(archive.read(f"moses/dataset/data/{file}.csv.gz"))
     return path
 
 

@@ -30,6 +30,7 @@ from seqgen_envs.datasets.cache import cache_folder
 from seqgen_envs.datasets.fetch import wheel
 from seqgen_envs.domains.molecule.objectives.fingerprints import ecfp4, fcfp6
 from seqgen_envs.domains.molecule.objectives.pickles import Array, read_pickle
+from seqgen_envs.reporting.files import replacing
 
 CLASSIFIERS = ("drd2", "gsk3b", "jnk3")
 PACKAGE, VERSION = "molscore", "1.9.5"
@@ -260,11 +261,8 @@ def _model_path(name: str, cache_dir: str | os.PathLike[str] | None) -> Path:
 
 def _write_model(model: Model, path: Path) -> None:
     """One .npz file, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(unfinished, "wb") as file:
+    with replacing(path) as unfinished, open(unfinished, "wb") as file:
         np.savez_compressed(file, **vars(model))
-    unfinished.replace(path)
 
 
 @lru_cache(maxsize=16)
