@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import shlex
 from collections.abc import Callable, Mapping
@@ -86,6 +87,38 @@ def parse_task(text: str | None) -> str | dict[str, Any] | None:
         raise ValueError(f"--task {text} is not JSON: {error}") from error
 
 
+#: Options by the keyword, of a domain's function that reads or writes, that they set.
+FLAGS = {
+    "no_stereo": "--no-stereo",
+    "keep_spelling": "--keep-spelling",
+    "length": "--length",
+    "vocabulary": "--vocabulary",
+    "refresh": "--refresh",
+}
+
+
+def taken(
+    function: Callable[..., Any], given: Mapping[str, Any], domain: Domain, what: str
+) -> dict[str, Any]:
+    """Those of the options ``given`` that are set (not None, not False), for ``function``.
+
+    Args:
+        function: of the domain's, such as ``corpora.read``; each option is one of its keywords.
+        given: values by keyword.
+        domain: whose function it is.
+        what: what it reads or writes, in the plural: it begins the message.
+
+    Raises:
+        ValueError: it has no such keywords; the message names the options by :data:`FLAGS`.
+    """
+    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen = {name: value for name, value in chosen.items() if value is not False}
+    takes = inspect.signature(function).parameters
+    if unknown := [FLAGS[name] for name in chosen if name not in takes]:
+        raise ValueError(f"{what} of domain {domain.name!r} have no option {', '.join(unknown)}")
+    return chosen
+
+
 def say_overridden(of_the_run: Mapping[str, Any], given: Mapping[str, Any]) -> None:
     """One line that names what is given in place of what a run had; none where nothing differs."""
     changes = [
@@ -123,9 +156,8 @@ def load_corpus(
         return Corpus.load(data, None if any_tokens else domain.vocabulary)
     if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")
-    if "vocabulary" in options and domain.of_vocabulary is None:
-        raise ValueError(f"corpora of domain {domain.name!r} have no option --vocabulary")
-    corpus = domain.corpora.read(data, n_jobs=jobs, **options)
+    chosen = taken(domain.corpora.read, options, domain, "corpora")
+    corpus = domain.corpora.read(data, n_jobs=jobs, **chosen)
     assert isinstance(corpus, Corpus)
     return corpus
 

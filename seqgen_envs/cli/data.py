@@ -9,21 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import VocabularyOption, installed_domains
+from seqgen_envs.cli.common import VocabularyOption, installed_domains, taken
 from seqgen_envs.reporting.console import say, show, warn
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.domain import Domain
 
-#: Options by the keyword of a domain's ``corpora.read`` that they set.
-FLAGS = {
-    "stereo": "--no-stereo",
-    "keep_spelling": "--keep-spelling",
-    "length": "--length",
-    "vocabulary": "--vocabulary",
-    "refresh": "--refresh",
-}
 #: Dropped sequences that are named one by one.
 SHOWN = 10
 
@@ -74,17 +66,13 @@ def data(
     out = out or Path(f"{_stem(name)}.npz")
     if out.suffix != ".npz":
         raise ValueError(f"--out {out} must end in .npz")
-    given: dict[str, Any] = {}
-    if no_stereo:
-        given["stereo"] = False
-    if keep_spelling:
-        given["keep_spelling"] = True
-    if length is not None:
-        given["length"] = length
-    if vocabulary is not None:
-        given["vocabulary"] = vocabulary
-    if refresh:
-        given["refresh"] = True
+    given = {
+        "no_stereo": no_stereo,
+        "keep_spelling": keep_spelling,
+        "length": length,
+        "vocabulary": vocabulary,
+        "refresh": refresh,
+    }
     corpus = _read(kind, name, jobs, given)
     _report(corpus)
     if corpus.report.unknown:
@@ -141,11 +129,9 @@ def _read(domain: Domain, name: str, jobs: int | None, options: dict[str, Any]) 
 
     if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora")
-    takes = inspect.signature(domain.corpora.read).parameters
-    if unknown := [option for option in options if option not in takes]:
-        flags = ", ".join(FLAGS[option] for option in unknown)
-        raise ValueError(f"corpora of domain {domain.name!r} have no option {flags}")
-    corpus = domain.corpora.read(name, n_jobs=jobs, **options)
+    corpus = domain.corpora.read(
+        name, n_jobs=jobs, **taken(domain.corpora.read, options, domain, "corpora")
+    )
     assert isinstance(corpus, Corpus)
     return corpus
 

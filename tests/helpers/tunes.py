@@ -7,8 +7,8 @@ from pathlib import Path
 import mido
 import numpy as np
 
-from seqgen_envs.domains.melody.line import line_tokens
-from seqgen_envs.domains.melody.parse import abc_line
+from seqgen_envs.domains.melody.reading.abc import abc_line
+from seqgen_envs.domains.melody.reading.line import line_tokens
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
 SCALE = "CDEF GABc | cBAG FEDC | CDEF GABc | cBAG FEDC |\n"

@@ -19,7 +19,7 @@ from seqgen_envs.domain import Domain, StoredPrior
 from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
 from seqgen_envs.domains.melody.notation import write_musicxml, write_svg
-from seqgen_envs.domains.melody.parse import SUFFIXES
+from seqgen_envs.domains.melody.reading.tunes import SUFFIXES
 from seqgen_envs.domains.melody.render import (
     render_image,
     render_text,

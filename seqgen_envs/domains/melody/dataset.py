@@ -2,10 +2,10 @@
 
 The built-in corpus is four collections in ABC: the Essen folk songs, O'Neill's Music of Ireland
 (1850), Ryan's Mammoth Collection and Aird's Airs. Every tune is brought to one line of sixteenths
-in C (see :mod:`~seqgen_envs.domains.melody.line`); rests longer than a 4/4 bar are shortened,
-tunes shorter than the default melody or longer than 2048 steps are dropped, and so is every exact
-repetition of a tune already kept. Variants of a tune are not recognised: they may fall into
-different splits.
+in C (see :mod:`~seqgen_envs.domains.melody.reading.line`); rests longer than a bar of 4/4
+are shortened, tunes shorter than the default melody or longer than 2048 steps are dropped, and so
+is every exact repetition of a tune already kept. Variants of a tune are not recognised: they may
+fall into different splits.
 
 Parsed corpora are cached in the user's cache folder, or the one ``SEQGEN_CACHE`` names.
 """
@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
-from seqgen_envs.domains.melody.line import Line, TuneError, line_tokens
-from seqgen_envs.domains.melody.parse import SUFFIXES, Tune, key_of, read_tunes
+from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
+from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, key_of, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
 logger = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def read_melody(path: str | os.PathLike[str], *, transpose: bool = False) -> NDA
     Rests before the first note and everything after the last note's end are left out.
 
     Args:
-        path: a file ending in one of ``parse.SUFFIXES``.
+        path: a file ending in one of ``reading.tunes.SUFFIXES``.
         transpose: move the melody to C major or A minor and into C3..B5, as corpora are.
 
     Raises:

@@ -90,14 +90,14 @@ def test_a_name_finds_its_domain(tmp_path, monkeypatch):
     """Asked of the domains, never of the name: here another reader stands for MOSES."""
     asked = []
 
-    def reader(name, *, n_jobs=None, stereo=True):
-        asked.append((name, n_jobs, stereo))
+    def reader(name, *, n_jobs=None, no_stereo=False):
+        asked.append((name, n_jobs, no_stereo))
         splits = np.array(["train"])
         return Corpus([np.array([1, 2])], ["1"], splits, name, VOCABULARY)
 
     monkeypatch.setitem(vars(get_domain("molecule").corpora), "read", reader)
     run("data", "moses", "--no-stereo", "--jobs", 2)
-    assert asked == [("moses", 2, False)]
+    assert asked == [("moses", 2, True)]
     assert (tmp_path / "moses.npz").is_file()
     message = run("data", "moses", "--length", 20, code=1).stderr
     assert "corpora of domain 'molecule' have no option --length" in message

@@ -82,7 +82,7 @@ def read_corpus(
     data: str,
     *,
     n_jobs: int | None = None,
-    stereo: bool = True,
+    no_stereo: bool = False,
     keep_spelling: bool = False,
     length: int = MAX_TOKENS,
     vocabulary: Vocabulary | str = VOCABULARY,
@@ -96,7 +96,7 @@ def read_corpus(
         data: one of :data:`CORPORA`, ``"corpus"`` for the default one, or a file
             (see :func:`~.cleaning.numbered_smiles`).
         n_jobs: worker processes; default one a core.
-        stereo: keep stereochemistry.
+        no_stereo: leave out stereochemistry.
         keep_spelling: keep a line's own SMILES, unless a fragment or stereochemistry is taken
             from it, instead of RDKit's canonical one; a molecule may then occur in several.
         length: longest sequence kept in tokens, end token included.
@@ -117,7 +117,7 @@ def read_corpus(
             f"vocabulary must be {OWN_VOCABULARY!r} or be left out, got {vocabulary!r}"
         )
     allowed = vocabulary if isinstance(vocabulary, Vocabulary) else None
-    cleaning = Cleaning(not keep_spelling, stereo, length, allowed)
+    cleaning = Cleaning(not keep_spelling, not no_stereo, length, allowed)
     name = DEFAULT if data == "corpus" else data
     clean = partial(smiles_corpus, cleaning=cleaning, n_jobs=n_jobs, progress=progress)
     if name == "zinc250k":

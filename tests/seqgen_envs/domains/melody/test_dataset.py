@@ -14,7 +14,7 @@ import pytest
 from helpers.tunes import SCALE, abc, text, write_midi, write_xml
 from seqgen_envs.domains.melody import dataset
 from seqgen_envs.domains.melody.dataset import MelodyFileError, folder_corpus, read_melody
-from seqgen_envs.domains.melody.parse import split_abc
+from seqgen_envs.domains.melody.reading.abc import split_abc
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
 # --- read_melody's errors ----------------------------------------------------------------------

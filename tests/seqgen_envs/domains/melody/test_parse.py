@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from helpers.tunes import SCALE, abc, abc_text, text, write_midi, write_xml, xml_note
 from seqgen_envs.domains.melody import dataset
 from seqgen_envs.domains.melody.dataset import MelodyFileError, read_melody
-from seqgen_envs.domains.melody.line import (
+from seqgen_envs.domains.melody.reading.abc import abc_line, split_abc
+from seqgen_envs.domains.melody.reading.line import (
     Line,
     SourceNote,
     TuneError,
@@ -20,7 +21,7 @@ from seqgen_envs.domains.melody.line import (
     quantise,
     transpose_pitches,
 )
-from seqgen_envs.domains.melody.parse import abc_line, key_of, read_tunes, split_abc
+from seqgen_envs.domains.melody.reading.tunes import key_of, read_tunes
 
 # --- ABC ---------------------------------------------------------------------------------------
 

@@ -219,7 +219,7 @@ def test_zinc250k_comes_from_its_second_home_and_from_the_cache_then(zinc, tmp_p
     assert texts(corpus) == [canonicalize(smiles) for smiles in SMILES]
     again = read_corpus("corpus", **options)  # the default one
     assert texts(again) == texts(corpus)
-    flat = read_corpus("zinc250k", stereo=False, **options)
+    flat = read_corpus("zinc250k", no_stereo=True, **options)
     assert "@" not in "".join(texts(flat))
     assert len(read_corpus("zinc250k", length=30, **options)) < len(corpus)
     assert zinc == ["/file.csv"]

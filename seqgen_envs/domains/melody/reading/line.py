@@ -250,3 +250,15 @@ def check_range(pitches: Sequence[int]) -> None:
             f"({pitch_name(outside[0])}), lie outside the valid range "
             f"{LOWEST_PITCH}..{HIGHEST_PITCH} (C3..B5)",
         )
+
+
+def one_part(parts: list[list[SourceNote]], sharps: int | None) -> Line:
+    """The line of the one part that holds notes.
+
+    Raises:
+        TuneError: several do.
+    """
+    parts = [part for part in parts if part]
+    if len(parts) > 1:
+        raise TuneError("polyphonic", f"it has {len(parts)} parts")
+    return Line(parts[0] if parts else [], sharps)

@@ -1,0 +1,1 @@
+"""Files of music to lines of melody tokens."""
