@@ -32,6 +32,8 @@ from seqgen_envs.rollout import (
 CHUNK = 8192
 #: Distinct sequences are counted among so many: their share falls with the number drawn.
 DISTINCT_OF = 10_000
+#: Smallest effective share of the episodes at which the bound of log Z says anything.
+TRUSTED = 0.01
 
 
 @runtime_checkable
@@ -79,6 +81,13 @@ class Evaluation:
             ``start_value`` estimates.
         discount: of ``objective_discounted``.
         start_value: V(s_0) as the policy's network has it; None if it has none.
+        objective_sampled: J as the mean of R/c + log p(tau) - log q(tau): the same expectation, with
+            a variance that vanishes as q nears the optimum; None as the KL.
+        log_z: a lower bound of log Z, the largest J there is: log of the mean of the weights
+            w = p(tau) exp(R/c) / q(tau) over the episodes (Burda et al. 2016); None as the KL.
+        effective: effective sample size of those weights, (sum w)^2 / sum w^2, over the episodes.
+        kl_to_optimum: ``log_z`` - J, at most KL(q || q*), and equal to it where ``log_z`` is tight;
+            None where ``effective`` is below :data:`TRUSTED`: it is not known then.
         distinct: share of different sequences among the first ``distinct_of``.
         distinct_of: 10,000, or fewer where fewer were drawn.
         terms: sum of each rule.
@@ -105,6 +114,10 @@ class Evaluation:
     summary: dict[str, float]
     seconds: float
     start_value: float | None = None
+    objective_sampled: float | None = None
+    log_z: float | None = None
+    effective: float | None = None
+    kl_to_optimum: float | None = None
     examples: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
 
     def to_dict(self) -> dict[str, Any]:
@@ -113,8 +126,8 @@ class Evaluation:
 
     def metrics(self) -> dict[str, float]:
         """The numbers one would plot, by name; those that are None left out."""
-        names = ("task_return", "log_prior", "kl_to_prior", "entropy", "objective",
-                 "start_value", "distinct")  # fmt: skip
+        names = ("task_return", "log_prior", "kl_to_prior", "entropy", "objective", "log_z",
+                 "kl_to_optimum", "start_value", "distinct")  # fmt: skip
         chosen = {name: getattr(self, name) for name in names}
         return {name: v for name, v in (chosen | self.summary).items() if v is not None}
 
@@ -164,6 +177,7 @@ def evaluate(
                 "kl": divergence.kl,
                 "kl_discounted": divergence.kl_discounted,
                 "entropy": divergence.entropy,
+                "log_policy": divergence.log_policy,
                 **{f"term_{name}": total for name, total in drawn.term_totals().items()},
             }
         )
@@ -206,11 +220,12 @@ class _Drawing:
 
 
 class _Divergence:
-    """KL to the prior and entropy of every episode, [N]; NaN where the policy shows neither."""
+    """KL to the prior, entropy and log q of every episode, [N]; NaN where they are not shown."""
 
     def __init__(self, episodes: int, shown: bool, discount: float) -> None:
         empty = np.full(episodes, 0.0 if shown else np.nan)
         self.kl, self.kl_discounted, self.entropy = empty, empty.copy(), empty.copy()
+        self.log_policy = empty.copy()
         self.discount, self._weight = discount, np.ones(episodes)
 
     def note(self, moment: Moment) -> None:
@@ -222,6 +237,8 @@ class _Divergence:
         cross = (probability * moment.log_prior[moment.live]).sum(axis=1)
         kl = np.maximum(-entropy - cross, 0.0)  # rounding can leave it below 0
         self.entropy[rows] += entropy
+        taken = moment.actions[moment.live]
+        self.log_policy[rows] += chosen[np.arange(len(taken)), taken]
         self.kl[rows] += kl
         self.kl_discounted[rows] += self._weight[rows] * kl
         self._weight[rows] *= self.discount
@@ -267,6 +284,9 @@ def _evaluation(
 ) -> Evaluation:
     task_return, log_prior, kl = (columns[k] for k in ("task_return", "log_prior", "kl"))
     objective = task_return / c - kl
+    log_weights = task_return / c + log_prior - columns["log_policy"]
+    log_z, effective = bound_of_log_z(log_weights)
+    known = effective is not None and effective >= TRUSTED
     n = len(tokens)
     first = tokens[:DISTINCT_OF]
     return Evaluation(
@@ -288,8 +308,30 @@ def _evaluation(
         terms={k[5:]: float(v.mean()) for k, v in columns.items() if k.startswith("term_")},
         summary=lanes.domain.summary(tokens, lanes.prior),
         seconds=time.perf_counter() - began,
+        objective_sampled=_number(log_weights.mean()),
+        log_z=log_z,
+        effective=effective,
+        kl_to_optimum=log_z - float(objective.mean()) if known and log_z is not None else None,
         examples=tokens[:16],
     )
+
+
+def bound_of_log_z(log_weights: NDArray[np.float64]) -> tuple[float | None, float | None]:
+    """A lower bound of log Z and the effective share of the K samples it rests on.
+
+    Args:
+        log_weights: log w = log p(tau) + R(tau)/c - log q(tau) of K independent samples of q, [K].
+
+    Returns:
+        log (1/K) sum w, whose expectation is at most log Z and rises to it with K (Burda et al.
+        2016), and (sum w)^2 / (K sum w^2); None twice where a weight is not known (NaN).
+    """
+    if np.isnan(log_weights).any():
+        return None, None
+    total = np.logaddexp.reduce(log_weights)
+    squares = np.logaddexp.reduce(2 * log_weights)
+    count = len(log_weights)
+    return float(total - math.log(count)), float(np.exp(2 * total - squares) / count)
 
 
 def _number(value: Any) -> float | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,8 @@ class Lanes:
         truncated: bool [N].
         started: True from the first reset on.
         rngs: what each lane draws its primers with, by lane; made when needed.
+        on_step: called after each step with what it brought and the rows (int64) of the lanes that
+            took it; None: nobody is. What it raises ends the step: so budgets are kept.
 
     Raises:
         ValueError: the mask forbids a primer, or ``max_episode_steps`` is below 1.
@@ -111,6 +113,7 @@ class Lanes:
         self.rngs: dict[int, np.random.Generator] = {}
         self.started = False
         self.lane_ids = np.arange(n)
+        self.on_step: Callable[[Step, Tokens], object] | None = None
         self._prior: Prior | None = None
         self._starts: Starts | None = None
         self._prior_state: tuple[torch.Tensor, ...] = ()
@@ -237,6 +240,8 @@ class Lanes:
             self._advance(actions)
         if restart is not None and len(rows) < self.n:
             self.reset(restart)
+        if self.on_step is not None:
+            self.on_step(step, rows)
         return step
 
     def as_actions(self, actions: Any) -> Tokens:

@@ -3,7 +3,7 @@
 ``seqgen --help`` imports neither PyTorch nor any domain's libraries: each command brings in what
 it needs when it runs. Other packages add commands through the entry point group
 ``seqgen.commands`` (name -> a ``typer.Typer`` or a function), and agents for
-``seqgen sample --agent`` through ``seqgen.agents`` (see :mod:`seqgen_envs.cli.agents`).
+``seqgen sample --agent`` through ``seqgen.agents`` (see :mod:`seqgen_envs.agents`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from seqgen_envs._version import __version__
-from seqgen_envs.cli import check, data, envs, prior, sample, score
+from seqgen_envs.cli import bench, check, data, envs, prior, sample, score
 from seqgen_envs.cli.common import ExpectedErrors
 from seqgen_envs.reporting.console import warn
 
@@ -37,6 +37,7 @@ def make_app() -> typer.Typer:
     app.command("envs")(envs.envs)
     app.command("sample")(sample.sample)
     app.command("score")(score.score)
+    app.add_typer(bench.app, name="bench")
     app.add_typer(prior.app, name="prior")
     return app
 

@@ -85,7 +85,7 @@ def sample(
     are overwritten. Log-prior and rules leave out the primer, which nobody chose; the metrics are
     of whole sequences.
     """
-    from seqgen_envs.cli.agents import find_loader
+    from seqgen_envs.agents import find_loader
     from seqgen_envs.cli.episodes import join, sample_chunks, score_rows
     from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.rollout import PriorPolicy

@@ -1,0 +1,157 @@
+"""Suites: what a benchmark measures, frozen under a name with a version, each one YAML file.
+
+A suite names its tasks (an environment's id, arguments and budget each), what is measured of an
+agent, the headline number, and how many seeds count. A published suite is never changed: what
+measures otherwise gets the next version. Results carry the suite's fingerprint, so that those of a
+changed file are not mixed with others.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent / "suites"
+#: What may be measured; see :mod:`~seqgen_envs.benchmark.measures`.
+MEASURES = ("optimum", "objective", "calls", "speed")
+
+
+@dataclass(frozen=True)
+class BenchTask:
+    """One environment with its budget.
+
+    Args:
+        name: within the suite.
+        env_id: as ``gym.make`` knows it.
+        env_kwargs: arguments of the environment.
+        steps: environment steps that training may take, of all lanes together.
+        calls: sequences that the task's oracle may score, where its budget is in calls.
+        episodes: sequences drawn of the trained agent.
+        low, high: the headline of the prior, and the best known: a score is where between the two
+            (0 and 1) an agent is. Both None: the headline is a score as it is.
+    """
+
+    name: str
+    env_id: str
+    env_kwargs: Mapping[str, Any] = field(default_factory=dict)
+    steps: int = 100_000
+    calls: int | None = None
+    episodes: int = 1000
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "episodes", "calls"):
+            value = getattr(self, name)
+            if value is not None and not (isinstance(value, int) and value >= 1):
+                raise ValueError(
+                    f"task {self.name!r}: {name} must be a whole number >= 1, got {value!r}"
+                )
+        if (self.low is None) != (self.high is None):
+            raise ValueError(f"task {self.name!r} needs both low and high, or neither")
+
+    def score(self, headline: float) -> float:
+        """The headline on the suite's common scale."""
+        if self.low is None or self.high is None:
+            return headline
+        return (headline - self.low) / (self.high - self.low)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named set of tasks.
+
+    Args:
+        name: with its version, such as ``"toy-v1"``.
+        about: one sentence or two.
+        measure: one of :data:`MEASURES`.
+        headline: the metric that the leaderboard sorts by.
+        tasks: by name.
+        higher_is_better: of the headline.
+        seeds: how many count: 0, 1, ...
+        metrics: the columns shown, the headline among them.
+    """
+
+    name: str
+    about: str
+    measure: str
+    headline: str
+    tasks: Mapping[str, BenchTask]
+    higher_is_better: bool = True
+    seeds: int = 3
+    metrics: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.measure not in MEASURES:
+            raise ValueError(
+                f"suite {self.name!r}: measure must be one of {list(MEASURES)}, "
+                f"got {self.measure!r}"
+            )
+        if self.headline not in self.metrics:
+            raise ValueError(f"suite {self.name!r}: headline {self.headline!r} is no metric of it")
+
+    @property
+    def fingerprint(self) -> str:
+        """Of all that decides a result; what is only said about the suite plays no part."""
+        content = {name: value for name, value in asdict(self).items() if name != "about"}
+        text = json.dumps(content, sort_keys=True, default=list)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def bundled() -> list[str]:
+    """Names of the suites that come with the package."""
+    return sorted(path.stem for path in FOLDER.glob("*.yml"))
+
+
+def load_suite(name: str) -> Suite:
+    """A bundled suite, or one of your own in a YAML file.
+
+    Raises:
+        ValueError: there is none of that name, or the file describes none.
+    """
+    path = Path(name) if name.endswith((".yml", ".yaml")) else FOLDER / f"{name}.yml"
+    if not path.is_file():
+        raise ValueError(
+            f"there is no suite {name!r}: give one of {', '.join(bundled())}, or a .yml file"
+        )
+    try:
+        return _suite(path.stem, _content(path))
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise ValueError(f"{path} does not describe a suite: {error}") from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    import yaml
+
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"it is no YAML ({error})") from error
+    if not isinstance(found, dict):
+        raise ValueError("it holds no mapping")
+    return found
+
+
+def _suite(name: str, content: dict[str, Any]) -> Suite:
+    default = content.pop("default", {})
+    tasks = {
+        task: _task(task, {**default, **(given or {})})
+        for task, given in content.pop("tasks").items()
+    }
+    _check_keys(content, {field.name for field in fields(Suite)} - {"name", "tasks"})
+    content["metrics"] = tuple(content.get("metrics", (content["headline"],)))
+    return Suite(name=name, tasks=tasks, **content)
+
+
+def _task(name: str, given: dict[str, Any]) -> BenchTask:
+    _check_keys(given, {field.name for field in fields(BenchTask)} - {"name"})
+    return BenchTask(name=name, **given)
+
+
+def _check_keys(given: Mapping[str, Any], known: set[str]) -> None:
+    if unknown := sorted(set(map(str, given)) - known):
+        raise ValueError(f"unknown {', '.join(unknown)}; known: {', '.join(sorted(known))}")

@@ -1,0 +1,145 @@
+"""``seqgen bench``: how good an agent is, beside others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.table import Table
+
+from seqgen_envs.reporting.console import fail, say, show, warn
+
+if TYPE_CHECKING:
+    from seqgen_envs.benchmark.agents import Contestant
+    from seqgen_envs.benchmark.store import Row
+
+app = typer.Typer(help="Benchmark agents, whoever made them.", no_args_is_help=True)
+
+OutOption = Annotated[Path, typer.Option(help="Folder of the results.")]
+TrustOption = Annotated[
+    bool, typer.Option("--trust", help="Load files that may hold code, such as an SB3 .zip.")
+]
+
+
+@app.command("list")
+def list_all() -> None:
+    """The suites and the agents there are."""
+    from seqgen_envs.benchmark.agents import installed
+    from seqgen_envs.benchmark.suites import bundled, load_suite
+
+    table = Table("suite", "tasks", "seeds", "headline", "what it measures", title="Suites")
+    for name in bundled():
+        suite = load_suite(name)
+        table.add_row(
+            name, str(len(suite.tasks)), str(suite.seeds), suite.headline, suite.about.strip()
+        )
+    show(table)
+    say(f"Agents: {', '.join(installed())}; sb3:NAME, contrib:NAME, module:make, FILE.py:make, or")
+    say("the path of a saved agent.")
+
+
+@app.command("run")
+def run(
+    suite: Annotated[str, typer.Option(help="A suite's name, or a .yml file of your own.")],
+    agent: Annotated[list[str], typer.Option(help="An agent; again for another one.")],
+    out: OutOption,
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="How many seeds (default: the suite's).")
+    ] = None,
+    task: Annotated[
+        list[str] | None, typer.Option(help="Only this task of the suite; again for another one.")
+    ] = None,
+    settings: Annotated[
+        Path | None, typer.Option(help="A YAML file: a block of settings for each agent's name.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Rows made at a time, a process each.")] = 1,
+    timeout: Annotated[
+        float | None, typer.Option(min=1, help="Seconds after which a row counts as failed.")
+    ] = None,
+    trust: TrustOption = False,
+) -> None:
+    """Train and judge agents: one row for each (agent, task, seed).
+
+    What has finished is kept and not done again, so a killed sweep goes on with the same command.
+    A row that fails is kept as such and tried again by the next run; the exit code is then 1.
+    """
+    from seqgen_envs.benchmark.runner import carry_out, missing, plans
+    from seqgen_envs.benchmark.store import FAILED, Store
+    from seqgen_envs.benchmark.suites import load_suite
+
+    chosen = load_suite(suite)
+    agents = _agents(agent, _settings(settings), trust)
+    wanted = plans(chosen, agents, seeds or chosen.seeds, task)
+    store = Store(out)
+    left = missing(store, wanted)
+    say(f"{len(wanted) - len(left)} of {len(wanted)} rows have finished; {len(left)} to make")
+    failed: list[Row] = []
+
+    def tell(row: Row) -> None:
+        if row.status == FAILED:
+            failed.append(row)
+            warn(f"{_label(row)}: failed: {row.error.splitlines()[-1]}")
+        else:
+            value = row.metrics.get(chosen.headline)
+            shown = "not known" if value is None else f"{value:.4g}"
+            say(f"{_label(row)}: {chosen.headline} {shown}, {row.seconds:.0f} s")
+
+    carry_out(store, wanted, jobs=jobs, timeout=timeout, on_row=tell)
+    say(f"{store.path} has the results. To look at them:")
+    say(f"  seqgen bench report {out} --out report")
+    if failed:
+        fail(f"{len(failed)} rows failed; the first, {_label(failed[0])}:\n{failed[0].error}")
+        raise typer.Exit(1)
+
+
+@app.command("merge")
+def merge_stores(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of results.")], out: OutOption
+) -> None:
+    """Join results made in several places."""
+    from seqgen_envs.benchmark.store import FILE, Store, merge
+
+    for folder in folders:
+        if not (folder / FILE).is_file():
+            raise ValueError(f"{folder} holds no results: there is no {FILE} in it")
+    store = Store(out)
+    added = merge(store, [Store(folder) for folder in folders])
+    say(f"{store.path} has {len(store.keys())} rows, {added} of them new")
+
+
+def _label(row: Row) -> str:
+    return f"{row.agent} on {row.task}, seed {row.seed}"
+
+
+def _settings(path: Path | None) -> dict[str, Any]:
+    import yaml
+
+    if path is None:
+        return {}
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"--settings {path} is no YAML: {error}") from error
+    if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
+        raise ValueError(f"--settings {path} must hold a block of settings for each agent's name")
+    return found
+
+
+def _agents(
+    references: Sequence[str], settings: Mapping[str, Any], trust: bool
+) -> list[Contestant]:
+    from seqgen_envs.benchmark.agents import find_agent
+    from seqgen_envs.benchmark.saved import stable_algorithm
+
+    if unknown := sorted(set(settings) - set(references)):
+        raise ValueError(f"--settings has a block for {unknown[0]!r}, which is no --agent given")
+    for reference in references:
+        path = Path(reference)
+        if path.is_file() and not trust and stable_algorithm(path) is not None:
+            raise ValueError(
+                f"{reference} is a file of Stable-Baselines3, which may hold code that runs when "
+                "it is loaded: add --trust if you know where it comes from"
+            )
+    return [find_agent(reference, settings.get(reference)) for reference in references]
