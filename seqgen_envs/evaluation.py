@@ -81,8 +81,8 @@ class Evaluation:
             ``start_value`` estimates.
         discount: of ``objective_discounted``.
         start_value: V(s_0) as the policy's network has it; None if it has none.
-        objective_sampled: J as the mean of R/c + log p(tau) - log q(tau): the same expectation, with
-            a variance that vanishes as q nears the optimum; None as the KL.
+        objective_sampled: J as the mean of R/c + log p(tau) - log q(tau): the same expectation,
+            with a variance that vanishes as q nears the optimum; None as the KL.
         log_z: a lower bound of log Z, the largest J there is: log of the mean of the weights
             w = p(tau) exp(R/c) / q(tau) over the episodes (Burda et al. 2016); None as the KL.
         effective: effective sample size of those weights, (sum w)^2 / sum w^2, over the episodes.

@@ -107,10 +107,8 @@ def measure_calls(lanes: Lanes, task: BenchTask, steps: int) -> Measured:
         "steps": float(steps),
         **_diversity(lanes, [text for text, _ in best]),
     }
-    looks = (
-        np.unique(np.linspace(1, len(means), min(LOOKS, len(means)), dtype=int)) if scores else []
-    )
-    curve = [{"calls": float(n), "top10": float(means[n - 1])} for n in looks]
+    looks = np.unique(np.linspace(1, len(means), min(LOOKS, len(means)), dtype=int))
+    curve = [{"calls": float(n), "top10": float(means[n - 1])} for n in looks if scores]
     samples = [{"text": text, "score": score} for text, score in best[:EXAMPLES]]
     return Measured(metrics, curve, samples, history)
 

@@ -1,4 +1,4 @@
-"""Algorithms of Stable-Baselines3 and sb3-contrib by name, and their policies as this package judges.
+"""Algorithms of Stable-Baselines3 and sb3-contrib by name, and their policies as they are judged.
 
 Settings are a file in rl-zoo3's form: keyword arguments of the algorithm, with ``policy``,
 ``n_envs`` and ``observation`` beside them.
