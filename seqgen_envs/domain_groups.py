@@ -29,12 +29,16 @@ class View:
         image: (ids of a prefix [n], T) to uint8 [H, W, 3]; None: a grid of tokens.
         waveform: ids of a sequence [n] to float32 samples [m] in -1..1.
         sample_rate: samples a second of ``waveform``.
+        svg: a sequence's text to a picture, one ``<svg>`` element with a viewBox, drawn dark on
+            nothing: pages give it their own ground, and turn it light on a dark one. Text that is
+            no sequence it draws as far as it can, and it escapes what it writes.
     """
 
     text: Callable[[Tokens], str] | None = None
     image: Callable[[Tokens, int], NDArray[np.uint8]] | None = None
     waveform: Callable[[Tokens], NDArray[np.float32]] | None = None
     sample_rate: int = 22050
+    svg: Callable[[str], str] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,10 +1,12 @@
-"""The commands this package adds to ``seqgen``: ``train``, ``evaluate``, ``reproduce``.
+"""The commands this package adds to ``seqgen``: ``train``, ``evaluate``, ``report``,
+``reproduce``.
 
 Each imports PyTorch and the agents when it runs, not before.
 """
 
 from kl_agents.cli.evaluate import evaluate
+from kl_agents.cli.report import report
 from kl_agents.cli.reproduce import reproduce
 from kl_agents.cli.train import train
 
-__all__ = ["evaluate", "reproduce", "train"]
+__all__ = ["evaluate", "report", "reproduce", "train"]

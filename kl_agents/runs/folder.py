@@ -56,7 +56,7 @@ def write_config(folder: Path, spec: RunSpec, prior: str, command: str) -> None:
 
 def lengthen_config(folder: Path, steps: int) -> None:
     """Note that the run is to go on to ``steps``."""
-    config = _read_config(folder)
+    config = read_config(folder)
     before = {"from": config["run"]["total_timesteps"], "to": steps, "date": now()}
     config["run"]["total_timesteps"] = steps
     config["lengthened"] = [*config.get("lengthened", []), before]
@@ -70,12 +70,12 @@ def read_spec(folder: Path) -> RunSpec:
         FileNotFoundError: it holds no run.
         ValueError: its ``config.json`` is not one, or of another version's format.
     """
-    return _spec_from(_read_config(folder), folder / CONFIG)
+    return _spec_from(read_config(folder), folder / CONFIG)
 
 
 def check_files(folder: Path) -> None:
     """Raise a ValueError if a file that decides the run's result is another than it was."""
-    config = _read_config(folder)
+    config = read_config(folder)
     for name, recorded in config.get("fingerprints", {}).get("files", {}).items():
         path = Path(name)
         if not path.is_file() or sha256(path) != recorded:
@@ -86,7 +86,13 @@ def check_files(folder: Path) -> None:
             )
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
+def read_config(folder: Path) -> dict[str, Any]:
+    """The whole ``config.json``.
+
+    Raises:
+        FileNotFoundError: the folder holds no run.
+        ValueError: the file is not one, or of another version's format.
+    """
     path = folder / CONFIG
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no run: there is no {path}")

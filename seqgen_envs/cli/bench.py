@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
+from seqgen_envs.cli.common import COMMAND_KEY
 from seqgen_envs.reporting.console import fail, say, show, warn
 
 if TYPE_CHECKING:
@@ -107,6 +108,34 @@ def merge_stores(
     store = Store(out)
     added = merge(store, [Store(folder) for folder in folders])
     say(f"{store.path} has {len(store.keys())} rows, {added} of them new")
+
+
+@app.command("report")
+def report(
+    ctx: typer.Context,
+    results: Annotated[Path, typer.Argument(help="Folder of the results.")],
+    out: Annotated[Path, typer.Option(help="Folder for the page.")],
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(help="A suite, or a .yml file of your own; again for another (default: all)."),
+    ] = None,
+) -> None:
+    """Make a page of results: index.html, one file that needs nothing else; report.md, report.csv.
+
+    A leaderboard with intervals, charts, sequences to see and hear, and where all of it comes from.
+    """
+    from seqgen_envs.benchmark.page.report import write_report
+    from seqgen_envs.benchmark.store import FILE, Store
+    from seqgen_envs.benchmark.suites import bundled, load_suite
+
+    if not (results / FILE).is_file():
+        raise ValueError(f"{results} holds no results: there is no {FILE} in it")
+    suites = [load_suite(name) for name in suite or bundled()]
+    by_name = {one.name: one for one in suites}
+    written = write_report(Store(results), by_name, out, ctx.meta.get(COMMAND_KEY, ""))
+    if written.left_out:
+        warn(written.left_out)
+    say(f"Open {written.files[0]}; the same in {written.files[1]} and {written.files[2]}")
 
 
 def _label(row: Row) -> str:

@@ -26,6 +26,7 @@ from seqgen_envs.domains.melody.render import (
     write_piano_roll,
     write_probability_heatmap,
 )
+from seqgen_envs.domains.melody.roll import draw_svg
 from seqgen_envs.domains.melody.rules import recommended_task, rl_tuner_task
 from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
@@ -105,7 +106,7 @@ DOMAIN = Domain(
     horizon=HORIZON,
     min_horizon=MIN_HORIZON,
     plural="melodies",
-    view=View(render_text, render_image, waveform),
+    view=View(render_text, render_image, waveform, svg=draw_svg),
     metrics=Metrics(melody_stats, summarize, PAPER_TABLE),
     files=Files(read=_read, write=_write, suffixes=SUFFIXES),
     corpora=Corpora(

@@ -171,7 +171,7 @@ def write_piano_roll(
     """
     checked = check_tokens(tokens)
     notes = tokens_to_notes(checked)
-    low, high = _pitch_range(notes)
+    low, high = pitch_range(notes)
     total = max(1, checked.size)
     figure, axes = _figure(total, (high - low + 1) * 0.16 + 1.0)
     for pitch in range(low, high + 1):
@@ -256,7 +256,7 @@ def _probabilities(log_probs: ArrayLike, steps: int) -> NDArray[np.float64]:
     return np.exp(np.minimum(logs, 0.0))
 
 
-def _pitch_range(notes: Sequence[Note]) -> tuple[int, int]:
+def pitch_range(notes: Sequence[Note]) -> tuple[int, int]:
     """Lowest and highest pitch to draw: the notes and one semitone, at least an octave."""
     pitches = [note.pitch for note in notes] or [60, 72]
     low, high = min(pitches) - 1, max(pitches) + 1

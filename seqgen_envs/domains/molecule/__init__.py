@@ -18,7 +18,7 @@ from seqgen_envs.domains.molecule.grammar.mask import PartialSmilesMask
 from seqgen_envs.domains.molecule.metrics import summary
 from seqgen_envs.domains.molecule.objectives.classifiers import fetch_models
 from seqgen_envs.domains.molecule.output.files import read_molecules, write_collection
-from seqgen_envs.domains.molecule.output.render import render_image, render_text
+from seqgen_envs.domains.molecule.output.render import draw_svg, render_image, render_text
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode, is_of_smiles
 from seqgen_envs.domains.molecule.tasks import TASKS
 from seqgen_envs.vocabulary import Vocabulary
@@ -49,7 +49,7 @@ def make_domain(vocabulary: Vocabulary) -> Domain:
         min_horizon=MIN_HORIZON,
         encode=in_tokens(encode),
         masks={"partial-smiles": in_tokens(PartialSmilesMask)},
-        view=View(in_tokens(render_text), in_tokens(render_image)),
+        view=View(in_tokens(render_text), in_tokens(render_image), svg=draw_svg),
         metrics=_metrics(None, vocabulary),
         files=Files(
             read_many=read_molecules, write_many=in_tokens(write_collection), suffixes=ENDINGS

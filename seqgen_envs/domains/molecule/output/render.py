@@ -128,6 +128,25 @@ def write_grid(
     path.write_bytes(_paint(molecules, texts, size, columns, svg=path.suffix.lower() == ".svg"))
 
 
+def draw_svg(smiles: str) -> str:
+    """One molecule as an SVG element on a transparent ground; an invalid one as far as it is read.
+
+    Atoms' labels are text in the reader's own font, which keeps the drawing at a few kilobytes.
+    """
+    drawer = rdMolDraw2D.MolDraw2DSVG(PANEL_WIDTH, PANEL_HEIGHT, noFreetype=True)
+    options: Any = drawer.drawOptions()  # its stubs call every option a MolDrawOptions
+    options.clearBackground = False
+    options.includeMetadata = False
+    options.prepareMolsBeforeDrawing = False
+    options.fixedBondLength = 40.0
+    options.padding = 0.06
+    with quiet():
+        drawer.DrawMolecule(_prepared(sketch(smiles).molecule or Chem.Mol()))
+    drawer.FinishDrawing()
+    text = drawer.GetDrawingText()
+    return text[text.index("<svg") :]
+
+
 def write_histograms(
     values: Mapping[str, ArrayLike],
     path: str | os.PathLike[str],

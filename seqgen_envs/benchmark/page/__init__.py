@@ -1,0 +1,1 @@
+"""Results as a page to open: one HTML file that needs nothing else, Markdown and CSV."""
