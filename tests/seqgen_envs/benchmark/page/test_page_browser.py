@@ -30,6 +30,8 @@ def needed(module):
 axe = needed("axe_playwright_python.sync_playwright")
 sync_api = needed("playwright.sync_api")
 
+#: Every kind of block once: axe takes seconds for a thousand cells.
+EACH_KIND = [["header"], ["footer"], ["#pmo-mini-v1"], ["#toy-v1 .bars"], ["#melody-v1 .cards"]]
 DECODED = """async (audio) => {
     const content = atob(audio.src.split(",")[1]);
     const bytes = Uint8Array.from(content, (letter) => letter.charCodeAt(0));
@@ -70,12 +72,21 @@ class Opened:
     def __init__(self, browser, report, **context):
         self.context = browser.new_context(**context)
         self.page = self.context.new_page()
+        self.page.set_default_timeout(120_000)  # of a machine that does much else
+        self.metrics = self.context.new_cdp_session(self.page)
+        self.metrics.send("Performance.enable")
         self.said, self.asked = [], []
         self.page.on("console", lambda message: self.said.append(message.text))
         self.page.on("pageerror", lambda error: self.said.append(str(error)))
         self.page.on("dialog", lambda dialog: self.said.append(dialog.message))
         self.page.on("request", lambda request: self.asked.append(request.url))
         self.page.goto(report.as_uri())
+        self.processor_at_load = self.processor()
+
+    def processor(self):
+        """Seconds of a processor that the page has taken."""
+        found = self.metrics.send("Performance.getMetrics")["metrics"]
+        return {one["name"]: one["value"] for one in found}["ProcessTime"]
 
 
 @pytest.fixture(scope="module")
@@ -101,9 +112,10 @@ def column(page, caption, name):
 def test_size_and_time(opened, report):
     megabytes = report.stat().st_size / 1e6
     seconds = opened.page.evaluate("performance.getEntriesByType('navigation')[0].loadEventEnd")
-    print(f"the page has {megabytes:.2f} MB and loads in {seconds / 1000:.2f} s")
+    used = opened.processor_at_load
+    print(f"{megabytes:.2f} MB, loaded in {seconds / 1000:.2f} s, {used:.2f} s of a processor")
     assert megabytes < 3
-    assert seconds < 10_000  # under a second on a machine that does nothing else
+    assert used < 1  # the time on the clock is that of whatever else the machine does
 
 
 def test_nothing_is_asked_of_a_network_nor_said_on_the_console(opened, report):
@@ -185,7 +197,9 @@ def test_accessible_and_no_wider_than_a_phone(browser, report, scheme):
     print(f"screenshots are in {kept}")
     phone.page.evaluate("document.querySelectorAll('details').forEach((one) => one.open = true)")
     rules = {} if scheme == "light" else {"runOnly": ["color-contrast"]}  # what else is the same
-    found = axe.Axe().run(phone.page, options={"resultTypes": ["violations"], **rules})
+    found = axe.Axe().run(
+        phone.page, context={"include": EACH_KIND}, options={"resultTypes": ["violations"], **rules}
+    )
     assert found.violations_count == 0, found.generate_report()
     assert phone.page.evaluate("document.documentElement.scrollWidth") <= 1200
     phone.page.set_viewport_size({"width": 360, "height": 780})
