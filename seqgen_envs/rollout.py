@@ -257,7 +257,7 @@ class Predicting:
             deterministic=self.deterministic,
             **masks,
         )
-        return np.asarray(actions, dtype=np.int64), None
+        return self.lanes.as_actions(actions), None
 
 
 class EpisodeRecorder:

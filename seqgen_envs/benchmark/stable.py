@@ -65,6 +65,13 @@ def factory(library: str, algorithm: str) -> Any:
     return make
 
 
+def is_model(agent: Any) -> bool:
+    """Whether it is a model of Stable-Baselines3."""
+    from stable_baselines3.common.base_class import BaseAlgorithm
+
+    return isinstance(agent, BaseAlgorithm)
+
+
 class StablePolicy:
     """A Stable-Baselines3 model as a policy that shows its distribution.
 

@@ -32,7 +32,7 @@ from seqgen_envs.benchmark.measures import (
     shows_distribution,
 )
 from seqgen_envs.benchmark.meter import BudgetSpent, Meter
-from seqgen_envs.benchmark.stable import StablePolicy
+from seqgen_envs.benchmark.stable import StablePolicy, is_model
 from seqgen_envs.benchmark.suites import BenchTask
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.reporting.files import write_json
@@ -213,13 +213,8 @@ def judge_of(agent: Any, observation: str) -> Any:
     for candidate in (agent, getattr(agent, "policy", None)):
         if shows_distribution(candidate):
             return candidate
-    from stable_baselines3.common.base_class import BaseAlgorithm
-
-    held = getattr(agent, "policy", agent)
-    for model in (agent, held):
-        if isinstance(model, BaseAlgorithm):
-            return StablePolicy(model, observation)
-    return agent
+    models = [model for model in (agent, getattr(agent, "policy", None)) if is_model(model)]
+    return StablePolicy(models[0], observation) if models else agent
 
 
 def commit() -> str:

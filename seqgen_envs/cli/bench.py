@@ -138,6 +138,37 @@ def report(
     say(f"Open {written.files[0]}; the same in {written.files[1]} and {written.files[2]}")
 
 
+@app.command("submit")
+def submit(
+    results: Annotated[Path, typer.Argument(help="Folder of results.")], out: OutOption
+) -> None:
+    """Write what somebody else needs to score the results again, as CSV files."""
+    from seqgen_envs.benchmark.store import FILE, Store
+    from seqgen_envs.benchmark.submission import write_submission
+
+    if not (results / FILE).is_file():
+        raise ValueError(f"{results} holds no results: there is no {FILE} in it")
+    paths = write_submission(Store(results).rows(), out)
+    say(f"{out} has {len(paths)} files. To score them again:")
+    say(f"  seqgen bench verify {out}")
+
+
+@app.command("verify")
+def verify(folder: Annotated[Path, typer.Argument(help="A submission's folder.")]) -> None:
+    """Score a submission again; the exit code is 1 where anything does not hold."""
+    from seqgen_envs.benchmark.submission import verify_submission
+
+    problems = 0
+    for finding in verify_submission(folder):
+        problems += bool(finding.problem)
+        outcome = finding.problem or f"holds, AUC top-10 {finding.headline:.4f}"
+        (fail if finding.problem else say)(
+            f"{finding.file}: {finding.sequences:,} sequences: {outcome}"
+        )
+    if problems:
+        raise typer.Exit(1)
+
+
 def _label(row: Row) -> str:
     return f"{row.agent} on {row.task}, seed {row.seed}"
 

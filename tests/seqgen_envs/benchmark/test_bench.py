@@ -1,0 +1,222 @@
+"""``seqgen bench``: anybody's agents, one row each, whatever becomes of them."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from helpers.commands import refused, run
+from helpers.paths import ROOT
+from seqgen_envs.benchmark.store import FAILED, FINISHED, Row, Store, merge
+from seqgen_envs.benchmark.suites import BenchTask, load_suite
+from seqgen_envs.benchmark.work import Job, perform
+
+AGENTS = ROOT / "tests" / "helpers" / "contestants.py"
+TOY = {
+    "about": "small",
+    "measure": "optimum",
+    "headline": "kl_to_optimum",
+    "higher_is_better": False,
+    "metrics": ["kl_to_optimum", "objective"],
+    "seeds": 1,
+    "tasks": {"letters": {"env_id": "ToyGen-v0", "steps": 300, "episodes": 200}},
+}
+CALLS = {
+    "about": "small",
+    "measure": "calls",
+    "headline": "auc_top10",
+    "metrics": ["auc_top10", "calls"],
+    "seeds": 1,
+    "tasks": {"qed": {"env_id": "PMO-QED-v0", "steps": 3000, "calls": 25}},
+}
+
+
+#: Names of agents that are not functions of the file above.
+BUNDLED = ("psi", "prior", "reinvent")
+
+
+@pytest.fixture
+def suite(tmp_path):
+    def write(content, name="own-v1"):
+        path = tmp_path / f"{name}.yml"
+        path.write_text(yaml.safe_dump(content))
+        return str(path)
+
+    return write
+
+
+def job(content, agent, seed=0, settings=None):
+    """The one task of a suite, performed in this process."""
+    (name, task) = next(iter(content["tasks"].items()))
+    reference = f"{AGENTS}:{agent}" if agent.isidentifier() and agent not in BUNDLED else agent
+    return perform(
+        Job(content["measure"], BenchTask(name, **task), reference, seed, settings or {})
+    )
+
+
+def test_the_prior_is_as_far_from_the_optimum_as_its_log_z():
+    found = job(
+        TOY | {"tasks": {"letters": {**TOY["tasks"]["letters"], "episodes": 4000}}}, "prior"
+    )
+    metrics = found["metrics"]
+    assert metrics["kl_to_prior"] == pytest.approx(0.0, abs=1e-5)
+    gap = metrics["log_z"] - metrics["task_return"] / 0.5
+    assert metrics["kl_to_optimum"] == pytest.approx(gap, abs=1e-3)
+    assert len(found["samples"]) == 16
+
+
+def test_an_agent_without_a_distribution_gets_what_can_be_known():
+    metrics = job(TOY, "uniform")["metrics"]
+    assert metrics["kl_to_optimum"] is None
+    assert metrics["objective"] is None
+    assert metrics["task_return"] < 4
+    assert metrics["log_z"] == pytest.approx(4.965, abs=1e-3)
+
+
+def test_the_environment_keeps_the_budget():
+    found = job(TOY, "unbounded")
+    assert found["steps"] == TOY["tasks"]["letters"]["steps"] + 1
+    assert found["curve"][-1]["steps"] <= 301
+
+
+def test_a_generator_spends_calls_and_is_sent_scores():
+    found = job(CALLS, "generator")
+    assert found["metrics"]["calls"] == 25
+    assert [text for text, _ in found["history"][:2]] == ["CC", "CCC"]
+    assert 0 < found["metrics"]["auc_top10"] < 0.5
+    assert found["metrics"]["calls_outside"] == 0
+
+
+@pytest.mark.parametrize("agent", ["sb3:PPO", "contrib:MaskablePPO", "sb3:DQN"])
+def test_stable_baselines_agents_show_what_they_draw_from(agent):
+    settings = {"n_envs": 4}
+    settings |= {"learning_starts": 50} if agent == "sb3:DQN" else {"n_steps": 16, "batch_size": 64}
+    metrics = job(TOY, agent, settings=settings)["metrics"]
+    assert metrics["kl_to_optimum"] > 0
+    assert metrics["objective"] == pytest.approx(metrics["log_z"] - metrics["kl_to_optimum"])
+    if agent == "sb3:DQN":  # greedy: one sequence, whose log q is 0
+        assert metrics["distinct"] == 1 / 200
+        assert metrics["entropy"] == 0
+
+
+def test_a_row_made_again_is_the_same():
+    first, second = (job(TOY, "psi", seed=3) for _ in range(2))
+    assert first["metrics"] == second["metrics"]
+    assert first["samples"] == second["samples"]
+
+
+@pytest.mark.spawn
+def test_whatever_an_agent_does_the_others_go_on(suite, tmp_path):
+    bad = {
+        "raises": "RuntimeError: out of luck",
+        "illegal": "action 99",
+        "nan": "actions must be whole numbers",
+        "killed": "SIGKILL",
+        "hangs": "longer than",
+        "nothing": "expected an object with learn",
+    }
+    names = [*bad, "uniform"]
+    given = [part for name in names for part in ("--agent", f"{AGENTS}:{name}")]
+    out = tmp_path / "results"
+    asked = ["bench", "run", "--suite", suite(TOY), *given, "--out", out, "--jobs", 4]
+    said = run(*asked, "--timeout", 25, code=1)
+    rows = {row.agent.partition(":")[2]: row for row in Store(out).rows()}
+    assert {name for name, row in rows.items() if row.status == FINISHED} == {"uniform"}
+    for name, words in bad.items():
+        assert rows[name].status == FAILED
+        assert words.lower() in rows[name].error.lower()
+    assert "6 rows failed" in said.stderr
+
+
+@pytest.mark.spawn
+def test_a_killed_sweep_goes_on_where_it_was(suite, tmp_path):
+    """At most the rows in flight are lost, and the table is the same in the end."""
+    path, out = suite(TOY), tmp_path / "killed"
+    given = ["--agent", "prior", "--agent", f"{AGENTS}:uniform", "--seeds", "2"]
+    command = ["bench", "run", "--suite", path, *given]
+    code = "from seqgen_envs.cli import main; main()"
+    for wait in (4.0, 8.0):
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, *command, "--out", str(out)],
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        time.sleep(wait + random.Random(wait).random())
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        kept = Store(out).rows()
+        assert all(row.status == FINISHED for row in kept)
+    run(*command, "--out", out, "--jobs", 2)
+    run(*command, "--out", tmp_path / "whole", "--jobs", 2)
+    again, whole = Store(out).rows(), Store(tmp_path / "whole").rows()
+    assert [(row.key, row.metrics) for row in again] == [(row.key, row.metrics) for row in whole]
+    assert "4 of 4 rows have finished; 0 to make" in run(*command, "--out", out).stdout
+
+
+def test_submitted_results_can_be_scored_again(suite, tmp_path, monkeypatch):
+    monkeypatch.setattr("seqgen_envs.benchmark.suites.FOLDER", tmp_path)
+    suite(CALLS)
+    found = job(CALLS, "generator")
+    store = Store(tmp_path / "results")
+    chosen = load_suite("own-v1")
+    store.add(
+        Row("own-v1", chosen.fingerprint, "mine", "f", "qed", 0, "mine", FINISHED,
+            metrics=found["metrics"], history=found["history"])
+    )  # fmt: skip
+    run("bench", "submit", tmp_path / "results", "--out", tmp_path / "submitted")
+    assert "holds" in run("bench", "verify", tmp_path / "submitted").stdout
+    file = tmp_path / "submitted" / "own-v1" / "mine" / "qed" / "0.csv"
+    text = file.read_text()
+    file.write_text(text.replace("CC,0.3", "CC,0.9"))
+    assert file.read_text() != text
+    assert "CC scores 0.3" in refused("bench", "verify", tmp_path / "submitted")
+
+
+def test_merging_keeps_what_has_finished(tmp_path):
+    def row(status, agent="a"):
+        return Row("s", "f", agent, "g", "t", 0, "r", status)
+
+    one, two, both = (Store(tmp_path / name) for name in ("one", "two", "both"))
+    one.add(row(FAILED))
+    two.add(row(FINISHED))
+    two.add(row(FAILED, "b"))
+    assert merge(both, [one, two]) == 3
+    assert [r.status for r in both.rows()] == [FINISHED, FAILED]
+    assert merge(both, [one]) == 0
+    run("bench", "merge", tmp_path / "one", tmp_path / "two", "--out", tmp_path / "third")
+    assert len(Store(tmp_path / "third").rows()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--suite", "toy-v9", "--agent", "psi"], "there is no suite 'toy-v9'"),
+        (["--suite", "toy-v1", "--agent", "psy"], "there is no agent 'psy'"),
+        (["--suite", "toy-v1", "--agent", "sb3:PPPO"], "no algorithm 'PPPO'"),
+        (["--suite", "toy-v1", "--agent", "psi", "--task", "words"], "no task 'words'"),
+        (["--suite", "toy-v1", "--agent", "psi", "--agent", "psi"], "two agents are called 'psi'"),
+    ],
+)
+def test_mistakes_are_named(arguments, says, tmp_path):
+    assert says in refused("bench", "run", *arguments, "--out", tmp_path / "out")
+
+
+def test_a_saved_stable_baselines_file_needs_trust_and_is_judged_as_it_is(tmp_path):
+    from stable_baselines3 import PPO
+
+    from seqgen_envs.adapters.sb3 import make_sb3_vec_env
+
+    model = PPO("MlpPolicy", make_sb3_vec_env("ToyGen-v0", 4, observation="flat"), n_steps=16)
+    model.save(tmp_path / "ppo.zip")
+    zipped = str(tmp_path / "ppo.zip")
+    asked = ["bench", "run", "--suite", "toy-v1", "--agent", zipped, "--out", tmp_path / "out"]
+    assert "add --trust" in refused(*asked)
+    found = job(TOY, zipped)
+    assert found["steps"] == 0
+    assert found["metrics"]["kl_to_optimum"] > 0
