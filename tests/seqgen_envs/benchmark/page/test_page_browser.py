@@ -123,6 +123,14 @@ def test_nothing_is_asked_of_a_network_nor_said_on_the_console(opened, report):
     assert opened.said == []
 
 
+def test_nothing_can_be_asked_of_a_network(browser, report):
+    other = Opened(browser, report)
+    asked = "fetch('http://localhost:9/').then(() => 'answered', (error) => error.name)"
+    assert other.page.evaluate(asked) == "TypeError"
+    assert any("Content Security Policy" in line for line in other.said)
+    other.context.close()
+
+
 def test_tables_sort_by_pointer_and_by_keyboard(opened):
     page, caption = opened.page, "Leaderboard of pmo-mini-v1"
     table = page.get_by_role("table", name=caption)
