@@ -59,10 +59,16 @@ class SourceNote(NamedTuple):
 
 
 class Line(NamedTuple):
-    """The notes of one tune, in any order, and its key signature (sharps > 0, flats < 0)."""
+    """The notes of one tune, in any order, its key signature (sharps > 0, flats < 0) and its bars.
+
+    ``bar`` is the length of a bar in sixteenths, None where the file names no metre; ``pickup`` is
+    the number of sixteenths before the first full bar.
+    """
 
     notes: list[SourceNote]
     sharps: int | None
+    bar: int | None = None
+    pickup: int = 0
 
 
 class StepNote(NamedTuple):
