@@ -60,8 +60,9 @@ class Files:
     """Sequences as files; what is None the domain cannot do.
 
     Args:
-        read: a file of one sequence to ids [n].
-        read_many: a file of many sequences to pairs of name and text.
+        read: (path) of a file of one sequence to ids [n]. Further keywords it takes are options of
+            ``seqgen score`` and of ``seqgen sample --primer``.
+        read_many: (path) of a file of many sequences to pairs of name and text; keywords likewise.
         write: (ids [n], folder, stem, prior) writes a sequence's files, named by the stem, into a
             folder that exists, and returns their paths.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
@@ -70,8 +71,8 @@ class Files:
         suffixes: how the names of the files that are read end, lower case, such as ".smi".
     """
 
-    read: Callable[[Path], Tokens] | None = None
-    read_many: Callable[[Path], Sequence[tuple[str, str]]] | None = None
+    read: Callable[..., Tokens] | None = None
+    read_many: Callable[..., Sequence[tuple[str, str]]] | None = None
     write: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
     write_many: (
         Callable[

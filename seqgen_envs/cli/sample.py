@@ -11,14 +11,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen_envs.cli.common import (
+    FLAGS,
     LengthOption,
     MaskOption,
+    PartOption,
     PriorOption,
     SeedOption,
     TaskOption,
     check_folder,
     parse_task,
     say_overridden,
+    taken,
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.reporting.console import progress, say, warn
@@ -54,6 +57,7 @@ def sample(
     primer_length: Annotated[
         int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
     ] = None,
+    part: PartOption = None,
     length: LengthOption = None,
     mask: MaskOption = None,
     temperature: Annotated[
@@ -100,7 +104,7 @@ def sample(
         "task": parse_task(task),
         "c": c,
         "length": length,
-        "primer": _primer(kind, primer, primer_length),
+        "primer": _primer(kind, primer, primer_length, {"part": part}),
         "mask": mask,
     }
     arguments = _merged(known, given)
@@ -157,22 +161,29 @@ def _merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     return arguments | chosen
 
 
-def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
+def _primer(
+    domain: Domain, primer: str | None, keep: int | None, options: Mapping[str, Any]
+) -> Any:
     """Ids of the primer, or of several: one of the domain's files, a file with a text a line (of
-    which each sequence draws one), or a text.
+    which each sequence draws one), or a text. ``options`` are those of the domain's reader.
 
     Raises:
-        ValueError: neither a readable file nor a text of known tokens.
+        ValueError: neither a readable file nor a text of known tokens, or options for no reader.
     """
     from seqgen_envs.starts import read_primers
 
+    files = domain.files
+    # Path.is_file() raises where a text is too long for a name.
+    file = Path(primer) if primer is not None and os.path.isfile(primer) else None
+    if file and files.read is not None and file.name.lower().endswith(tuple(files.suffixes)):
+        chosen = taken(files.read, options, domain, "files")
+        return files.read(file, **chosen)[:keep].tolist()
+    if asked := [FLAGS[name] for name, value in options.items() if value is not None]:
+        raise ValueError(f"{', '.join(asked)} is for a --primer that is a file of {domain.plural}")
     if primer is None:
         return None
-    if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
-        files = domain.files
-        if files.read is not None and primer.lower().endswith(tuple(files.suffixes)):
-            return files.read(Path(primer))[:keep].tolist()
-        return [list(one[:keep]) for one in read_primers(Path(primer), domain, sys.maxsize)]
+    if file:
+        return [list(one[:keep]) for one in read_primers(file, domain, sys.maxsize)]
     try:
         return domain.to_ids(primer.strip())[:keep].tolist()
     except ValueError as error:
