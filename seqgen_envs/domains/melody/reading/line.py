@@ -138,8 +138,7 @@ def check_length(notes: Sequence[SourceNote]) -> None:
     if not length <= MAX_QUARTERS:  # neither does infinity
         raise TuneError(
             "too long",
-            f"it lasts {length:,.0f} quarter notes, more than {MAX_QUARTERS:,} (24 hours at 120 a "
-            "minute)",
+            f"it lasts more than {MAX_QUARTERS:,} quarter notes (24 hours at 120 a minute)",
         )
 
 

@@ -17,9 +17,11 @@ from seqgen_envs.domains.melody.reading.line import Line, SourceNote, TuneError
 from seqgen_envs.domains.melody.reading.parts import Metre, Part, one_part
 
 MAX_BYTES = 8 * 2**20  # of text: tens of pages of orchestra
+MAX_BEATS = 128
 _ZIP = b"PK\x03\x04"
 _CONTAINER = "META-INF/container.xml"
 _ROOT_FILE = re.compile(r"""<rootfile\s[^>]*full-path\s*=\s*["']([^"']+)""")
+_BEATS = re.compile(r"<beats>([^<]{1,1000})")
 _ENCODING = re.compile(rb"""<\?xml[^>]*encoding\s*=\s*["']([\w.-]+)""")
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -39,19 +41,21 @@ def xml_line(path: Path, part: str | None = None) -> Line:
     """
     from music21 import converter, stream
 
-    score = converter.parseData(xml_text(path), format="musicxml").toSoundingPitch()
-    signatures = list(score.recurse().getElementsByClass("KeySignature"))
-    sharps = int(signatures[0].sharps) if signatures else None
+    score = converter.parseData(xml_text(path), format="musicxml")
+    score.toSoundingPitch(inPlace=True)  # in place: copies take most of the time
+    sharps = [int(key.sharps) for key in score.recurse().getElementsByClass("KeySignature")]
     staves = list(score.getElementsByClass(stream.Part))
+    metres = _metres(staves[0]) if staves else ()
     parts = [Part(_notes(staff), (staff.partName or "").strip()) for staff in staves]
-    return one_part(parts, sharps, part, _metres(staves[0]) if staves else ())
+    known = sharps[0] if sharps and abs(sharps[0]) <= 7 else None
+    return one_part(parts, known, part, metres)
 
 
 def xml_text(path: Path) -> str:
     """The XML of a file, decoded, out of its archive if it is in one.
 
     Raises:
-        TuneError: it is too large, declares entities, or the archive holds no music.
+        TuneError: it is too large, declares entities or absurd bars, or the archive holds no music.
     """
     with path.open("rb") as file:
         data = _limited(file, path.stat().st_size)
@@ -60,6 +64,9 @@ def xml_text(path: Path) -> str:
     text = _decoded(data)
     if "<!ENTITY" in text:  # which may unfold to any size
         raise TuneError("unreadable", "it declares XML entities, which MusicXML has no use for")
+    for beats in _BEATS.findall(text):  # music21 takes minutes over a thousand
+        if sum(map(int, re.findall(r"\d+", beats))) > MAX_BEATS:
+            raise TuneError("unreadable", f"a bar has more than {MAX_BEATS} beats: {beats[:40]!r}")
     return text
 
 
@@ -116,7 +123,8 @@ def _metres(part: Any) -> list[Metre]:
 
 def _notes(part: Any) -> list[SourceNote]:
     notes: list[SourceNote] = []
-    for element in part.stripTies().flatten().notes:
+    part.stripTies(inPlace=True)
+    for element in part.flatten().notes:
         if element.duration.isGrace or "ChordSymbol" in element.classes or not element.pitches:
             continue
         length = float(element.duration.quarterLength)

@@ -18,7 +18,7 @@ from __future__ import annotations
 import heapq
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from seqgen_envs.domains.melody.reading.line import (
@@ -139,32 +139,40 @@ def sound_together(parts: Sequence[Part]) -> bool:
 
 
 def top_line(notes: Sequence[SourceNote]) -> list[SourceNote]:
-    """At every onset the highest note, unless a higher one sounds on; each ends by the next."""
+    """At every onset the highest note, unless a higher one sounds on; each ends by the next.
+
+    Notes that begin within ``LEGATO`` are one onset, the first's: a chord that is strummed. Those
+    that stop before the last of them begins are ornaments, and not looked at.
+    """
     line: list[SourceNote] = []
     sounding: list[tuple[int, float]] = []  # a heap of (-pitch, end)
-    group: list[SourceNote] = []
-
-    def close() -> None:
-        highest = max(group, key=lambda note: (note.pitch, note.duration))
+    for group in _onsets(notes):
+        held = [note for note in group if note.onset + note.duration > group[-1].onset + SAME_ONSET]
+        highest = max(held or group, key=lambda note: (note.pitch, note.duration))
         while sounding and sounding[0][1] <= highest.onset + LEGATO:
             heapq.heappop(sounding)
         if not sounding or -sounding[0][0] <= highest.pitch:
-            line.append(highest)
+            end = highest.onset + highest.duration
+            onset = group[0].onset
+            line.append(SourceNote(onset, end - onset, highest.pitch))
         for note in group:
             heapq.heappush(sounding, (-note.pitch, note.onset + note.duration))
-        group.clear()
-
-    for note in sorted(notes):
-        if group and note.onset - group[0].onset >= SAME_ONSET:
-            close()
-        group.append(note)
-    if group:
-        close()
-    following = [note.onset for note in line[1:]]
+    following = [*(note.onset for note in line), math.inf][1:]
     return [
         note._replace(duration=min(note.duration, after - note.onset))
-        for note, after in zip(line, [*following, math.inf], strict=True)
+        for note, after in zip(line, following, strict=True)
     ]
+
+
+def _onsets(notes: Sequence[SourceNote]) -> Iterator[list[SourceNote]]:
+    group: list[SourceNote] = []
+    for note in sorted(notes):
+        if group and note.onset - group[0].onset >= LEGATO:
+            yield group
+            group = []
+        group.append(note)
+    if group:
+        yield group
 
 
 def bar_and_pickup(metres: Sequence[Metre], first: float, end: float) -> tuple[int | None, int]:
