@@ -148,6 +148,8 @@ def _events(data: bytes) -> Iterator[Event]:
             at += size
         else:
             raise _unreadable("a track has data that belong to no event")
+    if at > len(data):
+        raise IndexError
 
 
 def _slice(data: bytes, start: int, size: int) -> bytes:
