@@ -2,10 +2,10 @@
 
 The built-in corpus is four collections in ABC: the Essen folk songs, O'Neill's Music of Ireland
 (1850), Ryan's Mammoth Collection and Aird's Airs. Every tune is brought to one line of sixteenths
-in C (see :mod:`~seqgen_envs.domains.melody.reading.line`); rests longer than a bar of 4/4
-are shortened, tunes shorter than the default melody or longer than 2048 steps are dropped, and so
-is every exact repetition of a tune already kept. Variants of a tune are not recognised: they may
-fall into different splits.
+in C (see :mod:`~seqgen_envs.domains.melody.reading.line`); rests of more than 16 steps are
+shortened by whole bars, tunes longer than 2048 steps are cut into pieces at bar lines, tunes
+shorter than the default melody are dropped, and so is every exact repetition of a tune already
+kept. Variants of a tune are not recognised: they may fall into different splits.
 
 Parsed corpora are cached in the user's cache folder, or the one ``SEQGEN_CACHE`` names.
 """
@@ -29,6 +29,7 @@ from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
 from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
+from seqgen_envs.domains.melody.reading.pieces import BAR, pieces, upbeat
 from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
@@ -39,7 +40,7 @@ MIN_STEPS = 32
 MAX_STEPS = 2048
 LONGEST_REST = 16
 # Part of the cache's key: raise it whenever a tune's tokens would come out differently.
-FORMAT = 1
+FORMAT = 2
 # Below this many files a worker costs more than it saves (it imports music21 anew).
 _FILES_A_WORKER = 8
 
@@ -254,19 +255,26 @@ def _file_outcomes(file: Path, root: Path, part: str | None = None) -> list[Outc
         tunes = read_tunes(file, part)
     except OSError as error:
         return [Outcome(name, None, TuneError("unreadable", f"it cannot be opened ({error})"))]
-    return [_outcome(name + tune.name, tune) for tune in tunes]
+    return [outcome for tune in tunes for outcome in _outcomes_of(name + tune.name, tune)]
 
 
-def _outcome(name: str, tune: Tune) -> Outcome:
+def _outcomes_of(name: str, tune: Tune) -> list[Outcome]:
+    """One tune, or the pieces of a long one."""
     try:
         line = _read(tune)
-        tokens = line_tokens(line, transpose=True, longest_rest=LONGEST_REST)
+        bar = line.bar or BAR
+        rest = bar * math.ceil(LONGEST_REST / bar)  # whole bars: what follows keeps its place
+        tokens = line_tokens(line, transpose=True, longest_rest=rest)
     except TuneError as error:
-        return Outcome(name, None, error)
+        return [Outcome(name, None, error)]
+    if len(tokens) <= MAX_STEPS:
+        return [_outcome(name, tokens)]
+    parts = pieces(tokens, bar, upbeat(line), MAX_STEPS)
+    return [_outcome(f"{name} part {i}", part) for i, part in enumerate(parts, 1)]
+
+
+def _outcome(name: str, tokens: NDArray[np.int64]) -> Outcome:
     if len(tokens) < MIN_STEPS:
         short = TuneError("too short", f"it lasts {len(tokens)} steps, fewer than {MIN_STEPS}")
         return Outcome(name, None, short)
-    if len(tokens) > MAX_STEPS:
-        long = TuneError("too long", f"it lasts {len(tokens)} steps, more than {MAX_STEPS}")
-        return Outcome(name, None, long)
     return Outcome(name, tokens.astype(np.int8), None)

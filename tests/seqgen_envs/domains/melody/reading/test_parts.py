@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from seqgen_envs.domains.melody.reading.abc import abc_line
 from seqgen_envs.domains.melody.reading.line import SourceNote, TuneError, single_line
 from seqgen_envs.domains.melody.reading.parts import Metre, Part, one_part, top_line
 
@@ -96,6 +97,14 @@ def test_three_parts_take_turns() -> None:
         one_part([Part([SourceNote(0, 9, 50)]), *turns[1:]], 0)
 
 
+def test_voices_of_abc_are_parts() -> None:
+    tune = "X:1\nL:1/4\nK:C\nV:low\nC,E,G,z|\nV:high\nceg2|\n"
+    for chosen in ("2", "HIGH", "highest"):
+        assert [note.pitch for note in abc_line(tune, chosen).notes] == [72, 76, 79]
+    with pytest.raises(TuneError, match=r"1 'low' \(notes C3\.\.G3: 3\); 2 'high'"):
+        abc_line(tune)
+
+
 # -- the top line ---------------------------------------------------------------------------------
 
 
@@ -166,10 +175,10 @@ def test_the_top_line_on_the_grid_is_what_its_definition_says(notes: list[Source
     [
         ([], 0, (None, 0)),
         ([Metre(0, 4)], 0, (16, 0)),
-        ([Metre(0, 4)], 7, (16, 4)),
+        ([Metre(0, 4)], 7, (16, 0)),
         ([Metre(0, 4)], 8, (16, 0)),
         ([Metre(0, 1), Metre(1, 4)], 0, (16, 4)),
-        ([Metre(0, 1), Metre(1, 4)], 0.5, (16, 2)),
+        ([Metre(0, 1), Metre(1, 4)], 0.5, (16, 4)),
         ([Metre(0, 4), Metre(2, 3)], 0, (12, 8)),  # the first bar is cut short
         ([Metre(1, 3)], 0, (12, 4)),
         ([Metre(0, 0.3)], 0, (None, 0)),
