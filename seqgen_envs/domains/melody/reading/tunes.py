@@ -1,5 +1,16 @@
 """Readers: one file of music to the tunes it holds.
 
+====================  =====================================================================
+.mid .midi .smf       standard MIDI files, of type 0 and 1; of type 2 every track is a tune
+.kar                  MIDI with words (karaoke)
+.rmi                  MIDI in a RIFF wrapper; any of these names may hold any of these
+.musicxml .xml        MusicXML (score-partwise), in UTF-8, UTF-16 or as it declares
+.mxl                  MusicXML, zipped
+.abc                  ABC, every ``X:`` a tune
+====================  =====================================================================
+
+Of an arrangement one part is read: see :mod:`~seqgen_envs.domains.melody.reading.parts`.
+
 Grace notes are dropped, tied notes are one note, and repeats are not written out: the text a
 repeat would add is already there, and first and second endings follow each other.
 """
