@@ -94,6 +94,11 @@ FLAGS = {
     "length": "--length",
     "vocabulary": "--vocabulary",
     "refresh": "--refresh",
+    "transpose": "--transpose",
+    "tempo": "--tempo",
+    "instrument": "--instrument",
+    "title": "--title",
+    "composer": "--composer",
 }
 
 

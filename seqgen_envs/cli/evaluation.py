@@ -118,7 +118,7 @@ def sample_metrics(lanes: Lanes, n: int, seed: int) -> tuple[dict[str, float], d
         "mean_task_return": float(np.concatenate(returns).mean()),
     }
     sampled = time.perf_counter()
-    metrics |= lanes.domain.summary(np.concatenate(tokens), lanes.prior)
+    metrics |= lanes.domain.summary(np.concatenate(tokens), lanes.prior, lanes.task)
     seconds = {"sampling": sampled - began, "measuring": time.perf_counter() - sampled}
     return metrics, seconds
 

@@ -19,6 +19,7 @@ from seqgen_envs.cli.common import (
     check_folder,
     parse_task,
     say_overridden,
+    taken,
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.reporting.console import progress, say, warn
@@ -77,6 +78,24 @@ def sample(
         int,
         typer.Option(min=0, help="Write files of the first so many (0: of none); the CSV has all."),
     ] = 64,
+    transpose: Annotated[
+        str | None,
+        typer.Option(
+            help="Write the files higher: by so many semitones, or in this key ('D', 'D minor'). "
+            "The CSV has the sequences as they were sampled. (Melodies.)"
+        ),
+    ] = None,
+    tempo: Annotated[
+        float | None, typer.Option(help="Quarter notes a minute, 5 to 1000. (Melodies.)")
+    ] = None,
+    instrument: Annotated[
+        str | None,
+        typer.Option(
+            help="Of MIDI and MusicXML: a General MIDI program, 0 to 127, or its name. (Melodies.)"
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
+    composer: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
 ) -> None:
     """Sample sequences and write each one's files or files of all, and one CSV of all of them.
 
@@ -107,7 +126,12 @@ def sample(
     lanes = num_envs or arguments.pop("num_envs", 256)
     env = SequenceVectorEnv(kind, min(n, lanes), **arguments)
     env.lanes.seed(seed)  # of primers that are drawn
-    kind = kind.beside(env.prior)
+    kind = kind.beside(env.prior, env.lanes.task)
+    options = {
+        "transpose": transpose, "tempo": tempo, "instrument": instrument, "title": title,
+        "composer": composer,
+    }  # fmt: skip
+    options = _checked_options(kind, options, _facts_of(kind, primer))
     if loader is None or agent is None:
         policy: Policy = PriorPolicy(seed, temperature)
     elif temperature != 1.0:
@@ -120,11 +144,13 @@ def sample(
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
     rows = score_rows(kind, episodes, names, env.c)
     write_csv(out / f"{kind.plural}.csv", rows)
-    written = _write_files(kind, episodes, names[:max_files], out, env)
+    written = _write_files(kind, episodes, names[:max_files], out, env, options)
     if kind.files.write_many is not None and max_files:
         written |= set(kind.files.write_many(episodes.tokens, out, names, rows, env.prior))
     show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
+    if transpose is not None:
+        say(f"The files are transposed ({transpose}); {kind.plural}.csv is as sampled")
     _warn_of_leftovers(kind, out, written)
 
 
@@ -168,10 +194,10 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
 
     if primer is None:
         return None
+    if _is_one_sequence(domain, primer):
+        assert domain.files.read is not None
+        return domain.files.read(Path(primer))[:keep].tolist()
     if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
-        files = domain.files
-        if files.read is not None and primer.lower().endswith(tuple(files.suffixes)):
-            return files.read(Path(primer))[:keep].tolist()
         return [list(one[:keep]) for one in read_primers(Path(primer), domain, sys.maxsize)]
     try:
         return domain.to_ids(primer.strip())[:keep].tolist()
@@ -181,8 +207,45 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
         ) from error
 
 
+def _is_one_sequence(domain: Domain, primer: str) -> bool:
+    """Whether the primer is a file that the domain reads as one sequence."""
+    named = primer.lower().endswith(tuple(domain.files.suffixes))
+    return named and domain.files.read is not None and os.path.isfile(primer)
+
+
+def _facts_of(domain: Domain, primer: str | None) -> Mapping[str, Any]:
+    """What the primer's file says of how sequences are written."""
+    if primer is None or domain.files.facts is None or not _is_one_sequence(domain, primer):
+        return {}
+    return domain.files.facts(Path(primer))
+
+
+def _checked_options(
+    domain: Domain, given: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What files are written with: the options given, and facts where they say nothing.
+
+    Raises:
+        ValueError: the domain's files have no such option, or not such a value.
+    """
+    write = domain.files.write or domain.files.write_many or _write_nothing
+    options = {**facts, **taken(write, given, domain, "files")}
+    if domain.files.check is not None:
+        domain.files.check(**options)
+    return options
+
+
+def _write_nothing() -> None:
+    """What a domain without files does; it takes no options."""
+
+
 def _write_files(
-    domain: Domain, episodes: Episodes, names: Sequence[str], out: Path, env: SequenceVectorEnv
+    domain: Domain,
+    episodes: Episodes,
+    names: Sequence[str],
+    out: Path,
+    env: SequenceVectorEnv,
+    options: Mapping[str, Any],
 ) -> set[Path]:
     """Write the files of the first ``len(names)`` sequences; returns their paths."""
     written: set[Path] = set()
@@ -190,7 +253,7 @@ def _write_files(
         return written
     for i in progress(range(len(names)), "writing", domain.name):
         ids = episodes.tokens[i, : episodes.lengths[i]]
-        written |= set(domain.files.write(ids, out, names[i], env.prior))
+        written |= set(domain.files.write(ids, out, names[i], env.prior, **options))
     return written
 
 

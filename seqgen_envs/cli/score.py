@@ -49,7 +49,7 @@ def score(
     if kind.files.read is None and kind.files.read_many is None:
         raise ValueError(f"domain {kind.name!r} reads no files")
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
-    kind = kind.beside(judge)
+    kind = kind.beside(judge, rules)
     LaneSettings(kind, judge, rules, c)  # what is wrong with an option is not each file's fault
     names, sequences, problems = _read_all(kind, files)
     rows: list[dict[str, Any]] = [{} for _ in sequences]

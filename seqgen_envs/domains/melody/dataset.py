@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
-from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
+from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens, upbeat
 from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, key_of, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
@@ -82,6 +82,20 @@ def read_melody(path: str | os.PathLike[str], *, transpose: bool = False) -> NDA
     except TuneError as error:
         why = f"{error.reason}: {error.detail}"
         raise MelodyFileError(f"{path} is not usable as a melody: {why}") from error
+
+
+def read_pickup(path: str | os.PathLike[str]) -> int:
+    """Sixteenths before the first bar line of what :func:`read_melody` reads from a file.
+
+    Rests before the first note, which are cut, do not count; 0 where the file has no metre.
+
+    Raises:
+        MelodyFileError, TuneError: the file is not one melody.
+    """
+    tunes = read_tunes(Path(path))
+    if len(tunes) != 1:
+        raise MelodyFileError(f"{path} holds {len(tunes)} tunes; give a file that holds one")
+    return upbeat(_read(tunes[0], transpose=False))
 
 
 def _read(tune: Tune, transpose: bool) -> Line:

@@ -123,6 +123,13 @@ def line_tokens(
     return tokens
 
 
+def upbeat(line: Line) -> int:
+    """Steps of :func:`line_tokens` before the first bar line; 0 where the line has no bars."""
+    if not line.notes or line.bar is None:
+        return 0
+    return (line.pickup - nearest_step(min(note.onset for note in line.notes))) % line.bar
+
+
 def single_line(notes: Sequence[SourceNote]) -> list[SourceNote]:
     """The highest note of every onset, in time, each cut where the next begins.
 
