@@ -63,7 +63,7 @@ def musicxml(tokens: ArrayLike | Sequence[Any], sheet: Sheet = PLAIN) -> str:
     Raises:
         ValueError: a bad token.
     """
-    return _musicxml(tokens, sheet, metronome=True)
+    return _musicxml(tokens, sheet, played=True)
 
 
 def write_musicxml(
@@ -90,7 +90,8 @@ def svg(tokens: ArrayLike | Sequence[Any], sheet: Sheet = PLAIN) -> str:
         ImportError: verovio is not installed (``pip install 'seqgen[notation]'``).
     """
     # No metronome mark: its glyph is text in a web font, which few programs but browsers draw.
-    score = _musicxml(tokens, sheet, metronome=False)
+    # No instrument: verovio would cut off its name at the picture's edge.
+    score = _musicxml(tokens, sheet, played=False)
     toolkit = require("verovio", "notation").toolkit()
     toolkit.setOptions(_ENGRAVING)
     if not toolkit.loadData(score):
@@ -111,12 +112,12 @@ def write_svg(
     Path(path).write_text(svg(tokens, sheet), encoding="utf-8")
 
 
-def _musicxml(tokens: ArrayLike | Sequence[Any], sheet: Sheet, *, metronome: bool) -> str:
+def _musicxml(tokens: ArrayLike | Sequence[Any], sheet: Sheet, *, played: bool) -> str:
     checked = check_tokens(tokens)
     notes = sheet.written(tokens_to_notes(checked))
     bars = max(1, -(-(checked.size + sheet.lead) // sheet.bar_length))
     pieces = list(_pieces(notes, bars * sheet.bar_length, sheet))
-    return _export(pieces, _front_matter(notes, sheet, metronome), sheet)
+    return _export(pieces, _front_matter(notes, sheet, played), sheet)
 
 
 def _pieces(notes: Sequence[Note], end: int, sheet: Sheet) -> Iterator[_Piece]:
@@ -146,21 +147,24 @@ def _cut(pitch: int | None, start: int, end: int, bar_length: int) -> Iterator[_
         now += length
 
 
-def _front_matter(notes: Sequence[Note], sheet: Sheet, metronome: bool) -> list[Any]:
-    """Instrument, clef, key, time signature and metronome mark, as music21 objects."""
+def _front_matter(notes: Sequence[Note], sheet: Sheet, played: bool) -> list[Any]:
+    """Clef, key, time signature; instrument and metronome mark if ``played``: music21 objects."""
     from music21 import clef, instrument, key, meter, tempo
 
     low = bool(notes) and float(np.median([note.pitch for note in notes])) < _BASS_BELOW
-    player = instrument.Instrument(instrument_name(sheet.program))
+    player = instrument.Instrument()
     player.partId, player.instrumentId = "P1", "P1-I1"  # music21 would draw them at random
-    player.midiProgram, player.midiChannel = sheet.program, 0
     front = [
         player,
         clef.BassClef() if low else clef.TrebleClef(),
         key.KeySignature(sheet.signature.fifths).asKey(sheet.signature.mode),
         meter.TimeSignature(f"{sheet.metre.beats}/{sheet.metre.unit}"),
     ]
-    return [*front, tempo.MetronomeMark(number=sheet.tempo)] if metronome else front
+    if not played:
+        return front
+    player.instrumentName = instrument_name(sheet.program)
+    player.midiProgram, player.midiChannel = sheet.program, 0
+    return [*front, tempo.MetronomeMark(number=sheet.tempo)]
 
 
 def _element(piece: _Piece, sheet: Sheet) -> Any:
