@@ -76,25 +76,27 @@ class Files:
     """Sequences as files; what is None the domain cannot do.
 
     Args:
-        read: a file of one sequence to ids [n].
-        read_many: a file of many sequences to pairs of name and text.
+        read: (path) of a file of one sequence to ids [n]. Further keywords it takes are options of
+            ``seqgen score`` and of ``seqgen sample --primer``.
+        read_many: (path) of a file of many sequences to pairs of name and text; keywords likewise.
         write: (ids [n], folder, stem, prior) writes a sequence's files, named by the stem, into a
             folder that exists, and returns their paths. Further keywords it takes are options of
             ``seqgen sample``, or a task's facts.
         check: the options of ``write``, to raise a ValueError for what cannot be written; called
             before there are sequences.
-        facts: a file of one sequence to what it says besides, by keywords of ``write``.
+        facts: a file as of ``read``, with the same keywords, to what it says besides its tokens:
+            keywords of ``write``.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
             into a folder that exists, and returns their paths; the rows are those of
             ``seqgen sample``'s CSV.
         suffixes: how the names of the files that are read end, lower case, such as ".smi".
     """
 
-    read: Callable[[Path], Tokens] | None = None
-    read_many: Callable[[Path], Sequence[tuple[str, str]]] | None = None
+    read: Callable[..., Tokens] | None = None
+    read_many: Callable[..., Sequence[tuple[str, str]]] | None = None
     write: Callable[..., Sequence[Path]] | None = None
     check: Callable[..., object] | None = None
-    facts: Callable[[Path], Mapping[str, Any]] | None = None
+    facts: Callable[..., Mapping[str, Any]] | None = None
     write_many: (
         Callable[
             [Tokens, Path, Sequence[str], Sequence[Mapping[str, Any]], Prior | None],

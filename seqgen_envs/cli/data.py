@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import VocabularyOption, installed_domains, taken
+from seqgen_envs.cli.common import PartOption, VocabularyOption, installed_domains, taken
 from seqgen_envs.reporting.console import say, show, warn
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ def data(
         int | None, typer.Option(min=2, help="Longest sequence kept, in tokens.")
     ] = None,
     vocabulary: VocabularyOption = None,
+    part: PartOption = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Clean again, whatever the cache has.")
     ] = False,
@@ -72,6 +73,7 @@ def data(
         "length": length,
         "vocabulary": vocabulary,
         "refresh": refresh,
+        "part": part,
     }
     corpus = _read(kind, name, jobs, given)
     _report(corpus)

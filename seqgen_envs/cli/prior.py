@@ -11,6 +11,7 @@ import typer
 
 from seqgen_envs.cli.common import (
     DomainArgument,
+    PartOption,
     ThreadsOption,
     VocabularyOption,
     check_folder,
@@ -45,6 +46,7 @@ def train(
         typer.Option(help="'corpus' (the domain's own), a folder of files, or a corpus (.npz)."),
     ] = "corpus",
     vocabulary: VocabularyOption = None,
+    part: PartOption = None,
     preset: Annotated[
         str | None,
         typer.Option(help="The domain's hyper-parameters of that name; options override them."),
@@ -129,7 +131,7 @@ def train(
     architecture, config = _configs(kind, values | given)
     _check_run(out, resume, device)
     set_threads(threads)
-    corpus = _corpus_of(kind, data, jobs, vocabulary, start)
+    corpus = _corpus_of(kind, data, jobs, vocabulary, part, start)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
     kind = kind.with_vocabulary(corpus.vocabulary)
     architecture = replace(architecture, vocabulary_size=kind.vocabulary.size)
@@ -154,7 +156,12 @@ def train(
 
 
 def _corpus_of(
-    domain: Domain, data: str, jobs: int | None, vocabulary: str | None, start: Prior | None
+    domain: Domain,
+    data: str,
+    jobs: int | None,
+    vocabulary: str | None,
+    part: str | None,
+    start: Prior | None,
 ) -> Corpus:
     """The corpus to train on; its tokens are those of the prior to start from, if there is one.
 
@@ -162,7 +169,7 @@ def _corpus_of(
         ValueError: it cannot be read, or has other tokens than it must have.
     """
     if vocabulary is None:
-        return load_corpus(domain, data, jobs, any_tokens=start is None)
+        return load_corpus(domain, data, jobs, any_tokens=start is None, part=part)
     if start is not None:
         raise ValueError(
             "--vocabulary and --initial exclude each other: a training goes on with the tokens of "
@@ -172,7 +179,7 @@ def _corpus_of(
         raise ValueError(
             f"{data} has its vocabulary already: leave out --vocabulary, which is for `seqgen data`"
         )
-    return load_corpus(domain, data, jobs, vocabulary=vocabulary)
+    return load_corpus(domain, data, jobs, vocabulary=vocabulary, part=part)
 
 
 def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:

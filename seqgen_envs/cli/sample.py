@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen_envs.cli.common import (
+    FLAGS,
     LengthOption,
     MaskOption,
+    PartOption,
     PriorOption,
     SeedOption,
     TaskOption,
@@ -55,6 +57,7 @@ def sample(
     primer_length: Annotated[
         int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
     ] = None,
+    part: PartOption = None,
     length: LengthOption = None,
     mask: MaskOption = None,
     temperature: Annotated[
@@ -119,7 +122,7 @@ def sample(
         "task": parse_task(task),
         "c": c,
         "length": length,
-        "primer": _primer(kind, primer, primer_length),
+        "primer": _primer(kind, primer, primer_length, {"part": part}),
         "mask": mask,
     }
     arguments = _merged(known, given)
@@ -131,7 +134,7 @@ def sample(
         "transpose": transpose, "tempo": tempo, "instrument": instrument, "title": title,
         "composer": composer,
     }  # fmt: skip
-    options = _checked_options(kind, options, _facts_of(kind, primer))
+    options = _checked_options(kind, options, _facts_of(kind, primer, {"part": part}))
     if loader is None or agent is None:
         policy: Policy = PriorPolicy(seed, temperature)
     elif temperature != 1.0:
@@ -183,21 +186,25 @@ def _merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     return arguments | chosen
 
 
-def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
+def _primer(
+    domain: Domain, primer: str | None, keep: int | None, options: Mapping[str, Any]
+) -> Any:
     """Ids of the primer, or of several: one of the domain's files, a file with a text a line (of
-    which each sequence draws one), or a text.
+    which each sequence draws one), or a text. ``options`` are those of the domain's reader.
 
     Raises:
-        ValueError: neither a readable file nor a text of known tokens.
+        ValueError: neither a readable file nor a text of known tokens, or options for no reader.
     """
     from seqgen_envs.starts import read_primers
 
+    files = domain.files
+    if (file := _file_of_one(domain, primer)) and files.read is not None:
+        return files.read(file, **taken(files.read, options, domain, "files"))[:keep].tolist()
+    if asked := [FLAGS[name] for name, value in options.items() if value is not None]:
+        raise ValueError(f"{', '.join(asked)} is for a --primer that is a file of {domain.plural}")
     if primer is None:
         return None
-    if _is_one_sequence(domain, primer):
-        assert domain.files.read is not None
-        return domain.files.read(Path(primer))[:keep].tolist()
-    if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
+    if os.path.isfile(primer):
         return [list(one[:keep]) for one in read_primers(Path(primer), domain, sys.maxsize)]
     try:
         return domain.to_ids(primer.strip())[:keep].tolist()
@@ -207,17 +214,20 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
         ) from error
 
 
-def _is_one_sequence(domain: Domain, primer: str) -> bool:
-    """Whether the primer is a file that the domain reads as one sequence."""
-    named = primer.lower().endswith(tuple(domain.files.suffixes))
-    return named and domain.files.read is not None and os.path.isfile(primer)
+def _file_of_one(domain: Domain, primer: str | None) -> Path | None:
+    """The primer, if it is a file that the domain reads as one sequence."""
+    # Path.is_file() raises where a text is too long for a name.
+    if primer is None or domain.files.read is None or not os.path.isfile(primer):
+        return None
+    return Path(primer) if primer.lower().endswith(tuple(domain.files.suffixes)) else None
 
 
-def _facts_of(domain: Domain, primer: str | None) -> Mapping[str, Any]:
+def _facts_of(domain: Domain, primer: str | None, options: Mapping[str, Any]) -> Mapping[str, Any]:
     """What the primer's file says of how sequences are written."""
-    if primer is None or domain.files.facts is None or not _is_one_sequence(domain, primer):
+    facts, file = domain.files.facts, _file_of_one(domain, primer)
+    if facts is None or file is None:
         return {}
-    return domain.files.facts(Path(primer))
+    return facts(file, **taken(facts, options, domain, "files"))
 
 
 def _checked_options(

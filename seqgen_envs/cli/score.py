@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import PriorOption, TaskOption, installed_domains, parse_task
+from seqgen_envs.cli.common import (
+    PartOption,
+    PriorOption,
+    TaskOption,
+    installed_domains,
+    parse_task,
+    taken,
+)
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.reporting.console import fail, progress, say, show
 from seqgen_envs.reporting.tables import metrics_table
@@ -21,7 +28,7 @@ if TYPE_CHECKING:
 
 FILES_A_TABLE = 5
 #: Longest message about one sequence: what is wrong with it may quote it.
-MESSAGE = 300
+MESSAGE = 1000
 _NOT_METRICS = ("name", "text", "tokens")
 
 
@@ -32,6 +39,7 @@ def score(
     ] = None,
     prior: PriorOption = None,
     task: TaskOption = None,
+    part: PartOption = None,
     c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
     csv: Annotated[Path | None, typer.Option(help="Write the scores to this file too.")] = None,
 ) -> None:
@@ -46,12 +54,14 @@ def score(
     from seqgen_envs.settings import LaneSettings
 
     kind = get_domain(domain or domain_of(files)).for_prior(prior)
-    if kind.files.read is None and kind.files.read_many is None:
+    reader = kind.files.read_many or kind.files.read
+    if reader is None:
         raise ValueError(f"domain {kind.name!r} reads no files")
+    options = taken(reader, {"part": part}, kind, "files")
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
     kind = kind.beside(judge, rules)
     LaneSettings(kind, judge, rules, c)  # what is wrong with an option is not each file's fault
-    names, sequences, problems = _read_all(kind, files)
+    names, sequences, problems = _read_all(kind, files, options)
     rows: list[dict[str, Any]] = [{} for _ in sequences]
     for indices, episodes in replay_all(kind, sequences, judge, rules, c):
         scored = score_rows(kind, episodes, [names[i] for i in indices], c)
@@ -89,7 +99,7 @@ def domain_of(files: Sequence[Path]) -> str:
 
 
 def _read_all(
-    domain: Domain, files: Sequence[Path]
+    domain: Domain, files: Sequence[Path], options: Mapping[str, Any]
 ) -> tuple[list[str], list[NDArray[np.int64]], list[str]]:
     """Names and ids of all sequences that can be scored, and what is wrong with the others."""
     from seqgen_envs.cli.episodes import complete
@@ -97,7 +107,7 @@ def _read_all(
     names, sequences, problems = [], [], []
     for file in progress(files, "reading", "file"):
         try:
-            for name, given in _sequences_of(domain, file):
+            for name, given in _sequences_of(domain, file, options):
                 try:
                     ids = domain.to_ids(given) if isinstance(given, str) else given
                     sequences.append(complete(domain, ids))
@@ -109,14 +119,16 @@ def _read_all(
     return names, sequences, problems
 
 
-def _sequences_of(domain: Domain, file: Path) -> Iterator[tuple[str, str | NDArray[np.int64]]]:
+def _sequences_of(
+    domain: Domain, file: Path, options: Mapping[str, Any]
+) -> Iterator[tuple[str, str | NDArray[np.int64]]]:
     """Names of a file's sequences, and their texts or ids."""
     if domain.files.read_many is not None:
-        for name, text in domain.files.read_many(file):
+        for name, text in domain.files.read_many(file, **options):
             yield f"{file}, {name}", text
     else:
         assert domain.files.read is not None
-        yield str(file), domain.files.read(file)
+        yield str(file), domain.files.read(file, **options)
 
 
 def _naming(name: str, error: Exception) -> str:

@@ -96,26 +96,37 @@ def _can_engrave() -> bool:
     return True
 
 
-def _read(path: Path) -> NDArray[np.int64]:
+def _read(path: Path, *, part: str | None = None) -> NDArray[np.int64]:
+    """The one melody of a file; ``part`` chooses of an arrangement (see ``reading.parts``)."""
     from seqgen_envs.domains.melody.dataset import read_melody
 
-    return read_melody(path)
+    return read_melody(path, part=part)
 
 
-def _facts(path: Path) -> dict[str, Any]:
+def _facts(path: Path, *, part: str | None = None) -> dict[str, Any]:
     """What a music file says besides its tokens: the upbeat."""
-    from seqgen_envs.domains.melody.dataset import read_pickup
+    from seqgen_envs.domains.melody.dataset import read_line
 
-    return {"pickup": read_pickup(path)}
+    return {"pickup": read_line(path, part=part).pickup}
 
 
-def _read_corpus(data: str, *, n_jobs: int | None = None, refresh: bool = False) -> Corpus:
-    """``"corpus"``: music21's folk tunes; otherwise a folder of MIDI, MusicXML and ABC files."""
+def _read_corpus(
+    data: str, *, n_jobs: int | None = None, refresh: bool = False, part: str | None = None
+) -> Corpus:
+    """``"corpus"``: music21's folk tunes; otherwise a folder of MIDI, MusicXML and ABC files.
+
+    ``part`` chooses of the arrangements in a folder (see ``reading.parts``).
+
+    Raises:
+        ValueError: the files cannot be read, or ``part`` is asked of the folk tunes.
+    """
     from seqgen_envs.domains.melody.dataset import builtin_corpus, folder_corpus
 
     if data == "corpus":
+        if part is not None:
+            raise ValueError("the corpus's tunes have one part each: leave out --part")
         return builtin_corpus(n_jobs=n_jobs, refresh=refresh)
-    return folder_corpus(data, n_jobs=n_jobs, refresh=refresh)
+    return folder_corpus(data, n_jobs=n_jobs, refresh=refresh, part=part)
 
 
 DOMAIN = Domain(

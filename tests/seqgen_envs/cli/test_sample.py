@@ -19,6 +19,7 @@ from seqgen_envs.domains.melody import DOMAIN, PRIORS
 from seqgen_envs.domains.melody.metrics import summarize
 from seqgen_envs.domains.melody.notation import write_musicxml
 from seqgen_envs.domains.melody.sheet import Sheet
+from seqgen_envs.domains.melody.sound import write_midi
 from seqgen_envs.rollout import PriorPolicy
 
 
@@ -102,9 +103,10 @@ def test_what_files_cannot_be_is_said_before_sampling(domain, option, message, t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_upbeat_of_the_primers_file_is_kept(tmp_path):
-    file = tmp_path / "upbeat.musicxml"
-    write_musicxml([14, 1, 1, 1, 16, 1, 1, 1, 18, 1, 1, 1], file, Sheet(bar_length=12, pickup=4))
+@pytest.mark.parametrize("write", [write_musicxml, write_midi])
+def test_an_upbeat_of_the_primers_file_is_kept(write, tmp_path):
+    file = tmp_path / ("upbeat.mid" if write is write_midi else "upbeat.musicxml")
+    write([14, 1, 1, 1, 16, 1, 1, 1, 18, *[1] * 7], file, Sheet(bar_length=12, pickup=4))
     task = '{"bar_length": 12}'
     out = tmp_path / "out"
     run("sample", "melody", "-n", 1, "--task", task, "--primer", file, "--length", 28, "--out", out)
@@ -112,6 +114,8 @@ def test_an_upbeat_of_the_primers_file_is_kept(tmp_path):
     assert [(m.get("implicit"), m.get("number")) for m in measures] == [
         ("yes", "0"), ("no", "1"), ("no", "2")
     ]  # fmt: skip
+    metres = [m for m in mido.MidiFile(out / "melody-0000.mid") if m.type == "time_signature"]
+    assert [(metre.numerator, metre.denominator) for metre in metres] == [(1, 4), (3, 4)]
 
 
 def test_the_seed_decides(sampled, tmp_path):

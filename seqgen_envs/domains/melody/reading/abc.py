@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from seqgen_envs.domains.melody.reading.line import Line, SourceNote, TuneError
+from seqgen_envs.domains.melody.reading.parts import Part, one_part
 
 # Printed music, and the four collections with it, lets an accidental hold to the end of the bar;
 # music21 does so only for text that calls itself ABC 2.
@@ -60,7 +61,7 @@ def plain_abc(text: str) -> str:
     return "\n".join(lines)
 
 
-def abc_line(text: str) -> Line:
+def abc_line(text: str, part: str | None = None) -> Line:
     """Notes and first key signature of one ABC tune.
 
     Raises:
@@ -82,7 +83,7 @@ def abc_line(text: str) -> Line:
     shift = (keys[0].getClefObject()[1] or 0) if keys else 0
     sharps = keys[0].getKeySignatureParameters()[0] if keys else None
     sounding = [token for token in tokens if isinstance(token, abcFormat.ABCNote)]
-    return Line(_abc_notes(sounding, shift), sharps)
+    return one_part([Part(_abc_notes(sounding, shift))], sharps, part)
 
 
 def _abc_notes(tokens: Iterable[Any], shift: int) -> list[SourceNote]:

@@ -9,7 +9,6 @@ from seqgen_envs import SequenceEnv
 from seqgen_envs.domains.melody import DOMAIN
 from seqgen_envs.domains.melody.keys import MODES, TONICS, Key, key_signature
 from seqgen_envs.domains.melody.metrics import melody_stats, summarize
-from seqgen_envs.domains.melody.reading.line import Line, SourceNote, upbeat
 from seqgen_envs.domains.melody.sheet import Sheet, instrument_program, time_signature
 from seqgen_envs.rules import Task, Term
 
@@ -120,19 +119,6 @@ def test_instruments(instrument: int | str, program: int) -> None:
 def test_what_no_sheet_can_say(bad: dict, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         Sheet(**bad)
-
-
-@pytest.mark.parametrize(
-    ("first", "bar", "pickup", "expected"),
-    [(0, 16, 4, 4), (0, 12, 0, 0), (3, 16, 0, 4), (3, None, 0, 0), (0.5, 12, 4, 2), (4, 16, 4, 4)],
-)
-def test_the_upbeat_of_a_line(first: float, bar: int, pickup: int, expected: int) -> None:
-    line = Line([SourceNote(first + 1, 1, 62), SourceNote(first, 1, 60)], 0, bar, pickup)
-    assert upbeat(line) == expected
-
-
-def test_an_empty_line_has_no_upbeat() -> None:
-    assert upbeat(Line([], 0, 16, 4)) == 0
 
 
 # What a task says reaches metrics and pictures
