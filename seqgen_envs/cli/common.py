@@ -101,6 +101,11 @@ FLAGS = {
     "length": "--length",
     "vocabulary": "--vocabulary",
     "refresh": "--refresh",
+    "transpose": "--transpose",
+    "tempo": "--tempo",
+    "instrument": "--instrument",
+    "title": "--title",
+    "composer": "--composer",
     "part": "--part",
 }
 

@@ -59,7 +59,7 @@ def score(
         raise ValueError(f"domain {kind.name!r} reads no files")
     options = taken(reader, {"part": part}, kind, "files")
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
-    kind = kind.beside(judge)
+    kind = kind.beside(judge, rules)
     LaneSettings(kind, judge, rules, c)  # what is wrong with an option is not each file's fault
     names, sequences, problems = _read_all(kind, files, options)
     rows: list[dict[str, Any]] = [{} for _ in sequences]

@@ -73,6 +73,19 @@ def read_melody(
         MelodyFileError: the file is missing, broken, polyphonic, empty, off the grid of
             sixteenths or out of range, or holds several tunes.
     """
+    line = read_line(path, part=part)
+    try:
+        return line_tokens(line, transpose=transpose)
+    except TuneError as error:
+        raise _unusable(path, error) from error
+
+
+def read_line(path: str | os.PathLike[str], *, part: str | None = None) -> Line:
+    """The notes, key and bars of what :func:`read_melody` reads, which makes tokens of them.
+
+    Raises:
+        MelodyFileError: the file is missing, broken or polyphonic, or holds several tunes.
+    """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise MelodyFileError(f"{path} is not a melody file; expected one of {', '.join(SUFFIXES)}")
@@ -82,10 +95,13 @@ def read_melody(
     if len(tunes) != 1:
         raise MelodyFileError(f"{path} holds {len(tunes)} tunes; give a file that holds one")
     try:
-        return line_tokens(_read(tunes[0]), transpose=transpose)
+        return _read(tunes[0])
     except TuneError as error:
-        why = f"{error.reason}: {error.detail}"
-        raise MelodyFileError(f"{path} is not usable as a melody: {why}") from error
+        raise _unusable(path, error) from error
+
+
+def _unusable(path: str | os.PathLike[str], error: TuneError) -> MelodyFileError:
+    return MelodyFileError(f"{path} is not usable as a melody: {error.reason}: {error.detail}")
 
 
 def _read(tune: Tune) -> Line:

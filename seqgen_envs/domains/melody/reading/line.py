@@ -64,7 +64,7 @@ class Line(NamedTuple):
     """The notes of one tune, in any order, its key signature (sharps > 0, flats < 0) and its bars.
 
     ``bar`` is the length of a bar in sixteenths, None where the file names no metre; ``pickup`` is
-    the number of sixteenths before the first full bar.
+    the number of sixteenths from the first note to the first bar line; 0 where it starts a bar.
     """
 
     notes: list[SourceNote]
