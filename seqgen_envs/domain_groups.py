@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,26 @@ from seqgen_envs.rules import Tokens
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.prior import Prior
+
+
+class Entry(NamedTuple):
+    """A sequence of a file of many.
+
+    Args:
+        name: its own; empty where it has none.
+        text: of its tokens.
+        place: where it stands in the file, such as ``line 3``.
+        given: what is written there, where the reader may change that; None: it does not.
+        fields: what else the file says of it, by name.
+        problem: why it is no sequence; empty where it is one.
+    """
+
+    name: str
+    text: str
+    place: str = ""
+    given: str | None = None
+    fields: Mapping[str, str] = {}
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,7 +81,9 @@ class Files:
 
     Args:
         read: a file of one sequence to ids [n].
-        read_many: a file of many sequences to pairs of name and text.
+        read_many: a file of many sequences to an :class:`Entry` each, or to pairs of a place in
+            the file and a text. Further keywords it takes are options of ``seqgen score``.
+        read_beginnings: a file of primers to an :class:`Entry` each; None: a text a line.
         write: (ids [n], folder, stem, prior) writes a sequence's files, named by the stem, into a
             folder that exists, and returns their paths.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
@@ -71,7 +93,8 @@ class Files:
     """
 
     read: Callable[[Path], Tokens] | None = None
-    read_many: Callable[[Path], Sequence[tuple[str, str]]] | None = None
+    read_many: Callable[..., Sequence[Entry | tuple[str, str]]] | None = None
+    read_beginnings: Callable[[Path], Sequence[Entry]] | None = None
     write: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
     write_many: (
         Callable[
