@@ -231,8 +231,8 @@ class PriorTrainer:
 
     def _learning_rate(self, step: int, batches_an_epoch: int) -> float:
         peak, steps = self.config.learning_rate, self.config.epochs * batches_an_epoch
-        # a short training would end in its warm-up: that is a tenth of it at most
-        warmup = min(self.config.warmup_steps, math.ceil(steps / 10))
+        # a short training would end in its warm-up: that is half of it at most
+        warmup = min(self.config.warmup_steps, math.ceil(steps / 2))
         if step < warmup:
             return peak * (step + 1) / warmup
         part = min((step - warmup) / max(steps - warmup, 1), 1.0)

@@ -28,7 +28,17 @@ Rows = Sequence[tuple[int, list[str]]]
 
 
 class NoColumnError(ValueError):
-    """No column holds SMILES, or several do, or there is none of the name asked for."""
+    """No column holds SMILES, or several do, or there is none of the name asked for.
+
+    Args:
+        message: what is wrong, to follow the file's name.
+        columns: how many the delimiter parts.
+        share: of the rows, those that RDKit reads in the best of several columns.
+    """
+
+    def __init__(self, message: str, columns: int, share: float = 0.0) -> None:
+        super().__init__(message)
+        self.columns, self.share = columns, share
 
 
 @dataclass(frozen=True)
@@ -131,10 +141,12 @@ def layout_of(text: str, first: str = ",", column: str | None = None) -> Layout:
             found.append(_layout(rows, delimiter, column))
         except NoColumnError as error:
             errors.append(error)
-    if found:
-        return max(found, key=lambda one: (one[0], one[1].share))[1]
+    best = max(found, key=lambda one: (one[1].share > 0, one[0], one[1].share), default=None)
     # what is said of most columns is said of the true delimiter
-    raise max(errors, key=lambda error: error.args[1]) if errors else _nothing([])
+    worst = max(errors, key=lambda error: (error.share, error.columns), default=_nothing([]))
+    if best is None or worst.share > best[1].share:
+        raise worst
+    return best[1]
 
 
 def _layout(rows: Rows, delimiter: str, column: str | None) -> tuple[bool, Layout]:
@@ -143,7 +155,7 @@ def _layout(rows: Rows, delimiter: str, column: str | None) -> tuple[bool, Layou
     at, named = _asked_for(head, column) if column is not None else _found(head, rows, shares)
     if not named:
         named = column is None and "smi" in _plain(head[at])
-    has_header = named or not (is_written_like(head[at]) or len(rows) == 0)
+    has_header = named or not is_written_like(head[at].partition(" ")[0])
     header = tuple(head) if has_header else None
     names = _names_column(header, rows, at)
     return named, Layout(delimiter, at, names, header, shares[at])
@@ -158,7 +170,8 @@ def _shares(rows: Rows) -> list[float]:
     body = [row for _, row in rows[1:]] or [row for _, row in rows]
     shares = []
     for at in range(len(rows[0][1])):
-        cells = [row[at].split()[0] for row in body if at < len(row) and row[at].strip()]
+        words = [(row[at] if at < len(row) else "-").split() for row in body]
+        cells = [word[0] for word in words if word]
         shares.append(sum(parse(cell) is not None for cell in cells) / max(len(cells), 1))
     return shares
 
@@ -191,7 +204,7 @@ def _found(head: Sequence[str], rows: Rows, shares: Sequence[float]) -> tuple[in
     if len(named) > 1:  # "SMILES length" is one of them by name only
         named = [at for at in named if shares[at] >= 0.5] or named
     if named:
-        return _only(named, head), True
+        return _only(named, head, shares), True
     read = [at for at, share in enumerate(shares) if share >= 0.5]
     if len(read) > 1:  # flags and classes of one letter may be read as atoms
         cells = [row for _, row in rows[1:]]
@@ -201,7 +214,7 @@ def _found(head: Sequence[str], rows: Rows, shares: Sequence[float]) -> tuple[in
         return likely[0], True
     if not read:
         raise _nothing(head)
-    return _only(read, head), False
+    return _only(read, head, shares), False
 
 
 def _nothing(head: Sequence[str]) -> NoColumnError:
@@ -212,13 +225,14 @@ def _nothing(head: Sequence[str]) -> NoColumnError:
     )
 
 
-def _only(columns: Sequence[int], head: Sequence[str]) -> int:
+def _only(columns: Sequence[int], head: Sequence[str], shares: Sequence[float]) -> int:
     if len(columns) == 1:
         return columns[0]
     raise NoColumnError(
         f"has several columns of SMILES, {_listed([head[at] for at in columns])}: choose one by "
         "--column NAME or NUMBER",
         len(head),
+        max(shares[at] for at in columns),
     )
 
 

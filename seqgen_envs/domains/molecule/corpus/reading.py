@@ -171,7 +171,7 @@ def _lines(text: str) -> list[Record] | None:
         lines = lines[1:]
     words = [line.split()[0] for _, line in lines[:SAMPLED]]
     share = sum(parse(word) is not None for word in words) / max(len(words), 1)
-    if words and share < 0.5 and _is_table(text, share):
+    if words and share < 0.5 and _is_table(text):
         return None
     return [_line(number, line) for number, line in lines]
 
@@ -181,15 +181,17 @@ def _is_header(line: str) -> bool:
     return "smi" in first.lower() and not is_written_like(first) and not re.search("[,;|]", first)
 
 
-def _is_table(text: str, share: float) -> bool:
+def _is_table(text: str) -> bool:
+    """Whether SMILES stand elsewhere than at the beginnings of lines, before white space."""
     try:
-        return layout_of(text).share > share
+        layout = layout_of(text)
     except NoColumnError as error:
         if "several" in error.args[0]:
             raise
         return False
-    except csv.Error:
-        return False
+    first = next(line for line in text.split("\n") if line.strip())
+    elsewhere = layout.smiles > 0 or (layout.delimiter not in " \t" and layout.delimiter in first)
+    return elsewhere and layout.share >= 0.5
 
 
 def _line(number: int, line: str) -> Record:
