@@ -153,6 +153,9 @@ class Domain:
     def for_prior(self, prior: str | Path | Prior | None = None) -> Domain:
         """This domain with the prior's vocabulary; of a stored prior no weights are loaded.
 
+        Where sequences end by a token, the horizon is at least the length that the prior was
+        trained for.
+
         Args:
             prior: as for :meth:`load_prior`.
 
@@ -160,10 +163,18 @@ class Domain:
             FileNotFoundError, ValueError, TypeError: as :meth:`load_prior`, and a ValueError where
                 the prior has other tokens and the domain no ``of_vocabulary``.
         """
-        vocabulary = self._vocabulary_of(prior)
-        if vocabulary.fingerprint == self.vocabulary.fingerprint:
-            return self
-        return self.with_vocabulary(vocabulary)
+        vocabulary, longest = self._facts_of(prior)
+        same = vocabulary.fingerprint == self.vocabulary.fingerprint
+        domain = self if same else self.with_vocabulary(vocabulary)
+        if vocabulary.end is None or longest <= domain.horizon:
+            return domain
+        return domain.with_horizon(longest)
+
+    def with_horizon(self, horizon: int) -> Domain:
+        """This domain with another default length."""
+        domain = replace(self, horizon=horizon)
+        object.__setattr__(domain, "_made_by", (Domain.with_horizon, (self, horizon)))
+        return domain
 
     def with_vocabulary(self, vocabulary: Vocabulary) -> Domain:
         """This domain with other tokens; the same object for the same tokens.
@@ -180,13 +191,16 @@ class Domain:
             object.__setattr__(domain, "_made_by", (Domain.with_vocabulary, (self, vocabulary)))
         return domain
 
-    def _vocabulary_of(self, prior: str | Path | Prior | None) -> Vocabulary:
-        from seqgen_envs.prior import Prior, stored_vocabulary
+    def _facts_of(self, prior: str | Path | Prior | None) -> tuple[Vocabulary, int]:
+        """A prior's vocabulary, and the length that it was trained for (0 if it is not said)."""
+        from seqgen_envs.prior import Prior, max_tokens_of, stored_max_tokens, stored_vocabulary
 
         found = self._find(prior)
         if isinstance(found, Prior):
-            return found.vocabulary
-        return stored_vocabulary(found) if isinstance(found, Path) else self.vocabulary
+            return found.vocabulary, max_tokens_of(getattr(found, "metadata", None))
+        if isinstance(found, Path):
+            return stored_vocabulary(found), stored_max_tokens(found)
+        return self.vocabulary, 0
 
     def load_prior(self, prior: str | Path | Prior | None = None) -> Prior:
         """A bundled prior by name, one from a folder, or an object as it is; None: the default.

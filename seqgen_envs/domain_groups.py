@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,26 @@ def informed(group: Group, facts: Mapping[str, Any]) -> Group:
             if told := {name: value for name, value in facts.items() if name in takes}:
                 chosen[one.name] = partial(function, **told)
     return replace(group, **chosen) if chosen else group
+
+
+class Entry(NamedTuple):
+    """A sequence of a file of many.
+
+    Args:
+        name: its own; empty where it has none.
+        text: of its tokens.
+        place: where it stands in the file, such as ``line 3``.
+        given: what is written there, where the reader may change that; None: it does not.
+        fields: what else the file says of it, by name.
+        problem: why it is no sequence; empty where it is one.
+    """
+
+    name: str
+    text: str
+    place: str = ""
+    given: str | None = None
+    fields: Mapping[str, str] = {}
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,7 +98,9 @@ class Files:
     Args:
         read: (path) of a file of one sequence to ids [n]. Further keywords it takes are options of
             ``seqgen score`` and of ``seqgen sample --primer``.
-        read_many: (path) of a file of many sequences to pairs of name and text; keywords likewise.
+        read_many: (path) of a file of many sequences to an :class:`Entry` each, or to pairs of a
+            place in the file and a text; keywords likewise.
+        read_beginnings: a file of primers to an :class:`Entry` each; None: a text a line.
         write: (ids [n], folder, stem, prior) writes a sequence's files, named by the stem, into a
             folder that exists, and returns their paths. Further keywords it takes are options of
             ``seqgen sample``, or a task's facts.
@@ -93,7 +115,8 @@ class Files:
     """
 
     read: Callable[..., Tokens] | None = None
-    read_many: Callable[..., Sequence[tuple[str, str]]] | None = None
+    read_many: Callable[..., Sequence[Entry | tuple[str, str]]] | None = None
+    read_beginnings: Callable[[Path], Sequence[Entry]] | None = None
     write: Callable[..., Sequence[Path]] | None = None
     check: Callable[..., object] | None = None
     facts: Callable[..., Mapping[str, Any]] | None = None

@@ -150,6 +150,36 @@ def stored_vocabulary(folder: str | Path) -> Vocabulary:
     return _vocabulary_cached(folder, (folder / CONFIG_FILE).stat().st_mtime_ns)
 
 
+def stored_max_tokens(folder: str | Path) -> int:
+    """The longest sequence that the prior stored in ``folder`` was trained for; 0: it is not said.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_prior_folder`.
+    """
+    folder = _checked_folder(folder)
+    return _max_tokens_cached(folder, (folder / CONFIG_FILE).stat().st_mtime_ns)
+
+
+def max_tokens_of(metadata: Any) -> int:
+    """The longest sequence that a prior was trained for, by its metadata; 0: it is not said.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    given = metadata.get("max_tokens", 0) if isinstance(metadata, dict) else 0
+    if not isinstance(given, int) or given < 0:
+        raise ValueError(f"max_tokens must be a whole number, got {given!r}")
+    return given
+
+
+@lru_cache(maxsize=16)
+def _max_tokens_cached(folder: Path, modified: int) -> int:
+    try:
+        return max_tokens_of(_read_config(folder).get("training"))
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"cannot read the prior in {folder}: {error}") from error
+
+
 @lru_cache(maxsize=16)
 def _vocabulary_cached(folder: Path, modified: int) -> Vocabulary:
     try:

@@ -53,6 +53,19 @@ PartOption = Annotated[
         "or 'highest', the top line of all."
     ),
 ]
+ColumnOption = Annotated[
+    str | None,
+    typer.Option(help="Tables: the column of the sequences, by name or number (default: found)."),
+]
+NoStereoOption = Annotated[
+    bool, typer.Option("--no-stereo", help="Molecules: leave out stereochemistry.")
+]
+NeutralizeOption = Annotated[
+    bool, typer.Option("--neutralize", help="Molecules: take off charges, as far as protons do.")
+]
+AsWrittenOption = Annotated[
+    bool, typer.Option("--as-written", help="Molecules: leave SMILES as they are written.")
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")
@@ -96,8 +109,11 @@ def parse_task(text: str | None) -> str | dict[str, Any] | None:
 
 #: Options by the keyword, of a domain's function that reads or writes, that they set.
 FLAGS = {
+    "column": "--column",
+    "keep_columns": "--keep-columns",
     "no_stereo": "--no-stereo",
-    "keep_spelling": "--keep-spelling",
+    "neutralize": "--neutralize",
+    "as_written": "--as-written",
     "length": "--length",
     "vocabulary": "--vocabulary",
     "refresh": "--refresh",

@@ -35,12 +35,16 @@ class SkipReport:
         dropped: number dropped for each reason.
         problems: one line for each sequence dropped, naming it; duplicates have none.
         unknown: how many dropped sequences hold each token that the vocabulary lacks.
+        noted: how many of those kept each remark holds for, such as "rewritten".
+        examples: some that are not kept as they were given: ``given -> kept``.
     """
 
     kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
 
     def drop(self, reason: str, problem: str | None = None) -> None:
         """Count one sequence as dropped."""
@@ -61,7 +65,9 @@ class SkipReport:
         for column in table.columns[1:]:
             column.justify = "right"
         by_count = sorted(self.dropped.items(), key=lambda item: -item[1])
-        rows = [("kept", self.kept), *((f"dropped: {why}", n) for why, n in by_count)]
+        noted = [(f"- {remark}", n) for remark, n in self.noted.items()]
+        dropped = [(f"dropped: {why}", n) for why, n in by_count]
+        rows = [("kept", self.kept), *noted, *dropped]
         tokens = sorted(self.unknown.items(), key=lambda item: (-item[1], item[0]))
         rows += [(f"- with {token}", n) for token, n in tokens]
         for name, count in [*rows, ("found", self.found)]:
@@ -84,6 +90,7 @@ class Corpus:
         source: where the sequences come from.
         vocabulary: of the ids.
         report: what was kept and dropped on the way here.
+        max_tokens: the longest sequence that was allowed; 0 where there was no limit.
 
     Raises:
         ValueError: names or splits do not match the sequences, or a split is unknown.
@@ -95,6 +102,7 @@ class Corpus:
     source: str
     vocabulary: Vocabulary
     report: SkipReport = field(default_factory=SkipReport)
+    max_tokens: int = 0
 
     def __post_init__(self) -> None:
         n = len(self.sequences)
@@ -138,6 +146,7 @@ class Corpus:
                 source=np.array(self.source),
                 vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
                 report=np.array(json.dumps(self.report.to_dict())),
+                max_tokens=np.array(self.max_tokens),
             )
 
     @classmethod
@@ -158,6 +167,7 @@ class Corpus:
                 source=str(data["source"]),
                 vocabulary=Vocabulary(**json.loads(str(data["vocabulary"]))),
                 report=SkipReport(**json.loads(str(data["report"]))),
+                max_tokens=int(data["max_tokens"]),
             )
         except FileNotFoundError:
             raise

@@ -93,9 +93,12 @@ def _logical_lines(tune: str) -> Iterator[tuple[str, str]]:
         if not letter and not content:
             continue
         # A field goes on at "+:", and, in ABC 2.0, behind a backslash.
-        goes_on = letter == "+" or not letter and kept and kept[0] and kept[1].endswith("\\")
+        goes_on = letter == "+" or (not letter and kept and kept[0] and kept[1].endswith("\\"))
         if goes_on:
-            kept = kept and (kept[0], f"{kept[1].rstrip(chr(92))} {content}" if kept[0] else kept[1])
+            kept = kept and (
+                kept[0],
+                f"{kept[1].rstrip(chr(92))} {content}" if kept[0] else kept[1],
+            )
             continue
         if kept is not None:
             yield kept

@@ -98,7 +98,9 @@ def unit_length(text: str) -> Fraction | None:
 
 def default_unit(metre: Metre | None) -> Fraction:
     """The unit length of a tune that names none."""
-    return Fraction(1, 16) if metre is not None and metre.length < Fraction(3, 4) else Fraction(1, 8)
+    return (
+        Fraction(1, 16) if metre is not None and metre.length < Fraction(3, 4) else Fraction(1, 8)
+    )
 
 
 def moves(text: str) -> Moves:

@@ -278,7 +278,9 @@ class AbcMusic:
             elif kind in ("bar", "overlay"):
                 voice.mark("|" if kind == "bar" else "&")
             elif kind == "unclosed":
-                raise TuneError("unreadable", f"a {token} is not closed: {match.string[:40].strip()}")
+                raise TuneError(
+                    "unreadable", f"a {token} is not closed: {match.string[:40].strip()}"
+                )
 
 
 def _length(text: str) -> Fraction:
