@@ -35,7 +35,7 @@ from kl_agents.settings import SequenceSettings, documented, make_settings
 from kl_agents.storage import (
     PathOrFile,
     SavedAgent,
-    read_arrays,
+    load_arrays,
     write_arrays,
 )
 
@@ -478,4 +478,4 @@ class SequenceAlgorithm(BaseAlgorithm):
             ValueError: it does not fit this agent's.
         """
         assert self.replay is not None
-        self.replay.load_state_dict(read_arrays(path))
+        self.replay.load_state_dict(load_arrays(path))

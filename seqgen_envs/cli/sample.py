@@ -14,11 +14,14 @@ from seqgen_envs.cli.common import (
     LengthOption,
     MaskOption,
     PriorOption,
+    RawCsvOption,
     SeedOption,
     TaskOption,
+    TrustOption,
     check_folder,
     parse_task,
     say_overridden,
+    set_trust,
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.reporting.console import progress, say, warn
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
 
 
 def sample(
+    ctx: typer.Context,
     domain: Annotated[
         str | None,
         typer.Argument(
@@ -77,6 +81,8 @@ def sample(
         int,
         typer.Option(min=0, help="Write files of the first so many (0: of none); the CSV has all."),
     ] = 64,
+    raw_csv: RawCsvOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Sample sequences and write each one's files or files of all, and one CSV of all of them.
 
@@ -92,6 +98,7 @@ def sample(
     from seqgen_envs.vector_env import SequenceVectorEnv
 
     check_folder(out)
+    set_trust(ctx, trust, domain, parse_task(task))
     loader = None if agent is None else find_loader(agent)
     known = {} if loader is None or agent is None else loader.environment(agent)
     kind = _domain(domain, known).for_prior(prior or known.get("prior"))
@@ -119,7 +126,7 @@ def sample(
     width = max(4, len(str(n)))
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
     rows = score_rows(kind, episodes, names, env.c)
-    write_csv(out / f"{kind.plural}.csv", rows)
+    write_csv(out / f"{kind.plural}.csv", rows, raw=raw_csv)
     written = _write_files(kind, episodes, names[:max_files], out, env)
     if kind.files.write_many is not None and max_files:
         written |= set(kind.files.write_many(episodes.tokens, out, names, rows, env.prior))

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import PriorOption, TaskOption, installed_domains, parse_task
+from seqgen_envs.cli.common import (
+    PriorOption,
+    RawCsvOption,
+    TaskOption,
+    TrustOption,
+    installed_domains,
+    parse_task,
+    set_trust,
+)
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.reporting.console import fail, progress, say, show
 from seqgen_envs.reporting.tables import metrics_table
@@ -26,6 +34,7 @@ _NOT_METRICS = ("name", "text", "tokens")
 
 
 def score(
+    ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Files of one sequence or of many.")],
     domain: Annotated[
         str | None, typer.Option(help="Their domain (default: the one their names belong to).")
@@ -34,6 +43,8 @@ def score(
     task: TaskOption = None,
     c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
     csv: Annotated[Path | None, typer.Option(help="Write the scores to this file too.")] = None,
+    raw_csv: RawCsvOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Score files: log-prior, every rule's total and every metric.
 
@@ -45,6 +56,7 @@ def score(
     from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.settings import LaneSettings
 
+    set_trust(ctx, trust, domain, parse_task(task))
     kind = get_domain(domain or domain_of(files)).for_prior(prior)
     if kind.files.read is None and kind.files.read_many is None:
         raise ValueError(f"domain {kind.name!r} reads no files")
@@ -62,7 +74,7 @@ def score(
     if kind.files.read_many is None or len(rows) <= FILES_A_TABLE:
         _show_metrics(rows)
     if csv is not None and rows:
-        write_csv(csv, rows)
+        write_csv(csv, rows, raw=raw_csv)
         say(f"{csv} has the scores of {len(rows)} {kind.plural}")
     for problem in problems:
         fail(problem)
