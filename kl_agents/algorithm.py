@@ -33,11 +33,11 @@ from kl_agents.replay import EpisodeBatch, EpisodeReplay
 from kl_agents.schedules import ScheduleSpec, make_schedule
 from kl_agents.settings import SequenceSettings, documented, make_settings
 from kl_agents.storage import (
-    PathOrFile,
     SavedAgent,
     load_arrays,
     write_arrays,
 )
+from seqgen_envs.bounded import PathOrFile
 
 SelfAlgorithm = TypeVar("SelfAlgorithm", bound="SequenceAlgorithm")
 

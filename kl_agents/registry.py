@@ -15,7 +15,8 @@ from typing import Any
 
 from kl_agents.algorithm import SequenceAlgorithm
 from kl_agents.checking import did_you_mean
-from kl_agents.storage import PathOrFile, read_agent
+from kl_agents.storage import read_agent
+from seqgen_envs.bounded import PathOrFile
 from seqgen_envs.loading import is_reference, load_object
 
 GROUP = "seqgen.algorithms"

@@ -2,7 +2,8 @@
 
 Members: ``config.json`` (class, arguments, counters, generator states, the prior's name and
 fingerprint, the SHA-256 of the other members), ``policy.safetensors``, ``optimizer.safetensors``
-and, where asked for, ``replay.npz``. The frozen prior stays out: it is loaded from where the environment has it.
+and, where asked for, ``replay.npz``. The frozen prior stays out: it is loaded from where the
+environment has it.
 """
 
 from __future__ import annotations
