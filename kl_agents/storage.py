@@ -120,7 +120,9 @@ def _read_members(archive: zipfile.ZipFile, config: dict[str, Any]) -> SavedAgen
     if config.pop(_DIGESTS, None) != _digests(members):
         raise ValueError("its members are not those it was written with")
     _check_config(config)
-    policy, optimizer = load_tensors(member(archive, POLICY)), load_tensors(members[OPTIMIZER])
+    if not {POLICY, OPTIMIZER} <= members.keys():
+        raise ValueError(f"it lacks {POLICY} or {OPTIMIZER}")
+    policy, optimizer = load_tensors(members[POLICY]), load_tensors(members[OPTIMIZER])
     for name, tensor in (*policy.items(), *optimizer.items()):
         check_finite(name, tensor)
     trunk = {k.removeprefix(_TRUNK): v for k, v in policy.items() if k.startswith(_TRUNK)}

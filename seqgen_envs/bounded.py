@@ -12,6 +12,7 @@ import io
 import math
 import os
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ MAX_MEMBERS = 1000
 
 PathOrFile = str | os.PathLike[str] | IO[bytes]
 _CHUNK = 1024**2
-#: All that :mod:`zipfile` raises at damaged files: it lets its decompressors' errors through.
+#: What :mod:`zipfile` and NumPy raise at damaged files: they let through what they are built on.
 _BROKEN_ZIP = (
     zipfile.BadZipFile,
     zlib.error,
@@ -45,6 +46,9 @@ _BROKEN_ZIP = (
     RuntimeError,
     ValueError,
     struct.error,
+    TypeError,
+    SyntaxError,
+    tokenize.TokenError,  # NumPy's, at headers of arrays
     OSError,
 )
 
@@ -62,9 +66,12 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
     """
     with open(path, "rb") as file:
         _check_size(os.fstat(file.fileno()).st_size, limit, path)
-        data = file.read(limit + 1)  # a device or a pipe has no size of its own
-    _check_size(len(data), limit, path)
-    return data
+        parts, size = [], 0
+        while part := file.read(_CHUNK):  # a device or a pipe has no size of its own
+            parts.append(part)
+            size += len(part)
+            _check_size(size, limit, path)
+    return b"".join(parts)
 
 
 def read_unpacked(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
