@@ -252,7 +252,9 @@ def _check(
     settings: Mapping[str, Any], algorithm: str, keys: Mapping[str, tuple[str, ...]], where: str
 ) -> None:
     for name in _unknown(settings, keys):
-        outer, dot, _ = name.rpartition(".")
+        outer, dot, _ = name.partition(".")
+        if outer not in _NESTED:  # a name with a dot of its own
+            outer = dot = ""
         known = [f"{outer}{dot}{key}" for key in sorted(keys[outer])]
         raise ValueError(
             f"{where}: {algorithm!r} has no setting {name!r}{did_you_mean(name, known)}; "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gymnasium import spaces
@@ -66,6 +66,9 @@ def load(
             f"{path} was made with the policy class {config['policy']!r}: pass "
             "custom_objects={'policy_class': ...}"
         )
+    known = {f.name for f in fields(algorithm.settings_class)}
+    if unknown := sorted(set(config["settings"]) - known):
+        raise ValueError(f"{path} has settings that a {held} does not know: {', '.join(unknown)}")
     kept = {**config["settings"], "policy_kwargs": config["policy_kwargs"], "seed": config["seed"]}
     model = algorithm(
         policy_class or config["policy"], env, **{**kept, **arguments}, _init_setup_model=False

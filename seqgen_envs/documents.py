@@ -29,6 +29,17 @@ MAX_VALUES = 100_000
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
     """See the module."""
 
+    _depth = 0
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """One value; what is within it is composed by recursion."""
+        if self._depth > MAX_DEPTH:
+            raise ValueError(_too_deep())
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
+
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float",
@@ -66,8 +77,6 @@ def parse_yaml(text: str) -> Any:
             return None
         _count_values(node, {}, 0)
         return loader.construct_document(node)
-    except RecursionError as error:
-        raise ValueError(_too_deep()) from error
     except ValueError:
         raise
     except (yaml.YAMLError, ArithmeticError, LookupError, TypeError, AttributeError) as error:

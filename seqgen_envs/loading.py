@@ -32,7 +32,7 @@ class NothingThereError(ValueError):
     """There is no module or file of that name."""
 
 
-class UntrustedCodeError(ValueError):
+class UntrustedCodeError(PermissionError):
     """A file names code to run, and nobody has said that it may be trusted."""
 
 
@@ -63,6 +63,16 @@ def trusting(everything: bool = True, given: Any = None) -> Iterator[None]:
 def from_file(source: str | os.PathLike[str]) -> Iterator[None]:
     """What is loaded meanwhile is named by the file ``source``: :func:`check_trusted` minds it."""
     token = _SOURCE.set(_SOURCE.get() or str(source))
+    try:
+        yield
+    finally:
+        _SOURCE.reset(token)
+
+
+@contextmanager
+def from_installation() -> Iterator[None]:
+    """What is loaded meanwhile is named by an installed package, whoever asks for it."""
+    token = _SOURCE.set(None)
     try:
         yield
     finally:
@@ -123,7 +133,7 @@ def load_object(reference: str, what: str) -> Any:
 
     Raises:
         NothingThereError: there is no such module or file (a ValueError).
-        UntrustedCodeError: see :func:`check_trusted` (a ValueError).
+        UntrustedCodeError: see :func:`check_trusted`.
         ValueError: the reference has another form, the module cannot be imported (the message
             gives the cause), or has no such attribute.
     """

@@ -18,7 +18,7 @@ from typing import Any
 import gymnasium
 
 from seqgen_envs.domain import Domain, load_domain
-from seqgen_envs.loading import check_trusted, is_reference, load_module
+from seqgen_envs.loading import check_trusted, from_installation, is_reference, load_module
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +95,8 @@ def get_domain(name: str | Domain) -> Domain:
             return load_domain(name)
         raise ValueError(f"unknown domain {name!r}; registered: {registered_domains()}")
     try:
-        return load_domain(home)
+        with from_installation():
+            return load_domain(home)
     except ValueError as error:
         raise ImportError(f"domain {name!r} is not available: {error}") from error
 

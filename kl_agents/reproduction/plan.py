@@ -116,8 +116,8 @@ def load_plan(domain: str, source: Path | None = None) -> Plan:
     """The bundled plan of a domain, or one from a file of your own.
 
     Raises:
-        ValueError: there is none, it has a field too many or too few, or it names an algorithm's
-            code and is not trusted.
+        UntrustedCodeError: it names code and is not trusted.
+        ValueError: there is none, or it has a field too many or too few.
     """
     path = source or FOLDER / f"reproduce-{domain}.yml"
     if not path.is_file():

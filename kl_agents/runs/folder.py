@@ -28,7 +28,7 @@ from kl_agents.runs.trust import check_code
 from kl_agents.saving import differences
 from seqgen_envs.bounded import member, open_zip, read_bytes
 from seqgen_envs.documents import MAX_JSON, parse_json
-from seqgen_envs.loading import UntrustedCodeError, from_file
+from seqgen_envs.loading import from_file
 from seqgen_envs.reporting.files import replacing, write_json
 from seqgen_envs.reporting.machine import machine, now
 
@@ -72,8 +72,7 @@ def read_spec(folder: Path) -> RunSpec:
 
     Raises:
         FileNotFoundError: it holds no run.
-        UntrustedCodeError: it names code to run (a ValueError, as the next): see
-            :func:`~seqgen_envs.loading.trusting`.
+        UntrustedCodeError: it names code to run: see :func:`~seqgen_envs.loading.trusting`.
         ValueError: its ``config.json`` is not one, or of another version's format.
     """
     return _spec_from(_read_config(folder), folder / CONFIG)
@@ -115,8 +114,6 @@ def _spec_from(config: dict[str, Any], path: Path) -> RunSpec:
             spec = RunSpec(**run)
         check_code(path, spec.algorithm, spec.env_id, spec.env_kwargs)
         return spec
-    except UntrustedCodeError:
-        raise
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is not a run's: {error}") from error
 

@@ -26,7 +26,8 @@ def load_run(
 
     Raises:
         FileNotFoundError: there is no run, or none that has got so far.
-        ValueError: its files are damaged, of another run, or name code and are not trusted.
+        UntrustedCodeError: its files name code and are not trusted.
+        ValueError: its files are damaged, or of another run.
     """
     with trusting(trust):
         spec = files.read_spec(folder)
@@ -47,8 +48,8 @@ def load(path: Any, env: Any = None, *, trust: bool = False, **kwargs: Any) -> S
 
     Raises:
         FileNotFoundError: there is no agent.
-        ValueError: its files are damaged, the environment is not one it fits, or they name code
-            and are not trusted.
+        UntrustedCodeError: its files name code and are not trusted.
+        ValueError: its files are damaged, or the environment is not one it fits.
     """
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return load_file(path, env=env, **kwargs)

@@ -108,8 +108,9 @@ def resume_run(
     Raises:
         FileNotFoundError: it holds no run.
         FolderInUse: another process trains there (a ValueError, as the next).
+        UntrustedCodeError: its files name code and are not trusted.
         ValueError: the run is another one than ``spec``, ``steps`` would shorten it, or its files
-            are damaged, of another run, or name code and are not trusted.
+            are damaged, or of another run.
         Stopped: SIGINT or SIGTERM came; a checkpoint is written.
     """
     with trusting(trust, given=None if spec is None else spec.to_dict()):

@@ -22,7 +22,7 @@ def check_code(path: Path, algorithm: str, env_id: str, env_kwargs: Mapping[str,
         algorithm, env_id, env_kwargs: see :class:`~kl_agents.runs.spec.RunSpec`.
 
     Raises:
-        UntrustedCodeError: see :func:`~seqgen_envs.loading.check_trusted` (a ValueError).
+        UntrustedCodeError: see :func:`~seqgen_envs.loading.check_trusted`.
     """
     with from_file(path):
         if is_reference(algorithm):

@@ -18,7 +18,7 @@ from seqgen_envs.domains.molecule.objectives.parts import (
     Substructure,
 )
 from seqgen_envs.domains.molecule.objectives.properties import MatchCount
-from seqgen_envs.loading import UntrustedCodeError, from_file, is_reference, load_object
+from seqgen_envs.loading import from_file, is_reference, load_object
 
 
 def objective_from(description: Any) -> Objective:
@@ -84,14 +84,12 @@ def read_objective(path: str | os.PathLike[str]) -> Objective:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no YAML, or describes no objective.
-        UntrustedCodeError: it names code to run (a ValueError), and nobody trusts it.
+        UntrustedCodeError: it names code to run, and nobody trusts it.
     """
     description = read_yaml(path)
     with from_file(path):
         try:
             return objective_from(description)
-        except UntrustedCodeError:
-            raise
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
