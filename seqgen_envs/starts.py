@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqgen_envs.bounded import read_bytes
 from seqgen_envs.domain import ActionMask, Domain
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task, Values
@@ -27,6 +28,8 @@ Primer = tuple[int, ...]
 MIN_LOG_PROB = -100.0
 #: Primers whose states are kept; the oldest go when there are more.
 KEPT_STARTS = 1024
+#: Bytes of a file of primers.
+MAX_PRIMERS = 64 * 1024**2
 
 
 def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer, ...]:
@@ -64,9 +67,10 @@ def _is_flat(primer: Any) -> bool:
 
 def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer]:
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        text = read_bytes(path, MAX_PRIMERS).decode()
+    except (OSError, ValueError) as error:
         raise ValueError(f"the file of primers {str(path)!r} cannot be read: {error}") from error
+    lines = [line.strip() for line in text.splitlines()]
     if not any(lines):
         raise ValueError(f"the file of primers {str(path)!r} is empty: give a text a line")
     for number, line in enumerate(lines, 1):
