@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import islice
 from typing import Any
 
-from seqgen_envs.loading import checked_reference, load_object
+from seqgen_envs.loading import check_trusted, checked_reference, load_object
 from seqgen_envs.rules import RuleError
 
 #: What is no list of values, though it can be iterated over.
@@ -130,9 +130,11 @@ class Program(SmilesFunction):
 
     Raises:
         ValueError: there is no such program.
+        UntrustedCodeError: see :func:`~seqgen_envs.loading.check_trusted`.
     """
 
     def __init__(self, command: str) -> None:
+        check_trusted(command, "command task")
         try:
             self.words = shlex.split(command)
         except ValueError as error:

@@ -30,6 +30,7 @@ from seqgen_envs import get_domain
 from seqgen_envs.domains.molecule.tasks import tasks
 from seqgen_envs.domains.molecule.tasks.own import SmilesFunction, number_of
 from seqgen_envs.domains.molecule.tasks.scoring import MANY, Scorer
+from seqgen_envs.loading import UntrustedCodeError, from_file, trusting
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import RuleError
 
@@ -370,6 +371,16 @@ def test_a_program_that_does_not_work_ends_the_run(tmp_path, body, message):
 def test_a_program_that_is_not_there(name, message):
     with pytest.raises(ValueError, match=message):
         make(name)
+
+
+@pytest.mark.parametrize(
+    "task", [{"name": "command:cat"}, {"name": "custom:helpers.molecules:lengths_of", "n_jobs": 2}]
+)
+def test_code_that_a_file_names_needs_trust(task):
+    with from_file("config.json"), pytest.raises(UntrustedCodeError, match="--trust"):
+        make(task)
+    with from_file("config.json"), trusting():
+        assert make(task).names[1] == "validity"
 
 
 @pytest.mark.spawn
