@@ -249,7 +249,7 @@ def test_nothing_of_an_oracle_runs_here_and_its_processes_end_with_the_environme
     env = gym.make("MoleculeGen-QED-v0", task=task)
     env.unwrapped.task.scorer.score(["C", "CC"])
     pids = set(map(int, log.read_text().split()))
-    assert len(pids) == 2
+    assert pids  # of one or both: who is ready first may have done it all
     assert os.getpid() not in pids
     assert all(map(alive, pids))
     env.close()
@@ -364,7 +364,7 @@ def test_a_program_that_does_not_work_ends_the_run(tmp_path, body, message):
     ("name", "message"),
     [
         ("command:no_such_program -x", "there is no program 'no_such_program'"),
-        ("command:", "command is empty"),
+        ({"name": "command", "command": " "}, "command is empty"),
         ("command:cat 'x", "No closing quotation"),
     ],
 )
