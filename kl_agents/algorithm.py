@@ -243,6 +243,8 @@ class SequenceAlgorithm(BaseAlgorithm):
             self._training_debt += self.settings.replay_ratio * int(
                 collected.episodes.lengths.sum()
             )
+            if self._iteration == 0:
+                self._start_values(collected.episodes)
             losses = self.train()
             self._iteration += 1
             if log_interval and self._iteration % log_interval == 0:
@@ -287,6 +289,15 @@ class SequenceAlgorithm(BaseAlgorithm):
             for r, n in zip(total, episodes.lengths, strict=True)
         )
         self._episode_num += len(episodes)
+
+    def _start_values(self, episodes: EpisodeBatch) -> None:
+        """Estimate the values to start from, where they were not given and nothing is learned."""
+        given = self.policy_kwargs.get("initial_value")
+        if given is None and self.loss is not None and self.policy.network.untrained:
+            value = self.loss.initial_value(episodes)
+            for network in (self.policy.network, self.policy.target):
+                network.start_at(value)
+            self.policy.weights_changed()
 
     def train(self) -> dict[str, float]:
         """Updates until the debt of transitions is paid; returns the means of their metrics."""

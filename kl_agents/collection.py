@@ -84,7 +84,17 @@ class VecEnvLanes:
         if rows is None:
             self._seen = self.env.reset()
 
-    def step(self, actions: NDArray[np.int64], *, idle: NDArray[np.bool_] | None = None) -> Step:
+    def judge(self) -> NDArray[np.float64]:
+        """Nothing waits here: the environments have judged every step."""
+        return np.zeros((0, 0))
+
+    def step(
+        self,
+        actions: NDArray[np.int64],
+        *,
+        idle: NDArray[np.bool_] | None = None,
+        later: bool = False,
+    ) -> Step:
         """Append a token to each lane."""
         self._seen, reward, ended, infos = self.env.step(actions)
         terms = np.array([list(info["reward_terms"].values()) for info in infos])
@@ -93,7 +103,8 @@ class VecEnvLanes:
             for name in ("prior_log_prob", "task_reward")
         }
         truncated = np.array([info["TimeLimit.truncated"] for info in infos])
-        return Step(reward, **parts, terms=terms, finished=ended & ~truncated, truncated=truncated)
+        marks = {"finished": ended & ~truncated, "waiting": np.zeros(self.n, dtype=bool)}
+        return Step(reward, **parts, terms=terms, truncated=truncated, **marks)
 
 
 def make_source(env: VecEnv) -> Lanes | VecEnvLanes:
@@ -266,6 +277,9 @@ class _Record:
         self.terms[rows] += moment.step.terms[live]
         self.log_behaviour[rows, at] = log_behaviour[live, actions[live]]
         self.lengths[rows] += 1
+        judged = moment.judged
+        self.task_reward[judged, self.lengths[judged] - 1] = moment.terms.sum(axis=1)
+        self.terms[judged] += moment.terms
         probability = np.exp(log_policy[live], dtype=np.float64)
         entropy = -(probability * log_policy[live]).sum()
         self.entropy += entropy

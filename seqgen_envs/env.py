@@ -128,6 +128,10 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
             return None
         return render_lane(self.lanes, 0, self.render_mode)
 
+    def close(self) -> None:
+        """End what runs beside this process for the task; see :meth:`~.rules.Task.close`."""
+        self.task.close()
+
     def _observation(self) -> Any:
         return row_of(observe(self.kind, self.lanes), 0)
 

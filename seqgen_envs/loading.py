@@ -137,12 +137,7 @@ def load_object(reference: str, what: str) -> Any:
         ValueError: the reference has another form, the module cannot be imported (the message
             gives the cause), or has no such attribute.
     """
-    if not is_reference(reference):
-        raise ValueError(
-            f"{what} {reference!r} must have the form 'module:attribute' or 'FILE.py:attribute'"
-        )
-    check_trusted(reference, what)
-    where, _, attribute = reference.rpartition(":")
+    where, _, attribute = checked_reference(reference, what).rpartition(":")
     found: Any = load_module(where, f"{what} {reference!r}")
     for name in attribute.split("."):
         if not hasattr(found, name):
@@ -151,6 +146,32 @@ def load_object(reference: str, what: str) -> Any:
             raise ValueError(f"{what} {reference!r}: {where} has no attribute {name!r}{hint}")
         found = getattr(found, name)
     return found
+
+
+def checked_reference(reference: str, what: str) -> str:
+    """``reference``, if it has the form of one and its file is there; nothing is imported.
+
+    Raises:
+        UntrustedCodeError: see :func:`check_trusted`.
+        NothingThereError: there is no such file (a ValueError).
+        ValueError: it has another form.
+    """
+    if not is_reference(reference):
+        raise ValueError(
+            f"{what} {reference!r} must have the form 'module:attribute' or 'FILE.py:attribute'"
+        )
+    where = reference.rpartition(":")[0]
+    check_trusted(reference, what)
+    if where.endswith(".py"):
+        _file(where, f"{what} {reference!r}")
+    return reference
+
+
+def _file(where: str, what: str) -> Path:
+    path = Path(where).expanduser().resolve()
+    if not path.is_file():
+        raise NothingThereError(f"{what}: there is no file {path}")
+    return path
 
 
 def call_object(function: Any, what: str, **arguments: Any) -> Any:
@@ -175,9 +196,7 @@ def load_module(where: str, what: str) -> ModuleType:
     folders = [os.getcwd()]
     name = where
     if where.endswith(".py"):
-        path = Path(where).expanduser().resolve()
-        if not path.is_file():
-            raise NothingThereError(f"{what}: there is no file {path}")
+        path = _file(where, what)
         name = _FILES + os.fsencode(path).hex()
         folders.append(str(path.parent))
     try:

@@ -130,8 +130,8 @@ class RuleError(ValueError):
 class Task:
     """Named, weighted rules whose sum is the task reward of a step.
 
-    One bad sequence never ends a run: where a rule raises or returns NaN, all terms of that step
-    become 0 and ``failures`` counts it. With ``on_error="raise"`` (what
+    One bad sequence never ends a run: where a rule raises or returns NaN, the terms of that step
+    become what :meth:`settle` says (0) and ``failures`` counts it. With ``on_error="raise"`` (what
     :func:`seqgen_envs.checks.check_domain` uses) it raises instead. A rule that raises the same
     for every sequence of a batch is an error of the program and ends the run.
 
@@ -260,8 +260,23 @@ class Task:
             for row, column in np.argwhere(~finite).tolist():
                 sequence, value = tokens[row, : lengths[row]], values[row, column]
                 self._blame(self.terms[column], sequence, value, errors)
-            values[~finite.all(axis=1)] = 0.0
+            failed = ~finite.all(axis=1)
+            values[failed] = self.settle(values[failed], finished[failed])
         return values * self._weights, tuple(next_state)
+
+    def settle(self, values: Values, finished: NDArray[np.bool_]) -> Values:
+        """What steps count as, in which a rule failed: 0 in every term.
+
+        Args:
+            values: of the terms before their weights, [N, terms]; not finite where a rule failed.
+            finished: bool [N], whose sequence ends with that step.
+        """
+        return np.zeros_like(values)
+
+    def close(self) -> None:
+        """End what runs beside this process for the task, such as its workers; what is asked
+        later starts them again. Environments call it when they are closed.
+        """
 
     def _ask(
         self, term: Term, tokens: Tokens, lengths: Tokens, state: Any, errors: Errors

@@ -216,6 +216,8 @@ def _train(
                 )
         finally:
             model.logger.close()
+            for task in model.facts.tasks:
+                task.close()
         if options.keep_checkpoint:
             files.save(model, folder / files.CHECKPOINT, spec, whole=True)
         files.save(model, folder / files.AGENT, spec)

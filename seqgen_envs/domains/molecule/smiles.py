@@ -154,15 +154,15 @@ class Compound:
     def _live(self) -> tuple[Chem.Mol, Known]:
         return _live_of(self) if self.smiles or self._own is None else self._own
 
-    def take(self, function: Callable[[Chem.Mol], Result]) -> Result:
-        """What ``function`` gives for the molecule; it is called once."""
+    def take(self, function: Callable[[Chem.Mol], Result], copied: bool = False) -> Result:
+        """What ``function`` gives for the molecule, or a copy of it; it is called once."""
         # by identity, as callables need not be hashable; held, so that no identity comes again
         key = id(function)
         if key in self._small:
             return cast("Result", self._small[key][1])
         molecule, large = self._live()
         if key not in large:
-            value = function(molecule)
+            value = function(Chem.Mol(molecule) if copied else molecule)
             if isinstance(value, (float, int, str, bytes)):
                 self._small[key] = (function, value)
                 return value

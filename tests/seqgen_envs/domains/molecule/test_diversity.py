@@ -313,7 +313,7 @@ def test_other_tasks_have_no_memory_to_load():
 
 ARGUMENTS = {
     "similarity:": "similarity:CCO", "scaffold:": "scaffold:c1ccccc1",
-    "custom:": "custom:helpers.molecules:atoms",
+    "custom:": "custom:helpers.molecules:atoms", "command:": "command:cat",
 }  # fmt: skip
 
 
@@ -322,7 +322,8 @@ def test_every_task_takes_a_diversity(name, tmp_path):
     path = tmp_path / "objective.json"
     path.write_text('{"property": "qed"}')
     wanted = {"objective:": f"objective:{path}", **ARGUMENTS}.get(name, name)
-    arguments = {"objective": {"property": "qed"}} if name == "objective" else {}
+    needed = {"objective": {"objective": {"property": "qed"}}, "command": {"command": "cat"}}
+    arguments = needed.get(name, {})
     diversity = {"kind": "scaffold", "bucket_size": 3, "min_score": 0.4}
     settings = json.loads(json.dumps({"name": wanted, "diversity": diversity, **arguments}))
     try:
