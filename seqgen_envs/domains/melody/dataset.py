@@ -207,11 +207,12 @@ def _build(
     for outcome in _outcomes(files, root, n_jobs, progress):
         if outcome.tokens is None:
             assert outcome.error is not None
-            report.drop(outcome.error.reason, f"{outcome.name}: {outcome.error.detail}")
+            report.drop(outcome.error.reason, outcome.name, outcome.error.detail)
             if outcome.error.reason == "unreadable":
                 broken.append(outcome)
         elif outcome.tokens.tobytes() in kept:
-            report.drop("duplicate")
+            twin = kept[outcome.tokens.tobytes()].name
+            report.drop("duplicate", outcome.name, f"its notes are those of {twin}")
         else:
             kept[outcome.tokens.tobytes()] = outcome
     for outcome in broken:  # after the progress bar, which would swallow the lines

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from seqgen_envs.domains.melody.reading import abc_fields as fields
 from seqgen_envs.domains.melody.reading.line import SourceNote, TuneError
 
-_LENGTH = r"\d*/*\d*"
+_LENGTH = r"\d*(?:/+\d*)?"
 _NOTE = rf"(?:[\^_]\d*/\d*|\^\^?|__?|=)?[A-Ga-g][,']*{_LENGTH}"
 _ENDING = r"\[?\d+(?:[,-]\d+)*"
 # In this order: what stands first is tried first. Characters that fit nothing are passed over:
@@ -22,10 +22,10 @@ _ENDING = r"\[?\d+(?:[,-]\d+)*"
 _TOKEN = re.compile(
     rf"""
     (?P<field> \[[A-Za-z]:[^\]]*\] )
-  | (?P<text> "[^"]*(?:"|$) | ![^!|]*! | \+[^\s+|]+\+ | y{_LENGTH} | \{{[^}}]*\}} )
   | (?P<bar> (?: \[?\|[|:\]]* | :[|:\]]+ ) (?:{_ENDING})? )
   | (?P<ending> \[\s*\d+(?:[,-]\d+)* )
-  | (?P<chord> \[(?:"[^"]*"|![^!|]*!|[^][|"!])*\]{_LENGTH} )
+  | (?P<chord> (?:\[(?:"[^"]*"|![^!|]*!|[^][|"!])*\] | \+(?!f+\+)(?:{_NOTE}){{2,}}\+){_LENGTH} )
+  | (?P<text> "[^"]*(?:"|$) | ![^!|]*! | \+[^\s+|]+\+ | y{_LENGTH} | \{{[^}}]*\}} )
   | (?P<note> {_NOTE} )
   | (?P<rest> [zx]{_LENGTH} )
   | (?P<bars> [ZX]\d* )
@@ -42,7 +42,8 @@ _NOTE_PARTS = re.compile(rf"([\^_]\d*/\d*|\^\^?|__?|=)?([A-Ga-g])([,']*)({_LENGT
 _STEPS = {"C": 60, "D": 62, "E": 64, "F": 65, "G": 67, "A": 69, "B": 71}
 _ACCIDENTALS = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
 _TUPLET_TIMES = {2: 3, 3: 2, 4: 3, 6: 2, 8: 3}  # the others depend on the metre
-_LONGEST = 9_999  # in units, of one note; and in bars, of one rest
+_LONGEST = 9_999  # units of one note, and bars of one rest
+_FINEST = 128  # of a unit: sums of finer fractions would grow without end
 
 
 class _Head(NamedTuple):
@@ -105,8 +106,8 @@ class Voice:
         self._sound(length, [head])
 
     def chord(self, text: str) -> None:
-        """A chord; it lasts as long as its first note."""
-        inner, outer = text[1:].rsplit("]", 1)
+        """A chord, ``[CEG]`` or as ABC 1 has it ``+CEG+``; it lasts as long as its first note."""
+        inner, outer = text[1:].rsplit("]" if text[0] == "[" else "+", 1)
         found = [match for match in _IN_CHORD.finditer(inner) if match[1]]
         if not found:
             return
@@ -147,7 +148,7 @@ class Voice:
 
     def tuplet(self, text: str) -> None:
         """``(p:q:r``: p notes in the time of q, for the next r notes."""
-        given = [int(number) if number else 0 for number in f"{text[1:]}::".split(":")[:3]]
+        given = [_count(number) if number else 0 for number in f"{text[1:]}::".split(":")[:3]]
         p = given[0] or 1
         q = given[1] or _TUPLET_TIMES.get(p) or (3 if self.metre and self.metre.compound else 2)
         self._tuplet = (Fraction(q, p), given[2] or p)
@@ -257,7 +258,7 @@ class AbcMusic:
         if not name:
             return
         if self._in_header:
-            self._declared[name] = f"{self._declared.get(name, '')} {properties}"
+            self._declared[name] = f"{properties} {self._declared.get(name, '')}"[:1000]
             return
         self._one_voice = False
         if name not in self.voices:
@@ -278,14 +279,21 @@ class AbcMusic:
             elif kind in ("bar", "overlay"):
                 voice.mark("|" if kind == "bar" else "&")
             elif kind == "unclosed":
-                raise TuneError("unreadable", f"a {token} is not closed: {match.string[:40].strip()}")
+                raise TuneError(
+                    "unreadable", f"a {token} is not closed: {match.string[:40].strip()}"
+                )
 
 
 def _length(text: str) -> Fraction:
     """``3/2``, ``/``, ``//`` and their like, in units."""
     over, slashes, under = re.fullmatch(r"(\d*)(/*)(\d*)", text).groups()  # type: ignore[union-attr]
     parts = _count(under) if under else 2 if slashes else 1
-    return Fraction(_count(over), max(1, parts) * 2 ** min(max(0, len(slashes) - 1), 16))
+    parts = max(1, parts) * 2 ** min(max(0, len(slashes) - 1), 16)
+    if parts > _FINEST:
+        raise TuneError(
+            "unreadable", f"a note is {text[:20]} of a unit long, finer than 1/{_FINEST}"
+        )
+    return Fraction(_count(over), parts)
 
 
 def _count(digits: str) -> int:

@@ -153,8 +153,10 @@ def smiles_corpus(
     shortest: int | None = None  # of those too long
     for at, outcome in enumerate(_outcomes(lines, cleaning, n_jobs, progress)):
         if not outcome.text:
-            named = f"line {names[at]}, {lines[at][:80]!r}: {outcome.detail}"
-            report.drop(outcome.reason, named if len(report.problems) < MAX_PROBLEMS else None)
+            line = (
+                f"line {names[at]}, {lines[at][:80]!r}" if len(report.items) < MAX_PROBLEMS else ""
+            )
+            report.drop(outcome.reason, line, outcome.detail)
             for token in outcome.unknown:
                 report.unknown[token] = report.unknown.get(token, 0) + 1
             if outcome.length:
