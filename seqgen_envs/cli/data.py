@@ -50,8 +50,8 @@ def data(
 ) -> None:
     """Fetch a corpus or read a file, clean it, and write it as FILE.npz for `seqgen prior train`.
 
-    What was dropped, and why, is shown, and FILE.dropped.csv names it. Downloads and cleaned corpora are kept in the user's cache
-    folder, or the one SEQGEN_CACHE names.
+    What was dropped, and why, is shown, and FILE.dropped.csv names it. Downloads and cleaned
+    corpora are kept in the user's cache folder, or the one SEQGEN_CACHE names.
     """
     from seqgen_envs.registration import get_domain
     from seqgen_envs.reporting.files import write_csv

@@ -83,7 +83,7 @@ def test_a_signature_that_does_not_fit_gives_way_to_one_that_does() -> None:
 
 
 def test_abc_of_several_voices_is_polyphonic() -> None:
-    with pytest.raises(TuneError, match="2 voices") as caught:
+    with pytest.raises(TuneError, match="2 parts") as caught:
         abc_line("X:1\nL:1/8\nK:C\nV:1\nCDEF|\nV:2\nC,D,E,F,|\n")
     assert caught.value.reason == "polyphonic"
 
