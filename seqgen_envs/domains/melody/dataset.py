@@ -94,7 +94,7 @@ def read_melody(path: str | os.PathLike[str], *, transpose: bool = False) -> NDA
 def _read(tune: Tune, transpose: bool) -> Line:
     if isinstance(tune.line, TuneError):
         raise tune.line
-    if not transpose:
+    if not transpose or not tune.line.notes:
         return tune.line
     quantise(single_line(tune.line.notes))  # refused before its key is analysed, which takes longer
     return tune.line._replace(sharps=key_of(tune.line))
