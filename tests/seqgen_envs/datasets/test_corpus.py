@@ -115,6 +115,8 @@ def test_the_report_counts_and_shows() -> None:
         "dropped": {"empty": 1, "duplicate": 3},
         "items": [["empty", "a.mid", "it holds no notes"]],
         "unknown": {},
+        "noted": {},
+        "examples": [],
     }
     assert report.problems == ["a.mid: it holds no notes"]
     assert report.rows() == [{"reason": "empty", "name": "a.mid", "detail": "it holds no notes"}]

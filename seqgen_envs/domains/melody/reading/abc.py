@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from seqgen_envs.domains.melody.reading.abc_music import AbcMusic
-from seqgen_envs.domains.melody.reading.line import Line, TuneError, one_part
+from seqgen_envs.domains.melody.reading.line import Line, TuneError
+from seqgen_envs.domains.melody.reading.parts import Part, one_part
 
 # A letter with a colon at the start of a line; but "G:|" is a note and a bar line.
 _FIELD = re.compile(r"\s*(?![A-Ga-g]:[|:])([A-Za-z+]):(.*)")
@@ -67,8 +68,8 @@ def _abc_name(tune: str) -> str:
     return f"#{number[1] if number else ''} {title[1].strip() if title else ''}".strip()
 
 
-def abc_line(text: str) -> Line:
-    """Notes, first key signature and bars of one ABC tune.
+def abc_line(text: str, part: str | None = None) -> Line:
+    """Notes, first key signature and bars of one ABC tune; of its voices those ``part`` asks for.
 
     Raises:
         TuneError: several voices hold notes, a chord or a group of grace notes is not closed, or
@@ -84,11 +85,12 @@ def abc_line(text: str) -> Line:
             music.line(content)
     if in_header:
         raise TuneError("unreadable", "it is not ABC: it has no K: field")
-    voices = [voice for voice in music.voices.values() if voice.has_notes]
+    voices = {name: voice for name, voice in music.voices.items() if voice.has_notes}
     if not voices:
-        return one_part([], None)
-    line = one_part([voice.notes() for voice in voices], voices[0].sharps)
-    return line._replace(bar=voices[0].bar, pickup=voices[0].pickup)
+        return Line([], None)
+    first = next(iter(voices.values()))
+    parts = [Part(voice.notes(), name) for name, voice in voices.items()]
+    return one_part(parts, first.sharps, part)._replace(bar=first.bar, pickup=first.pickup)
 
 
 def _logical_lines(tune: str) -> Iterator[tuple[str, str]]:

@@ -196,7 +196,9 @@ class Voice:
                     place[pitch] = len(result)
                     result.append((now, now + event.length, pitch))
             now += event.length
-        self.pickup = int(upbeat * 4) if upbeat and self.bar and upbeat * 4 < self.bar else 0
+        if result and self.bar:
+            full = not upbeat or upbeat * 4 >= self.bar
+            self.pickup = int((0 if full else upbeat * 4) - result[0][0] * 4) % self.bar
         return [SourceNote(float(on), float(end - on), pitch) for on, end, pitch in result]
 
 

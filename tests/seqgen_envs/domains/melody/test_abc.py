@@ -10,7 +10,7 @@ import pytest
 from helpers.tunes import SCALE, abc, text
 from seqgen_envs.domains.melody.reading.abc import abc_line, read_text, split_abc
 from seqgen_envs.domains.melody.reading.line import TuneError, line_tokens
-from seqgen_envs.domains.melody.reading.pieces import pieces, upbeat
+from seqgen_envs.domains.melody.reading.pieces import pieces
 from seqgen_envs.domains.melody.reading.tunes import read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
@@ -181,7 +181,7 @@ def test_bars_and_upbeats(metre: str, body: str, expected: tuple[int | None, int
 
 
 def test_a_rest_within_the_upbeat_shortens_it() -> None:
-    assert upbeat(abc_line(abc("z G|C D E F|", length="1/4"))) == 4
+    assert abc_line(abc("z G|C D E F|", length="1/4")).pickup == 4
 
 
 @pytest.mark.parametrize("body", ["[CE D|", "{ab C D|", "C9999999 D|", "C/9973 D|"])
@@ -203,7 +203,7 @@ def test_utf_16_is_read(tmp_path: Path) -> None:
 def test_a_long_tune_is_cut_at_bar_lines_and_nothing_is_lost() -> None:
     line = abc_line(abc("G2|" + SCALE * 8))
     tokens = line_tokens(line, transpose=False)
-    cut = pieces(tokens, 16, upbeat(line), 200)
+    cut = pieces(tokens, 16, line.pickup, 200)
     assert max(map(len, cut)) <= 200
     assert all(len(piece) % 16 == 0 for piece in cut[1:])
     np.testing.assert_array_equal(np.concatenate(cut), tokens)

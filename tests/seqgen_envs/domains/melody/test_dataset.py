@@ -14,6 +14,7 @@ import pytest
 from helpers.tunes import SCALE, abc, text, write_midi, write_xml
 from seqgen_envs.domains.melody import dataset
 from seqgen_envs.domains.melody.dataset import MelodyFileError, folder_corpus, read_melody
+from seqgen_envs.domains.melody.reading import line
 from seqgen_envs.domains.melody.reading.abc import split_abc
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
@@ -106,7 +107,7 @@ def test_a_folder_becomes_a_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixt
 def test_polyphony_is_seen_before_the_key_is_analysed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dataset, "key_of", lambda line: pytest.fail("the key was analysed"))
+    monkeypatch.setattr(line, "analysed_key", lambda notes: pytest.fail("the key was analysed"))
     eighths = [(i / 2, 0.5, 60 + i % 5) for i in range(40)]
     path = write_midi(tmp_path / "two.mid", [*eighths, *[(on, n, p + 7) for on, n, p in eighths]])
     with pytest.raises(MelodyFileError, match="sound together"):
@@ -141,9 +142,9 @@ def test_the_cache_is_used_until_the_folder_changes(
     parsed = Counter()
     original = dataset._file_outcomes
 
-    def counting(file: Path, root: Path) -> list[dataset.Outcome]:
+    def counting(file: Path, root: Path, part: str | None) -> list[dataset.Outcome]:
         parsed[file.name] += 1
-        return original(file, root)
+        return original(file, root, part)
 
     monkeypatch.setattr(dataset, "_file_outcomes", counting)
     first = folder_corpus(root, progress=False)
