@@ -58,10 +58,11 @@ def data(
 ) -> None:
     """Fetch a corpus or read a file, clean it, and write it as FILE.npz for `seqgen prior train`.
 
-    What was dropped, and why, is shown. Downloads and cleaned corpora are kept in the user's cache
-    folder, or the one SEQGEN_CACHE names.
+    What was dropped, and why, is shown, and FILE.dropped.csv names it. Downloads and cleaned
+    corpora are kept in the user's cache folder, or the one SEQGEN_CACHE names.
     """
     from seqgen_envs.registration import get_domain
+    from seqgen_envs.reporting.files import write_csv
 
     if name is None:
         show(_names())
@@ -91,6 +92,10 @@ def data(
     if corpus.vocabulary != kind.vocabulary:
         new = sorted(set(corpus.vocabulary.tokens).difference(kind.vocabulary.tokens))
         say(f"The corpus has its own {corpus.vocabulary.size} tokens, new ones: {' '.join(new)}")
+    if corpus.report.items:
+        dropped = out.with_suffix(".dropped.csv")
+        write_csv(dropped, corpus.report.rows())
+        say(f"{dropped} names what was dropped, and why")
     corpus.save(out)
     say(f"{out} is the corpus. To train a prior on it:")
     say(f"  seqgen prior train {kind.name} --data {out} --out {kind.name}-prior")

@@ -12,6 +12,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 FRACTIONS = (0.9, 0.05, 0.05)
+_NAMES_SHOWN = 3
 
 
 @dataclass
@@ -36,7 +38,7 @@ class SkipReport:
     Args:
         kept: sequences kept.
         dropped: number dropped for each reason.
-        problems: one line for each sequence dropped, naming it; duplicates have none.
+        items: [reason, name, detail] of the sequences dropped that were named, in their order.
         unknown: how many dropped sequences hold each token that the vocabulary lacks.
         noted: how many of those kept each remark holds for, such as "rewritten".
         examples: some that are not kept as they were given: ``given -> kept``.
@@ -44,16 +46,25 @@ class SkipReport:
 
     kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    items: list[list[str]] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
     noted: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
 
-    def drop(self, reason: str, problem: str | None = None) -> None:
-        """Count one sequence as dropped."""
+    def drop(self, reason: str, name: str = "", detail: str = "") -> None:
+        """Count one sequence as dropped, and keep its name and what is wrong with it."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        if problem is not None:
-            self.problems.append(problem)
+        if name:
+            self.items.append([reason, name, detail])
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each sequence dropped that was named."""
+        return [f"{name}: {detail}" for _, name, detail in self.items]
+
+    def rows(self) -> list[dict[str, str]]:
+        """What was dropped and named, as rows of a table."""
+        return [dict(zip(("reason", "name", "detail"), item, strict=True)) for item in self.items]
 
     @property
     def found(self) -> int:
@@ -61,21 +72,30 @@ class SkipReport:
         return self.kept + sum(self.dropped.values())
 
     def table(self, title: str = "Corpus") -> Table:
-        """Kept and dropped by reason, with shares of all found."""
+        """Kept and dropped by reason, with shares of all found and the first dropped by name."""
         from rich.table import Table
+        from rich.text import Text
 
         table = Table("", "sequences", "share", title=title)
         for column in table.columns[1:]:
             column.justify = "right"
+        if self.items:
+            table.add_column("the first of them", no_wrap=True, overflow="ellipsis")
         by_count = sorted(self.dropped.items(), key=lambda item: -item[1])
         noted = [(f"- {remark}", n) for remark, n in self.noted.items()]
         dropped = [(f"dropped: {why}", n) for why, n in by_count]
         rows = [("kept", self.kept), *noted, *dropped]
         tokens = sorted(self.unknown.items(), key=lambda item: (-item[1], item[0]))
         rows += [(f"- with {token}", n) for token, n in tokens]
+        first = {f"dropped: {why}": self._first_names(why) for why in self.dropped}
         for name, count in [*rows, ("found", self.found)]:
-            table.add_row(name, f"{count:,}", f"{count / max(1, self.found):.1%}")
+            cells = [name, f"{count:,}", f"{count / max(1, self.found):.1%}", first.get(name, "")]
+            table.add_row(*(Text(cell) for cell in cells[: len(table.columns)]))
         return table
+
+    def _first_names(self, reason: str) -> str:
+        names = (name for why, name, _ in self.items if why == reason)
+        return ", ".join(islice(names, _NAMES_SHOWN))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""

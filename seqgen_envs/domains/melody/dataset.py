@@ -29,7 +29,7 @@ from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
 from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
-from seqgen_envs.domains.melody.reading.pieces import BAR, pieces, upbeat
+from seqgen_envs.domains.melody.reading.pieces import BAR, pieces
 from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
@@ -220,11 +220,12 @@ def _build(
     for outcome in _outcomes(files, root, n_jobs, progress, part):
         if outcome.tokens is None:
             assert outcome.error is not None
-            report.drop(outcome.error.reason, f"{outcome.name}: {outcome.error.detail}")
+            report.drop(outcome.error.reason, outcome.name, outcome.error.detail)
             if outcome.error.reason == "unreadable":
                 broken.append(outcome)
         elif outcome.tokens.tobytes() in kept:
-            report.drop("duplicate")
+            twin = kept[outcome.tokens.tobytes()].name
+            report.drop("duplicate", outcome.name, f"its notes are those of {twin}")
         else:
             kept[outcome.tokens.tobytes()] = outcome
     for outcome in broken:  # after the progress bar, which would swallow the lines
@@ -285,7 +286,7 @@ def _outcomes_of(name: str, tune: Tune) -> list[Outcome]:
         return [Outcome(name, None, error)]
     if len(tokens) <= MAX_STEPS:
         return [_outcome(name, tokens)]
-    parts = pieces(tokens, bar, upbeat(line), MAX_STEPS)
+    parts = pieces(tokens, bar, line.pickup, MAX_STEPS)
     return [_outcome(f"{name} part {i}", part) for i, part in enumerate(parts, 1)]
 
 

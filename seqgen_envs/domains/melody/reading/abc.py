@@ -18,9 +18,7 @@ from seqgen_envs.domains.melody.reading.parts import Part, one_part
 _FIELD = re.compile(r"\s*(?![A-Ga-g]:[|:])([A-Za-z+]):(.*)")
 _COMMENT = re.compile(r"(?<!\\)%.*")  # of a field; "\\%" is a percent sign
 _MUSIC_COMMENT = re.compile(r'("(?:\\%|[^"%])*")|%.*')
-_TEXT_BLOCK = re.compile(
-    r"^%%\s*begin(\w+)(?:.*?^%%\s*end\1\b[^\n]*|.*?(?=^X:)|.*)", re.DOTALL | re.MULTILINE
-)
+_LONGEST_FIELD = 1000  # what is longer says nothing of the notes
 
 
 def read_text(path: Path) -> str:
@@ -40,11 +38,28 @@ def split_abc(text: str) -> list[tuple[str, str]]:
     Fields before the first tune hold for all of them. Text without any ``X:`` is one tune.
     """
     text = text.replace("\r\n", "\n").replace("\r", "\n")
-    head, *tunes = re.split(r"(?m)^(?=X:)", _TEXT_BLOCK.sub("%", text))
+    head, *tunes = re.split(r"(?m)^(?=X:)", "\n".join(_without_blocks(text.split("\n"))))
     if not tunes:
         return [("", head)]
-    shared = "".join(f"{line}\n" for line in head.split("\n") if re.match(r"[LMKI]:", line))
+    fields = {line[0]: line[:_LONGEST_FIELD] for line in head.split("\n") if line[1:2] == ":"}
+    shared = "".join(f"{fields[letter]}\n" for letter in "LMIK" if letter in fields)
     return [(_abc_name(tune), tune.replace("\n", f"\n{shared}", 1)) for tune in tunes]
+
+
+def _without_blocks(lines: list[str]) -> list[str]:
+    """The lines without ``%%begin...`` to ``%%end...``; without its end, a block is one line."""
+    ends = {m[1]: i for i, line in enumerate(lines) if (m := re.match(r"%%\s*end(\w+)", line))}
+    kept: list[str] = []
+    block = ""
+    for i, line in enumerate(lines):
+        begun = re.match(r"%%\s*begin(\w+)", line)
+        if block:
+            block = "" if re.match(rf"%%\s*end{block}\b", line) else block
+        elif begun and ends.get(begun[1], -1) > i:
+            block = begun[1]
+        else:
+            kept.append(line)
+    return kept
 
 
 def _abc_name(tune: str) -> str:
@@ -85,25 +100,23 @@ def _logical_lines(tune: str) -> Iterator[tuple[str, str]]:
     first empty line below its ``K:``.
     """
     kept: tuple[str, str] | None = None
-    letters = set()
+    goes_on = seen_key = False
     for raw in tune.split("\n"):
-        if not raw.strip() and "K" in letters:
+        if not raw.strip() and seen_key:
             break
         letter, content = _split_line(re.sub(r"^%%", "I:", raw))
         if not letter and not content:
             continue
         # A field goes on at "+:", and, in ABC 2.0, behind a backslash.
-        goes_on = letter == "+" or (not letter and kept and kept[0] and kept[1].endswith("\\"))
-        if goes_on:
-            kept = kept and (
-                kept[0],
-                f"{kept[1].rstrip(chr(92))} {content}" if kept[0] else kept[1],
-            )
-            continue
-        if kept is not None:
-            yield kept
-        kept = (letter, content)
-        letters.add(letter)
+        if letter == "+" or (goes_on and not letter):
+            if kept is not None and kept[0]:
+                kept = (kept[0], f"{kept[1]} {content}"[:_LONGEST_FIELD])
+        else:
+            if kept is not None:
+                yield kept
+            kept = (letter, content.rstrip("\\")[:_LONGEST_FIELD] if letter else content)
+            seen_key = seen_key or letter == "K"
+        goes_on = bool(kept and kept[0]) and content.endswith("\\")
     if kept is not None:
         yield kept
 

@@ -13,9 +13,10 @@ _MODES = {
     **{"maj": 0, "ion": 0, "m": -3, "min": -3, "aeo": -3},
     **{"lyd": 1, "mix": -1, "dor": -2, "phr": -4, "loc": -5},
 }
-_KEY = re.compile(r"\s*(?:([A-G])([#b]?)\s*([A-Za-z]*)(?!=)|(H[Pp]\b|none\b))")
+_KEY = re.compile(r"\s*(?:([A-G])([#b]?)(\s+(?!m=)[A-Za-z]+|[A-Za-z]*)|(H[Pp]\b|none\b))")
 _ALTERED = re.compile(r"(\^\^?|__?|=)([A-Ga-g])")
 _SEMITONES = {"^^": 2, "^": 1, "=": 0, "_": -1, "__": -2}
+_FINEST = 512  # of a whole note
 _BAGPIPE_SHARPS = 2  # the scale of HP and Hp: F sharp, C sharp, G natural
 
 
@@ -51,7 +52,9 @@ def key(text: str) -> Key | None:
     """The key that a ``K:`` names; None where it names none (``K:clef=bass``)."""
     named = _KEY.match(text)
     words = text.split()
-    given = [word for word in words if re.fullmatch(f"(?:{_ALTERED.pattern})+", word)]
+    # "Dmix=c" and "D mix =c" are the same; "D middle=c" is no mode.
+    behind = text[named.end(3 if _mode(named) in _MODES else 2) :] if named and named[1] else text
+    given = [word for word in behind.split() if re.fullmatch(f"(?:{_ALTERED.pattern})+", word)]
     if named is None and words and not given:
         return None
     sharps = _key_sharps(named) if named else None
@@ -66,32 +69,36 @@ def key(text: str) -> Key | None:
 
 
 def _key_sharps(named: re.Match[str]) -> int | None:
-    tonic, sign, mode, special = named.groups()
+    tonic, sign, _, special = named.groups()
     if special:
         return None if special == "none" else _BAGPIPE_SHARPS
-    mode = mode.lower()[:3]  # the standard ignores case: "M", too, is minor
-    return _SHARPENED.index(tonic) - 1 + 7 * {"#": 1, "b": -1, "": 0}[sign] + _MODES.get(mode, 0)
+    major = _SHARPENED.index(tonic) - 1 + 7 * {"#": 1, "b": -1, "": 0}[sign]
+    return major + _MODES.get(_mode(named), 0)
+
+
+def _mode(named: re.Match[str]) -> str:
+    return named[3].strip().lower()[:3]  # the standard ignores case: "M", too, is minor
 
 
 def metre(text: str) -> Metre | None:
     """The metre that an ``M:`` names; None for free metre."""
     if text.strip().startswith("C"):
         return Metre(Fraction(1), compound=False)
-    found = re.search(r"(\d+(?:\s*\+\s*\d+)*)\s*\)?\s*/\s*(\d+)", text)
+    found = re.search(r"(\d{1,4}(?:\s*\+\s*\d{1,4})*)\s*\)?\s*/\s*(\d{1,4})", text)
     if found is None:
         return None
     beats = sum(int(beat) for beat in found[1].split("+"))
-    if not beats or not int(found[2]):
+    if not beats or not 0 < int(found[2]) <= _FINEST:
         raise TuneError("unreadable", f"its metre is M:{text.strip()[:20]}")
     return Metre(Fraction(beats, int(found[2])), compound=beats > 3 and beats % 3 == 0)
 
 
 def unit_length(text: str) -> Fraction | None:
     """The length that an ``L:`` names, in whole notes; None where it names none."""
-    found = re.match(r"\s*(\d+)(?:\s*/\s*(\d+))?", text)
+    found = re.match(r"\s*(\d{1,4})(?:\s*/\s*(\d{1,4}))?", text)
     if found is None:
         return None
-    if not int(found[1]) or not int(found[2] or 1):
+    if not int(found[1]) or not 0 < int(found[2] or 1) <= _FINEST:
         raise TuneError("unreadable", f"its unit length is L:{text.strip()[:20]}")
     return Fraction(int(found[1]), int(found[2] or 1))
 

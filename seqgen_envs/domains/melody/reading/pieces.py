@@ -7,16 +7,9 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domains.melody.reading.line import Line, nearest_step
 from seqgen_envs.domains.melody.vocabulary import HOLD, NOTE_OFF
 
 BAR = 16  # of a tune whose file names no metre
-
-
-def upbeat(line: Line) -> int:
-    """Steps from the first note to the next bar line, 0 where it is on one."""
-    first = nearest_step(min(note.onset for note in line.notes))
-    return (line.pickup - first) % (line.bar or BAR)
 
 
 def pieces(

@@ -229,8 +229,8 @@ def smiles_corpus(
 
 
 def _drop(report: SkipReport, outcome: Outcome, line: str) -> None:
-    named = f"{line}: {outcome.detail}" if len(report.problems) < MAX_PROBLEMS else None
-    report.drop(outcome.reason, named)
+    named = line if len(report.items) < MAX_PROBLEMS else ""
+    report.drop(outcome.reason, named, outcome.detail)
     for token in outcome.unknown:
         report.unknown[token] = report.unknown.get(token, 0) + 1
 
