@@ -69,7 +69,7 @@ def read_music(path):
 
 def read_smiles(path):
     molecule = get_domain("molecule")
-    for _, text in molecule.files.read_many(path):
+    for _, text, *_ in molecule.files.read_many(path):
         with contextlib.suppress(ValueError):
             molecule.to_ids(text)
 

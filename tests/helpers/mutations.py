@@ -1,5 +1,6 @@
 """Files spoilt at random, some blindly, some by one who knows their format."""
 
+import copy
 import io
 import json
 import re
@@ -96,7 +97,7 @@ def mutated_json(rng, seeds):
             if rng.random() < 0.2:
                 del holder[key]
             else:
-                holder[key] = rng.choice(VALUES)
+                holder[key] = copy.deepcopy(rng.choice(VALUES))
     return json.dumps(tree).encode()
 
 

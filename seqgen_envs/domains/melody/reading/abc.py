@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from seqgen_envs.bounded import read_bytes
 from seqgen_envs.domains.melody.reading.abc_music import AbcMusic
 from seqgen_envs.domains.melody.reading.line import Line, TuneError
 from seqgen_envs.domains.melody.reading.parts import Part, one_part
@@ -19,11 +20,12 @@ _FIELD = re.compile(r"\s*(?![A-Ga-g]:[|:])([A-Za-z+]):(.*)")
 _COMMENT = re.compile(r"(?<!\\)%.*")  # of a field; "\\%" is a percent sign
 _MUSIC_COMMENT = re.compile(r'("(?:\\%|[^"%])*")|%.*')
 _LONGEST_FIELD = 1000  # what is longer says nothing of the notes
+MAX_BYTES = 64 * 2**20  # O'Neill's 2,009 tunes have one million
 
 
 def read_text(path: Path) -> str:
     """The text of a file: UTF-16 by its mark, or UTF-8, or else Latin-1."""
-    data = path.read_bytes()
+    data = read_bytes(path, MAX_BYTES)
     if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return data.decode("utf-16", errors="replace")
     try:

@@ -47,6 +47,10 @@ _CHUNK = 2000
 _LINES_A_WORKER = 5000
 
 
+#: Pieces of a substance, its counter-ions and waters among them.
+MAX_PIECES = 50
+
+
 @dataclass(frozen=True)
 class Cleaning:
     """How SMILES become sequences.
@@ -115,6 +119,9 @@ def rewrite(smiles: str, cleaning: Cleaning) -> Rewritten:
         return Rewritten(smiles, problem="it is a reaction SMILES; give one molecule instead")
     if len(smiles) > MAX_CHARACTERS:
         detail = f"it has {len(smiles):,} characters, more than {MAX_CHARACTERS:,}"
+        return Rewritten(smiles, problem=detail)
+    if (pieces := smiles.count(".") + 1) > MAX_PIECES:  # RDKit takes seconds over a thousand
+        detail = f"it has {pieces:,} pieces, more than the {MAX_PIECES} of any substance"
         return Rewritten(smiles, problem=detail)
     molecule = parse(smiles)
     if molecule is None:

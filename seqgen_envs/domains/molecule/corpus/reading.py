@@ -18,17 +18,16 @@ from __future__ import annotations
 
 import codecs
 import csv
-import gzip
 import io
 import os
 import re
-import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from rdkit import Chem
 
+from seqgen_envs import bounded
 from seqgen_envs.domains.molecule.corpus.columns import (
     SAMPLED,
     Layout,
@@ -44,10 +43,12 @@ from seqgen_envs.domains.molecule.smiles import (
     parse,
     quiet,
 )
+from seqgen_envs.reporting.files import bare_cell
 
 LINES, TABLES, STRUCTURES = (".smi", ".smiles", ".txt"), (".csv", ".tsv"), (".sdf",)
 SUFFIXES = (*LINES, *TABLES, *STRUCTURES)
 #: How the names of the files end that :func:`read_records` reads.
+MAX_LINE = 1_000_000
 ENDINGS = tuple(f"{suffix}{gzipped}" for suffix in SUFFIXES for gzipped in ("", ".gz"))
 _GZIP = b"\x1f\x8b"
 _MARKS = (
@@ -126,24 +127,22 @@ def read_bytes(path: Path) -> bytes:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the gzip is broken, or only the name says that it is one.
+        ValueError: the gzip is broken, or only the name says that it is one; or see
+            :func:`~seqgen_envs.bounded.gunzip` on what is too large.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    data = path.read_bytes()
+    data = bounded.read_bytes(path)
     if path.suffix.lower() != ".gz" and not data.startswith(_GZIP):
         return data
-    try:
-        return gzip.decompress(data)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read as text: {error}") from error
+    return bounded.gunzip(data, str(path))
 
 
 def decoded(data: bytes, path: Path) -> str:
     r"""Text with ``\n`` at the ends of its lines.
 
     Raises:
-        ValueError: it is no text.
+        ValueError: it is no text, or one of lines that no molecule has.
     """
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), "utf-8")
     try:
@@ -154,7 +153,13 @@ def decoded(data: bytes, path: Path) -> str:
         text = data.decode("latin-1")
     if "\0" in text:
         raise ValueError(f"{path} cannot be read as text: it holds zero bytes; save it as UTF-8")
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if (longest := max(map(len, text.split("\n")))) > MAX_LINE:
+        raise ValueError(
+            f"{path} has a line of {longest:,} characters; files of molecules with at most "
+            f"{MAX_LINE:,} are read"
+        )
+    return text
 
 
 # -- lines ----------------------------------------------------------------------------------------
@@ -209,10 +214,10 @@ def _table(text: str, layout: Layout, fields: bool) -> Iterator[Record]:
     if layout.header is not None:
         next(rows)
     for number, row in rows:
-        cell = row[layout.smiles] if len(row) > layout.smiles else ""
+        cell = bare_cell(row[layout.smiles]) if len(row) > layout.smiles else ""
         smiles = cell.split()[0] if cell else ""
         named = layout.names is not None and layout.names < len(row)
-        name = row[layout.names] if named and layout.names is not None else ""
+        name = bare_cell(row[layout.names]) if named and layout.names is not None else ""
         others = layout.others(row) if fields else {}
         yield Record(f"line {number}", smiles, " ".join(name.split()), others)
 
