@@ -197,8 +197,8 @@ class Voice:
                     result.append((now, now + event.length, pitch))
             now += event.length
         if result and self.bar:
-            full = not upbeat or upbeat * 4 >= self.bar
-            self.pickup = int((0 if full else upbeat * 4) - result[0][0] * 4) % self.bar
+            first_bar = upbeat * 4 if upbeat and upbeat * 4 < self.bar else Fraction(0)
+            self.pickup = int(first_bar - result[0][0] * 4) % self.bar
         return [SourceNote(float(on), float(end - on), pitch) for on, end, pitch in result]
 
 
