@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import ActionMask, Domain
+from seqgen_envs.domain_groups import Template
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task, Values
 
@@ -29,8 +30,10 @@ MIN_LOG_PROB = -100.0
 KEPT_STARTS = 1024
 
 
-def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer, ...]:
+def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer | Template, ...]:
     """The primers that ``primer`` stands for, as token ids; one that is empty for None.
+
+    A text with open places, such as a scaffold with attachment points, is a template.
 
     Args:
         primer: token ids or a text; a list of such; or a file's name, with a text a line. Where
@@ -62,7 +65,7 @@ def _is_flat(primer: Any) -> bool:
     )
 
 
-def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer]:
+def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer | Template]:
     try:
         lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
     except (OSError, UnicodeDecodeError) as error:
@@ -85,7 +88,16 @@ def _message(primer: Any) -> str:
     )
 
 
-def _read_one(primer: Any, domain: Domain, length: int) -> Primer:
+def _read_one(primer: Any, domain: Domain, length: int) -> Primer | Template:
+    if isinstance(primer, str) and domain.templates.read is not None:
+        template = domain.templates.read(primer.strip())
+        if template is not None:
+            if template.least > length:
+                raise ValueError(
+                    f"primer {primer!r} with its open places filled has {template.least} tokens "
+                    f"at least, more than length = {length}"
+                )
+            return template
     vocabulary = domain.vocabulary
     ids = domain.to_ids(primer) if isinstance(primer, str) else np.asarray(primer)
     if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
@@ -100,6 +112,11 @@ def _read_one(primer: Any, domain: Domain, length: int) -> Primer:
     if vocabulary.end_id in ids:
         raise ValueError(f"primer holds the end token {vocabulary.end!r}")
     return tuple(int(i) for i in ids)
+
+
+def beginning(primer: Primer | Template) -> Primer:
+    """What sequences start with."""
+    return primer.parts[0] if isinstance(primer, Template) else primer
 
 
 def check_mask(

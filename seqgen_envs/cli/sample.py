@@ -164,7 +164,8 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
     Raises:
         ValueError: neither a readable file nor a text of known tokens.
     """
-    from seqgen_envs.starts import read_primers
+    from seqgen_envs.domain_groups import Template
+    from seqgen_envs.starts import beginning, read_primers
 
     if primer is None:
         return None
@@ -172,13 +173,26 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
         files = domain.files
         if files.read is not None and primer.lower().endswith(tuple(files.suffixes)):
             return files.read(Path(primer))[:keep].tolist()
-        return [list(one[:keep]) for one in read_primers(Path(primer), domain, sys.maxsize)]
+        found = read_primers(Path(primer), domain, sys.maxsize)
+        if not any(isinstance(one, Template) for one in found):
+            return [list(beginning(one)[:keep]) for one in found]
+        _no_length(keep)
+        return primer
+    if domain.templates.read is not None and domain.templates.read(primer.strip()) is not None:
+        _no_length(keep)
+        return primer.strip()
     try:
         return domain.to_ids(primer.strip())[:keep].tolist()
     except ValueError as error:
         raise ValueError(
             f"the primer {primer!r} is neither a file nor a text of tokens: {error}"
         ) from error
+
+
+def _no_length(keep: int | None) -> None:
+    """Raise a ValueError for ``--primer-length`` beside a primer with open places."""
+    if keep is not None:
+        raise ValueError("--primer-length cannot cut a primer with open places such as [*]")
 
 
 def _write_files(
