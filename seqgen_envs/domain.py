@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domain_groups import Corpora, Files, Metrics, Template, Templates, View
+from seqgen_envs.domain_groups import Corpora, Files, Ingredient, Metrics, Template, Templates, View
 from seqgen_envs.loading import NothingThereError, call_object, is_reference, load_object
 from seqgen_envs.rules import Task, Tokens
 from seqgen_envs.user_tasks import task_from
@@ -54,6 +54,7 @@ class Domain:
         plural: what several sequences are called; default the name and an s.
         of_vocabulary: the same domain with other tokens, for priors that have other tokens than
             ``vocabulary``; None: the domain has these tokens only.
+        ingredients: what objectives are made of; None: nobody puts any together.
         view, metrics, files, corpora, templates: see :mod:`seqgen_envs.domain_groups`.
 
     Raises:
@@ -74,6 +75,7 @@ class Domain:
     masks: Mapping[str, Callable[[], ActionMask]] = field(default_factory=dict)
     plural: str = ""
     of_vocabulary: Callable[[Vocabulary], Domain] | None = None
+    ingredients: Callable[[], Sequence[Ingredient]] | None = None
     view: View = field(default_factory=View)
     metrics: Metrics = field(default_factory=Metrics)
     files: Files = field(default_factory=Files)

@@ -143,3 +143,24 @@ class Templates:
 
     read: Callable[[str], Template | None] | None = None
     masks: Mapping[str, Callable[[Sequence[Template]], Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """Something that objectives are made of, as a list of them shows it.
+
+    Attributes:
+        name: as descriptions name it.
+        kind: what it is, in the singular, such as ``"property"``.
+        about: one line.
+        arguments: what it takes, by name: what that is and, in brackets, its default.
+        values: what comes out.
+        example: the description of an objective that uses it, plain data.
+    """
+
+    name: str
+    kind: str
+    about: str
+    arguments: Mapping[str, str]
+    values: str
+    example: Mapping[str, Any]

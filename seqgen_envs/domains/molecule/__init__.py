@@ -19,6 +19,7 @@ from seqgen_envs.domains.molecule.grammar.mask import PartialSmilesMask
 from seqgen_envs.domains.molecule.grammar.scaffold import read_template
 from seqgen_envs.domains.molecule.metrics import summary
 from seqgen_envs.domains.molecule.objectives.classifiers import fetch_models
+from seqgen_envs.domains.molecule.objectives.listed import ingredients
 from seqgen_envs.domains.molecule.output.files import read_molecules, write_collection
 from seqgen_envs.domains.molecule.output.render import render_image, render_text
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode, is_of_smiles
@@ -51,6 +52,7 @@ def make_domain(vocabulary: Vocabulary) -> Domain:
         min_horizon=MIN_HORIZON,
         encode=in_tokens(encode),
         masks={"partial-smiles": in_tokens(PartialSmilesMask)},
+        ingredients=ingredients,
         templates=Templates(
             read=in_tokens(read_template), masks={"partial-smiles": in_tokens(DecoratingMask)}
         ),
