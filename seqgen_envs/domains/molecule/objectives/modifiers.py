@@ -1,8 +1,8 @@
 """How desirable a measured value is: functions ``float -> float``.
 
-The definitions are those of GuacaMol (Brown et al. 2019, arXiv 1811.09621); the sigmoids and steps
-are REINVENT 4's (Loeffler et al. 2024, doi 10.1186/s13321-024-00812-5). All let NaN through, so
-that a failed measurement never looks like a good one.
+The definitions are those of GuacaMol (Brown et al. 2019, arXiv 1811.09621); those of
+:mod:`~.sigmoids` are REINVENT 4's. All let NaN through, so that a failed measurement never looks
+like a good one.
 """
 
 from __future__ import annotations
@@ -12,27 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from seqgen_envs.domains.molecule.objectives.sigmoids import (
+    DoubleSigmoid,
+    LeftStep,
+    ReverseSigmoid,
+    RightStep,
+    Sigmoid,
+    Step,
+    logistic,
+    require,
+    require_numbers,
+)
+
 Modifier = Callable[[float], float]
-
-
-def _require_numbers(modifier: Any) -> None:
-    """Raises ValueError where an argument is not a finite number."""
-    for field in fields(modifier):
-        value = getattr(modifier, field.name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
-            where = f"{type(modifier).__name__}: {field.name}"
-            raise ValueError(f"{where} must be a finite number, got {value!r}")
-
-
-def _require(condition: bool, modifier: Any, what: str) -> None:
-    if not condition:
-        raise ValueError(f"{what}, got {modifier}")
-
-
-def _logistic(z: float) -> float:
-    """1 / (1 + exp(-z)), without the exponential of a number above 0, which may overflow."""
-    return 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
 
 
 @dataclass(frozen=True)
@@ -43,7 +35,7 @@ class Linear:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        require_numbers(self)
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -58,7 +50,7 @@ class Squared:
     coefficient: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        require_numbers(self)
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -73,7 +65,7 @@ class Absolute:
     target: float
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        require_numbers(self)
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -92,8 +84,8 @@ class Gaussian:
     sigma: float
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.sigma > 0, self, "sigma must be above 0")
+        require_numbers(self)
+        require(self.sigma > 0, self, "sigma must be above 0")
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -135,9 +127,9 @@ class Clipped:
     high_score: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.lower != self.upper, self, "lower and upper must differ")
-        _require(self.low_score < self.high_score, self, "low_score must be below high_score")
+        require_numbers(self)
+        require(self.lower != self.upper, self, "lower and upper must differ")
+        require(self.low_score < self.high_score, self, "low_score must be below high_score")
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -155,7 +147,7 @@ class SmoothClipped(Clipped):
     def __call__(self, x: float) -> float:
         """The modified value."""
         z = 4.0 * (x - (self.lower + self.upper) / 2) / (self.upper - self.lower)
-        share = _logistic(z)
+        share = logistic(z)
         return self.low_score + share * (self.high_score - self.low_score)
 
 
@@ -170,131 +162,12 @@ class Thresholded:
     threshold: float
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.threshold > 0, self, "threshold must be above 0")
+        require_numbers(self)
+        require(self.threshold > 0, self, "threshold must be above 0")
 
     def __call__(self, x: float) -> float:
         """The modified value."""
         return min(x, self.threshold) / self.threshold
-
-
-@dataclass(frozen=True)
-class Sigmoid:
-    """Rises from 0 to 1 between ``low`` and ``high``: 0.053 and 0.947 there with k = 0.25.
-
-    ``1 / (1 + 10 ** (-10 k (x - (low + high) / 2) / (high - low)))``, as in REINVENT 4.
-
-    Raises:
-        ValueError: ``low`` is not below ``high``, or ``k`` not above 0.
-    """
-
-    low: float
-    high: float
-    k: float = 0.25
-
-    def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.low < self.high, self, "low must be below high")
-        _require(self.k > 0, self, "k must be above 0")
-
-    def __call__(self, x: float) -> float:
-        """The modified value."""
-        steepness = 10.0 * self.k / (self.high - self.low)
-        return _logistic(math.log(10.0) * steepness * (x - (self.low + self.high) / 2))
-
-
-@dataclass(frozen=True)
-class ReverseSigmoid(Sigmoid):
-    """Falls from 1 to 0 between ``low`` and ``high``: 1 minus :class:`Sigmoid`."""
-
-    def __call__(self, x: float) -> float:
-        """The modified value."""
-        return 1.0 - super().__call__(x)
-
-
-@dataclass(frozen=True)
-class DoubleSigmoid:
-    """Near 1 between ``low`` and ``high`` and falling to 0 outside, 0.5 at both.
-
-    ``1 / (1 + 10 ** (-(coef_si / coef_div) (x - low)))`` left of the middle, and right of it
-    ``1 - 1 / (1 + 10 ** (-(coef_se / coef_div) (x - high)))``, as in REINVENT 4: ``coef_div`` is
-    the width of the slopes in units of x, ``coef_si`` and ``coef_se`` sharpen the left and the
-    right one.
-
-    Raises:
-        ValueError: ``low`` is not below ``high``, or a coefficient not above 0.
-    """
-
-    low: float
-    high: float
-    coef_div: float = 100.0
-    coef_si: float = 150.0
-    coef_se: float = 150.0
-
-    def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.low < self.high, self, "low must be below high")
-        least = min(self.coef_div, self.coef_si, self.coef_se)
-        _require(least > 0, self, "coef_div, coef_si and coef_se must be above 0")
-
-    def __call__(self, x: float) -> float:
-        """The modified value."""
-        scale = math.log(10.0) / self.coef_div
-        if x < (self.low + self.high) / 2:
-            return _logistic(scale * self.coef_si * (x - self.low))
-        return _logistic(-scale * self.coef_se * (x - self.high))
-
-
-@dataclass(frozen=True)
-class Step:
-    """1 from ``low`` to ``high``, both included, and 0 outside.
-
-    Raises:
-        ValueError: ``low`` is above ``high``.
-    """
-
-    low: float
-    high: float
-
-    def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.low <= self.high, self, "low must not be above high")
-
-    def __call__(self, x: float) -> float:
-        """The modified value."""
-        return _share(x, self.low <= x <= self.high)
-
-
-@dataclass(frozen=True)
-class LeftStep:
-    """1 up to ``low``, included, and 0 above."""
-
-    low: float
-
-    def __post_init__(self) -> None:
-        _require_numbers(self)
-
-    def __call__(self, x: float) -> float:
-        """The modified value."""
-        return _share(x, x <= self.low)
-
-
-@dataclass(frozen=True)
-class RightStep:
-    """1 from ``high`` on, and 0 below."""
-
-    high: float
-
-    def __post_init__(self) -> None:
-        _require_numbers(self)
-
-    def __call__(self, x: float) -> float:
-        """The modified value."""
-        return _share(x, x >= self.high)
-
-
-def _share(x: float, good: bool) -> float:
-    return math.nan if math.isnan(x) else float(good)
 
 
 @dataclass(frozen=True)

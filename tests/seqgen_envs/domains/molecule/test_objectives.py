@@ -20,18 +20,12 @@ from seqgen_envs.domains.molecule.objectives.modifiers import (
     Absolute,
     Chained,
     Clipped,
-    DoubleSigmoid,
     Gaussian,
-    LeftStep,
     Linear,
     MaxGaussian,
     MinGaussian,
-    ReverseSigmoid,
-    RightStep,
-    Sigmoid,
     SmoothClipped,
     Squared,
-    Step,
     Thresholded,
     modifier_from,
 )
@@ -44,6 +38,14 @@ from seqgen_envs.domains.molecule.objectives.parts import (
     atom_counts,
 )
 from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES, MatchCount
+from seqgen_envs.domains.molecule.objectives.sigmoids import (
+    DoubleSigmoid,
+    LeftStep,
+    ReverseSigmoid,
+    RightStep,
+    Sigmoid,
+    Step,
+)
 
 ASPIRIN = Chem.MolFromSmiles("CC(=O)Oc1ccccc1C(=O)O")
 ETHANOL = Chem.MolFromSmiles("CCO")
