@@ -13,7 +13,7 @@ episodes alone take no seeds (:attr:`~kl_agents.losses.Loss.off_policy`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from kl_agents.collection import Collected, Recorder, VecEnvLanes
 from seqgen_envs.domain import ActionMask, Domain
+from seqgen_envs.domain_groups import Entry
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import play
 
@@ -70,9 +71,13 @@ def seed_replay(model: SequenceAlgorithm, file: Path) -> Seeded:
     fits = _Fitting(domain, mask, model.facts.primer, model.facts.horizon)
     found: dict[bytes, Ids] = {}
     skipped = []
-    for place, given in _read(file, domain):
+    for place, given, problem in _read(file, domain):
         try:
-            actions = fits.actions(domain.to_ids(given) if isinstance(given, str) else given)
+            if problem:
+                raise ValueError(problem)
+            if isinstance(given, str):
+                given = domain.to_ids(given)
+            actions = fits.actions(given)
             found[actions.tobytes()] = actions
         except ValueError as error:
             skipped.append(f"{place}: {error}")
@@ -93,14 +98,19 @@ def seed_replay(model: SequenceAlgorithm, file: Path) -> Seeded:
     return Seeded(collected, tuple(skipped))
 
 
-def _read(file: Path, domain: Domain) -> list[tuple[str, Any]]:
-    """Places in a file, and the texts or ids that stand there."""
+def _read(file: Path, domain: Domain) -> Iterator[tuple[str, str | Ids, str]]:
+    """Places in a file, the texts or ids that stand there, and what is wrong with them if any."""
     files = domain.files
     if files.read_many is not None:
-        return [(f"{file}, {place}", text) for place, text in files.read_many(file)]
-    if files.read is None:
+        for entry in files.read_many(file):
+            if isinstance(entry, Entry):
+                yield f"{file}, {entry.place}", entry.text, entry.problem
+            else:
+                yield f"{file}, {entry[0]}", entry[1], ""
+    elif files.read is not None:
+        yield str(file), files.read(file), ""
+    else:
         raise ValueError(f"domain {domain.name!r} reads no files of sequences")
-    return [(str(file), files.read(file))]
 
 
 @dataclass(frozen=True)

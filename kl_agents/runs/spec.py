@@ -65,8 +65,10 @@ class RunSpec:
                 "prior": domain.default_prior,
                 "task": domain.default_task,
                 "c": LaneSettings.c,
-                "length": domain.horizon,
             }
+            given = {**defaults, **registered, **self.env_kwargs}
+            if "length" not in given:
+                defaults["length"] = domain.for_prior(given["prior"]).horizon
             complete = with_absolute_paths({**defaults, **registered, **self.env_kwargs}, domain)
             object.__setattr__(self, "env_kwargs", complete)
 

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import VocabularyOption, installed_domains, taken
+from seqgen_envs.cli.common import (
+    AsWrittenOption,
+    ColumnOption,
+    NeutralizeOption,
+    NoStereoOption,
+    PartOption,
+    VocabularyOption,
+    installed_domains,
+    taken,
+)
 from seqgen_envs.reporting.console import say, show, warn
 
 if TYPE_CHECKING:
@@ -31,16 +40,15 @@ def data(
     out: Annotated[
         Path | None, typer.Option(help="The .npz file to write (default: NAME.npz).")
     ] = None,
-    no_stereo: Annotated[
-        bool, typer.Option("--no-stereo", help="Molecules: leave out stereochemistry.")
-    ] = False,
-    keep_spelling: Annotated[
-        bool, typer.Option("--keep-spelling", help="Molecules: keep SMILES as they are written.")
-    ] = False,
+    column: ColumnOption = None,
+    no_stereo: NoStereoOption = False,
+    neutralize: NeutralizeOption = False,
+    as_written: AsWrittenOption = False,
     length: Annotated[
         int | None, typer.Option(min=2, help="Longest sequence kept, in tokens.")
     ] = None,
     vocabulary: VocabularyOption = None,
+    part: PartOption = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Clean again, whatever the cache has.")
     ] = False,
@@ -63,15 +71,18 @@ def data(
         for path in kind.corpora.downloads[name]():
             say(str(path))
         return
-    out = out or Path(f"{_stem(name)}.npz")
+    out = out or Path(f"{_stem(name, kind)}.npz")
     if out.suffix != ".npz":
         raise ValueError(f"--out {out} must end in .npz")
     given = {
+        "column": column,
         "no_stereo": no_stereo,
-        "keep_spelling": keep_spelling,
+        "neutralize": neutralize,
+        "as_written": as_written,
         "length": length,
         "vocabulary": vocabulary,
         "refresh": refresh,
+        "part": part,
     }
     corpus = _read(kind, name, jobs, given)
     _report(corpus)
@@ -145,10 +156,14 @@ def _report(corpus: Corpus) -> None:
     if len(problems) > SHOWN:
         warn(f"dropped {len(problems) - SHOWN:,} more for such reasons")
     show(corpus.report.table(f"Corpus: {corpus.source}"))
+    for example in corpus.report.examples:
+        say(f"rewritten: {example}")
     shares = ", ".join(f"{split} {len(corpus.split(split)):,}" for split in SPLITS)
     say(f"{len(corpus):,} sequences of {corpus.n_tokens:,} tokens: {shares}")
 
 
-def _stem(name: str) -> str:
-    """A file's name without its endings."""
-    return Path(name).name.partition(".")[0]
+def _stem(name: str, domain: Domain) -> str:
+    """A file's name without the ending that tells its kind."""
+    name = Path(name).name
+    known = [end for end in domain.corpora.suffixes if name.lower().endswith(end)]
+    return name[: -len(max(known, key=len))] if known else name.partition(".")[0]

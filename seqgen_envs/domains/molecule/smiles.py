@@ -91,6 +91,11 @@ def is_of_smiles(vocabulary: Vocabulary) -> bool:
     return meant and not vocabulary.joiner and vocabulary.end is not None
 
 
+def is_written_like(text: str) -> bool:
+    """Whether all tokens of a text may stand in SMILES, be it valid or not: no header's do."""
+    return bool(text) and all(_MEANT.fullmatch(token) for token in tokenize(text))
+
+
 def carbon_ids(vocabulary: Vocabulary) -> NDArray[np.int64]:
     """Ids of the carbon tokens ``C`` and ``c``."""
     return np.array([i for i, token in enumerate(vocabulary.tokens) if token in ("C", "c")])
@@ -230,13 +235,6 @@ def scaffold_of(molecule: Chem.Mol) -> str:
     """SMILES of the Bemis-Murcko scaffold without stereochemistry; empty without rings."""
     scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
     return Chem.MolToSmiles(scaffold, isomericSmiles=False)
-
-
-def largest_fragment(molecule: Chem.Mol) -> Chem.Mol:
-    """The fragment of most heavy atoms, the first of equals (salts and solvents go)."""
-    fragments = Chem.GetMolFrags(molecule, asMols=True)
-    found: Chem.Mol = max(fragments, key=lambda fragment: fragment.GetNumHeavyAtoms())
-    return found
 
 
 def randomize(molecule: Chem.Mol, rng: np.random.Generator) -> str:

@@ -21,7 +21,7 @@ from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 #: Odds of the tokens of a prior that forgets everything: mostly chains, some of them broken.
-ODDS = {"C": 10, "O": 1, "N": 1, "F": 0.3, "(": 0.2, "<end>": 2}
+ODDS = {"C": 10, "O": 1, "N": 1, "F": 0.3, "(": 0.2, "=": 1, "<end>": 2}
 
 
 def run(*arguments, code=0):
@@ -98,19 +98,23 @@ def test_no_files_but_the_table(prior, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["molecules.csv"]
 
 
-def test_sampled_molecules_score_as_they_were_sampled(sampled, prior, tmp_path):
+@pytest.mark.parametrize("name", ["molecules.csv", "molecules.smi", "molecules.sdf"])
+def test_sampled_molecules_score_as_they_were_sampled(sampled, prior, tmp_path, name):
     out, rows, _ = sampled
-    arguments = ("score", out / "molecules.smi", "--prior", prior)
+    starts = {row["text"][:1] for row in rows}
+    assert {"", "C"} < starts  # no molecule at all
+    assert "=" in starts  # what a spreadsheet would take for a formula
+    valid = [row for row in rows if row["metric_valid"] == "1.0"]
+    expected = rows if name == "molecules.csv" else valid
+    arguments = ("score", out / name, "--prior", prior, "--as-written")
     result = run(*arguments, "--csv", tmp_path / "scores.csv")
     scores = table(tmp_path / "scores.csv")
-    valid = [row for row in rows if row["metric_valid"] == "1.0"]
-    assert [score["text"] for score in scores] == [row["text"] for row in valid]
-    assert [s["name"] for s in scores][:2] == [f"{out / 'molecules.smi'}, line {n}" for n in (1, 2)]
-    for score, row in zip(scores, valid, strict=True):
-        for name in row.keys() - {"name", "text", "tokens"}:
-            assert float(score[name]) == pytest.approx(float(row[name]), rel=1e-5), name
-    assert f"... and {len(valid) - 20} more" in result.stdout
-    assert "molecules.smi, line 1" in result.stdout
+    assert [(s["name"], s["text"]) for s in scores] == [(r["name"], r["text"]) for r in expected]
+    for score, row in zip(scores, expected, strict=True):
+        for column in row.keys() - {"name", "text", "tokens"}:
+            assert float(score[column]) == pytest.approx(float(row[column]), rel=1e-5, nan_ok=True)
+    assert scores[0]["source"].startswith(f"{out / name}, ")
+    assert f"... and {len(expected) - 20} more" in result.stdout
     assert "internal diversity" in result.stdout
 
 

@@ -115,4 +115,6 @@ def test_the_report_counts_and_shows() -> None:
         "dropped": {"empty": 1, "duplicate": 3},
         "problems": ["a.mid: it holds no notes"],
         "unknown": {},
+        "noted": {},
+        "examples": [],
     }

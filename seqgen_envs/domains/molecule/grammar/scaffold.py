@@ -75,6 +75,11 @@ class Scaffold:
         return len(self.parts[0]) + len(self.places[0].filling) + self.tails[0]
 
 
+def has_points(text: str) -> bool:
+    """Whether a SMILES has attachment points."""
+    return any(map(_POINT.fullmatch, tokenize(text)))
+
+
 def read_template(text: str, vocabulary: Vocabulary) -> Template | None:
     """The scaffold of a SMILES with attachment points (``[*]``, ``*``, ``[*:1]``); None without.
 
@@ -85,7 +90,7 @@ def read_template(text: str, vocabulary: Vocabulary) -> Template | None:
         ValueError: it is no valid SMILES, a point is not at the end of one bond, a token is
             unknown, or no spelling of it is one that the mask "partial-smiles" knows.
     """
-    if not any(map(_POINT.fullmatch, tokenize(text))):
+    if not has_points(text):
         return None
     alphabet = Alphabet(vocabulary)
     unknown: ValueError | None = None

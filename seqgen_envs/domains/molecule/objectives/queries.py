@@ -7,11 +7,10 @@ from functools import cache
 
 from rdkit import Chem
 
-from seqgen_envs.domains.molecule.smiles import MAX_CHARACTERS, parse, quiet
+from seqgen_envs.domains.molecule.smiles import parse, quiet
 
-#: Bounds of a SMARTS, without which one that fits nothing may be looked for for hours: its atoms,
-#: and its recursive parts ``$(...)``, those within others counted too.
-MAX_QUERY_ATOMS, MAX_RECURSIONS = 100, 20
+#: Longest SMARTS, in characters, and most pieces that no bond joins.
+MAX_SMARTS, MAX_PIECES = 1_000, 2
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
 
@@ -31,24 +30,26 @@ def read_smiles(smiles: str) -> Chem.Mol:
 def read_smarts(smarts: str) -> Chem.Mol:
     """The query of a SMARTS.
 
+    The time of a search grows exponentially with the query, above all with pieces that no bond
+    joins: what is larger than any chemist's pattern is refused.
+
     Raises:
-        ValueError: it is none, or too large to be looked for in reasonable time.
+        ValueError: it is none, or too large.
     """
-    recursions = _text(smarts, "SMARTS").count("$(")
-    if recursions > MAX_RECURSIONS or len(smarts) > MAX_CHARACTERS:
+    if len(_text(smarts, "SMARTS")) > MAX_SMARTS:
         raise ValueError(
-            f"the SMARTS {smarts[:40]!r}... has {recursions} recursive parts in {len(smarts):,} "
-            f"characters; at most {MAX_RECURSIONS} in {MAX_CHARACTERS:,} are looked for"
+            f"a SMARTS of {len(smarts):,} characters is too long to search for; at most "
+            f"{MAX_SMARTS:,} are taken"
         )
     with quiet():
         query = Chem.MolFromSmarts(smarts)
+    if query is not None and len(Chem.GetMolFrags(query)) > MAX_PIECES:
+        raise ValueError(
+            f"{smarts!r} has more than {MAX_PIECES} pieces that no bond joins: too many to search "
+            "for; give each an objective of its own"
+        )
     if query is None or not query.GetNumAtoms():
         raise ValueError(f"{smarts!r} is not a valid SMARTS")
-    if query.GetNumAtoms() > MAX_QUERY_ATOMS:
-        raise ValueError(
-            f"the SMARTS {smarts[:40]!r}... has {query.GetNumAtoms()} atoms; at most "
-            f"{MAX_QUERY_ATOMS} are looked for"
-        )
     return query
 
 

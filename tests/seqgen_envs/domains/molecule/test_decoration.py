@@ -150,7 +150,7 @@ def test_the_mask_is_a_pure_function_that_pickles():
 
 
 def test_a_file_of_scaffolds_from_the_command_line(tmp_path):
-    file = tmp_path / "scaffolds.txt"
+    file = tmp_path / "scaffolds.smi"
     file.write_text(f"{AMIDE}\n{BETAINE}\n")
     command = ["sample", "molecule", "--out", tmp_path, "--mask", "partial-smiles", "-n", 12]
     run(*command, "--primer", file, "--max-files", 0, "--task", "qed")

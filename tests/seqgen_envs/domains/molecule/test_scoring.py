@@ -11,7 +11,7 @@ import torch
 from rdkit import Chem
 
 from helpers.molecules import fails_on_rings, lengths_of, tokens_of, totals
-from helpers.paths import DATA
+from helpers.paths import MOLECULES
 from kl_agents import PsiLearning
 from kl_agents.runs import RunSpec, evaluate_agent, start_run
 from seqgen_envs import get_domain
@@ -183,7 +183,7 @@ def test_an_objective_that_no_process_can_be_given():
 
 def test_a_molecule_whose_canonical_smiles_rdkit_does_not_read():
     """It is scored from the molecule that was parsed."""
-    path = DATA / "molecule_canonical_unreadable.smi"
+    path = MOLECULES / "canonical-unreadable.smi"
     smiles = path.read_text().split()[0]
     assert parse(canonicalize(smiles)) is None
     for name in ("logp", "sa", "pmo/sitagliptin_mpo", "pmo/deco_hop"):
