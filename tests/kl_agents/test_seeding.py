@@ -13,9 +13,10 @@ from kl_agents.registry import get_algorithm
 from kl_agents.runs import RunOptions, make_env, read_spec, resume_run, seeds_from, start_run
 from kl_agents.seeding import seed_replay
 from seqgen_envs import SequenceEnv
+from seqgen_envs.loading import trusting
 
 QUIET = RunOptions(tensorboard=False)
-ACTIVES = ["CCO", "c1ccccc1O", "CC(=O)Nc1ccccc1", "CCN(CC)CC", "OCC(O)CO", "CCCl", "CC#N",
+ACTIVES = ["CCO", "Oc1ccccc1", "CC(=O)Nc1ccccc1", "CCN(CC)CC", "OCC(O)CO", "CCCl", "CC#N",
            "C1CCCCC1", "CCOCC", "CCS"]  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def test_what_does_not_fit_is_named_and_left_out(tmp_path):
 
 def test_primer_and_mask(tmp_path):
     file = tmp_path / "some.smi"
-    file.write_text("CCO\nCCC\nOCC\nCC\n")
+    file.write_text("CCO\nCCC\nCN\nCC\n")
     spec = molecule_spec()
     spec = replace(spec, env_kwargs={**spec.env_kwargs, "primer": "CC", "mask": "partial-smiles"})
     model = new_model(spec, augment=0.0)
@@ -95,6 +96,11 @@ def test_what_takes_no_seeds_says_so(tmp_path):
 
 
 def test_a_seeded_run_goes_on_exactly(tmp_path):
+    with trusting():  # the task is code that config.json names
+        goes_on_exactly(tmp_path)
+
+
+def goes_on_exactly(tmp_path):
     spec = seeded_spec(tmp_path)
     whole = start_run(tmp_path / "whole", spec, QUIET)
     assert read_spec(tmp_path / "whole").seeds == dict(spec.seeds)
