@@ -67,6 +67,8 @@ class SequenceAlgorithm(BaseAlgorithm):
     environment: dict[str, Any] | None = None
     #: what is asked of the environment, where there is one.
     facts: EnvFacts | None = None
+    #: episodes that were put into the replay before the training began.
+    seeds: Collected | None = None
     replay: EpisodeReplay | None
     collector: Collector | None
     augmenter: Augmenter | None

@@ -103,6 +103,11 @@ class RecordSequences(BaseCallback):
         super().__init__()
         self.table, self.lanes = table, lanes
 
+    def _on_training_start(self) -> None:
+        seeds = getattr(self.model, "seeds", None)
+        if seeds is not None:
+            self.table.add(self._rows(seeds))
+
     def _on_step(self) -> bool:
         return True
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import gymnasium as gym
@@ -129,6 +129,13 @@ class Collected:
     environment_steps: int
     terms: NDArray[np.float64]
 
+    @classmethod
+    def joined(cls, parts: Sequence[Collected]) -> Collected:
+        """The episodes of several rounds that no policy made: without its figures."""
+        arrays = (np.concatenate([getattr(part.episodes, f.name) for part in parts])
+                  for f in fields(EpisodeBatch))  # fmt: skip
+        return cls(EpisodeBatch(*arrays), 0.0, 0.0, 0, np.concatenate([p.terms for p in parts]))
+
 
 class Collector:
     """Runs the behaviour policy (1 - epsilon) pi + epsilon e for exactly so many episodes.
@@ -163,13 +170,13 @@ class Collector:
         """
         source = self.source
         act = _Behaviour(source, policy, self.explore, epsilon, rng)
-        record: _Record | None = None
+        record: Recorder | None = None
         steps = 0
         for moment in play(source, act, episodes):
             if record is None:
                 horizon = source.horizon - act.primer_length
                 terms = moment.step.terms.shape[1]
-                record = _Record(episodes, horizon, policy.vocabulary_size, terms)
+                record = Recorder(episodes, horizon, policy.vocabulary_size, terms)
             record.note(moment, act.log_behaviour)
             steps += source.n
             if not on_step(moment.step.ended):
@@ -253,7 +260,7 @@ def _restart(
     return torch.where(mask, start_g, g), tuple(torch.where(mask, b, a) for a, b in pairs)
 
 
-class _Record:
+class Recorder:
     """Arrays of the episodes of one round, filled step by step."""
 
     def __init__(self, episodes: int, horizon: int, vocabulary_size: int, terms: int) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -80,7 +80,13 @@ class Loss:
     Args:
         settings: the learner's.
         backup: how g becomes values and a policy.
+
+    Attributes:
+        off_policy: whether what it tends to does not depend on who collected the episodes, so that
+            the replay may be seeded with any.
     """
+
+    off_policy: ClassVar[bool] = False
 
     def __init__(self, settings: Any, backup: Backup) -> None:
         self.settings, self.backup = settings, backup
@@ -103,6 +109,7 @@ class ValueLoss(Loss):
     The error is measured in reward units (c times nats), where its size does not depend on c.
     """
 
+    off_policy = True
     settings: ValueSettings
 
     def __call__(self, batch: Batch, networks: Networks) -> tuple[Tensor, dict[str, float]]:

@@ -2,12 +2,12 @@
 
 A new domain is one :class:`Domain` and one registration (see :mod:`seqgen_envs.registration`);
 nothing else in the package asks which domain it serves. What an environment reads are the fields of
-the Domain itself; what only some commands and reports read are its four groups.
+the Domain itself; what only some commands and reports read are its groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domain_groups import Corpora, Files, Metrics, View, informed
+from seqgen_envs.domain_groups import (
+    Corpora,
+    Files,
+    Ingredient,
+    Metrics,
+    Template,
+    Templates,
+    View,
+    informed,
+)
 from seqgen_envs.loading import NothingThereError, call_object, is_reference, load_object
 from seqgen_envs.rules import Task, Tokens
 from seqgen_envs.user_tasks import task_from
@@ -54,7 +63,8 @@ class Domain:
         plural: what several sequences are called; default the name and an s.
         of_vocabulary: the same domain with other tokens, for priors that have other tokens than
             ``vocabulary``; None: the domain has these tokens only.
-        view, metrics, files, corpora: see :mod:`seqgen_envs.domain_groups`.
+        ingredients: what objectives are made of; None: nobody puts any together.
+        view, metrics, files, corpora, templates: see :mod:`seqgen_envs.domain_groups`.
 
     Raises:
         ValueError: a default is not among what it defaults to, or a horizon is out of range.
@@ -74,10 +84,12 @@ class Domain:
     masks: Mapping[str, Callable[[], ActionMask]] = field(default_factory=dict)
     plural: str = ""
     of_vocabulary: Callable[[Vocabulary], Domain] | None = None
+    ingredients: Callable[[], Sequence[Ingredient]] | None = None
     view: View = field(default_factory=View)
     metrics: Metrics = field(default_factory=Metrics)
     files: Files = field(default_factory=Files)
     corpora: Corpora = field(default_factory=Corpora)
+    templates: Templates = field(default_factory=Templates)
     #: How another process gets this object: a function of this module, and its arguments.
     _made_by: tuple[Callable[..., Domain], tuple[Any, ...]] | None = field(
         default=None, init=False, repr=False, compare=False
@@ -269,16 +281,26 @@ class Domain:
         except TypeError as error:
             raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
 
-    def make_mask(self, mask: str | None = None) -> ActionMask | None:
+    def make_mask(
+        self, mask: str | None = None, templates: Sequence[Template] = ()
+    ) -> ActionMask | None:
         """``action_mask``, and one of ``masks`` by name; None where all tokens may follow.
 
-        Where the two together would leave nothing, ``action_mask`` alone holds.
+        Where the two together would leave nothing, ``action_mask`` alone holds. With ``templates``
+        the mask keeps them. Without one, those with one part alone can be kept: by starting so.
 
         Raises:
-            ValueError: unknown name.
+            ValueError: unknown name, or templates that it cannot keep.
             TypeError: neither a name nor None.
         """
+        keepers = self.templates.masks
         if mask is None:
+            if open_ones := [one for one in templates if len(one.parts) > 1]:
+                raise ValueError(
+                    f"primer {open_ones[0].text!r} has {len(open_ones[0].parts)} open places, and "
+                    "only a mask can write what stands between them: give mask="
+                    f"{' or '.join(map(repr, keepers))}"
+                )
             return self.action_mask
         if not isinstance(mask, str):
             raise TypeError(f"mask must be a name or None; got {type(mask).__name__}")
@@ -286,7 +308,12 @@ class Domain:
             raise ValueError(
                 f"unknown mask {mask!r} for domain {self.name!r}; masks: {sorted(self.masks)}"
             )
-        chosen = self.masks[mask]()
+        if templates and mask not in keepers:
+            raise ValueError(
+                f"mask {mask!r} cannot keep primer {templates[0].text!r} with its open places: "
+                f"give mask={' or '.join(map(repr, keepers))}"
+            )
+        chosen = keepers[mask](templates) if templates else self.masks[mask]()
         return chosen if self.action_mask is None else _BothMasks(self.action_mask, chosen)
 
     def _task_factory(self, name: str) -> Callable[..., Task]:

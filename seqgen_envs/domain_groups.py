@@ -161,3 +161,53 @@ class Corpora:
     valid: Callable[[Tokens], NDArray[np.bool_]] | None = None
     describe: Callable[[Corpus, Path], Path] | None = None
     columns: Callable[[Path | None], Mapping[str, Mapping[str, float]]] | None = None
+
+
+@dataclass(frozen=True)
+class Template:
+    """A sequence with open places: fixed parts, and after each of them what generation writes.
+
+    Attributes:
+        text: as the user wrote it.
+        parts: ids of the fixed parts, one at least; sequences start with the first.
+        least: tokens of the shortest sequence that has the parts and fills the places.
+    """
+
+    text: str
+    parts: tuple[tuple[int, ...], ...]
+    least: int
+
+
+@dataclass(frozen=True)
+class Templates:
+    """Primers with open places; what is None the domain does not have.
+
+    Args:
+        read: a text to its template; None where the text has no open places.
+        masks: by names of :attr:`~seqgen_envs.domain.Domain.masks`: templates to an action mask
+            that keeps all their parts and fills their places, beside what that mask promises.
+    """
+
+    read: Callable[[str], Template | None] | None = None
+    masks: Mapping[str, Callable[[Sequence[Template]], Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """Something that objectives are made of, as a list of them shows it.
+
+    Attributes:
+        name: as descriptions name it.
+        kind: what it is, in the singular, such as ``"property"``.
+        about: one line.
+        arguments: what it takes, by name: what that is and, in brackets, its default.
+        values: what comes out.
+        example: the description of an objective that uses it, plain data.
+    """
+
+    name: str
+    kind: str
+    about: str
+    arguments: Mapping[str, str]
+    values: str
+    example: Mapping[str, Any]

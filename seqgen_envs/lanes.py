@@ -18,6 +18,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
+from seqgen_envs.domain_groups import Template
 from seqgen_envs.prior import Prior
 from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Values
@@ -101,7 +102,7 @@ class Lanes:
         self.settings = settings
         self.domain = get_domain(settings.domain)  # the settings have made it the prior's
         self.task = self.domain.make_task(settings.task)
-        self.mask = self.domain.make_mask(settings.mask)
+        self.mask = self.domain.make_mask(settings.mask, settings.templates)
         self.prior_weight = float(settings.prior_weight)
         assert settings.length is not None
         self.horizon = settings.length
@@ -166,14 +167,22 @@ class Lanes:
         """The primer for all lanes or the N for each, from what a user gave.
 
         Raises:
-            ValueError: they are others than one or N, or no beginnings of sequences.
+            ValueError: they are others than one or N, or no beginnings of sequences; or one has
+                open places, which the mask would have had to know of.
         """
-        primers = read_primers(primer, self.domain, self.horizon)
+        primers = []
+        for one in read_primers(primer, self.domain, self.horizon):
+            if isinstance(one, Template):
+                raise ValueError(
+                    f"options['primer'] cannot have open places, got {one.text!r}: give it as "
+                    "primer where the environment is made"
+                )
+            primers.append(one)
         if len(primers) not in (1, self.n):
             each = f" or {self.n}, one a lane" if self.n > 1 else ""
             raise ValueError(f"options['primer'] must be one primer{each}, got {len(primers)}")
         check_mask(primers, self.mask, self.domain, self.horizon)
-        return primers
+        return tuple(primers)
 
     @torch.inference_mode()
     def reset(

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from seqgen_envs.bounded import read_bytes
 from seqgen_envs.domain import ActionMask, Domain
-from seqgen_envs.domain_groups import Entry
+from seqgen_envs.domain_groups import Entry, Template
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task, Values
 
@@ -33,8 +33,10 @@ KEPT_STARTS = 1024
 MAX_PRIMERS = 64 * 1024**2
 
 
-def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer, ...]:
+def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer | Template, ...]:
     """The primers that ``primer`` stands for, as token ids; one that is empty for None.
+
+    A text with open places, such as a scaffold with attachment points, is a template.
 
     Args:
         primer: token ids or a text; a list of such; or a file's name, which the domain's
@@ -67,7 +69,7 @@ def _is_flat(primer: Any) -> bool:
     )
 
 
-def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer]:
+def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer | Template]:
     files = domain.files
     reads = files.read_beginnings is not None and path.name.lower().endswith(tuple(files.suffixes))
     try:
@@ -104,7 +106,16 @@ def _message(primer: Any) -> str:
     )
 
 
-def _read_one(primer: Any, domain: Domain, length: int) -> Primer:
+def _read_one(primer: Any, domain: Domain, length: int) -> Primer | Template:
+    if isinstance(primer, str) and domain.templates.read is not None:
+        template = domain.templates.read(primer.strip())
+        if template is not None:
+            if template.least > length:
+                raise ValueError(
+                    f"primer {primer!r} with its open places filled has {template.least} tokens "
+                    f"at least, more than length = {length}"
+                )
+            return template
     vocabulary = domain.vocabulary
     ids = domain.to_ids(primer) if isinstance(primer, str) else np.asarray(primer)
     if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
@@ -119,6 +130,11 @@ def _read_one(primer: Any, domain: Domain, length: int) -> Primer:
     if vocabulary.end_id in ids:
         raise ValueError(f"primer holds the end token {vocabulary.end!r}")
     return tuple(int(i) for i in ids)
+
+
+def beginning(primer: Primer | Template) -> Primer:
+    """What sequences start with."""
+    return primer.parts[0] if isinstance(primer, Template) else primer
 
 
 def check_mask(

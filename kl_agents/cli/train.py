@@ -71,6 +71,13 @@ def train(
     initial: Annotated[
         Path | None, typer.Option(help="A run, or an agent's file, whose network to start from.")
     ] = None,
+    seed_molecules: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of known actives (molecules, or any domain's sequences): scored and put "
+            "into the replay before the training (q, psi, g)."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT, if there is one.")
     ] = False,
@@ -112,7 +119,9 @@ def train(
     check_folder(out)
     known = resume and ((out / CONFIG).exists() or algorithm is None)
     set_trust(ctx, trust, algorithm, env_id, parse_settings(settings or []))
-    asked = Asked(algorithm, env_id, settings or [], steps, c, seed, hyperparams, initial)
+    asked = Asked(
+        algorithm, env_id, settings or [], steps, c, seed, hyperparams, initial, seed_molecules
+    )
     if known:
         spec = read_spec(out)
         check_same(spec, asked.of_run(spec), out)

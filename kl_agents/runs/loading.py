@@ -11,7 +11,12 @@ from kl_agents.registry import load as load_file
 from kl_agents.runs import folder as files
 from kl_agents.runs.environment import make_env
 from kl_agents.runs.spec import RunSpec, sha256
+from kl_agents.seeding import seed_replay
 from seqgen_envs.loading import trusting
+from seqgen_envs.reporting.console import say, warn
+
+#: Sequences that are left out and named one by one.
+NAMED = 5
 
 
 def load_run(
@@ -72,6 +77,36 @@ def initial_from(path: Path) -> dict[str, str]:
     if not file.is_file():
         raise FileNotFoundError(f"there is no agent at {path} to start from")
     return {"path": str(file.resolve()), "sha256": sha256(file)}
+
+
+def seeds_from(path: Path) -> dict[str, str]:
+    """``RunSpec.seeds``: a file of sequences to put into the replay.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no file {path} of sequences to seed the replay with")
+    return {"path": str(path.resolve()), "sha256": sha256(path)}
+
+
+def take_seeds(model: SequenceAlgorithm, path: Path, fingerprint: str) -> None:
+    """Put the sequences of a file into the replay of an agent; warns of those that do not fit.
+
+    Raises:
+        FileNotFoundError, ValueError: see :func:`~kl_agents.seeding.seed_replay`; or the file is
+            not the one it was.
+    """
+    if not path.is_file() or sha256(path) != fingerprint:
+        raise ValueError(f"{path}, which the replay was to be seeded from, is gone or has changed")
+    seeded = seed_replay(model, path)
+    model.seeds = seeded.collected
+    say(f"{len(seeded.collected.episodes):,} sequences of {path} are in the replay")
+    if seeded.skipped:
+        named = "; ".join(seeded.skipped[:NAMED])
+        more = len(seeded.skipped) - NAMED
+        tail = f"; and {more:,} more" if more > 0 else ""
+        warn(f"{len(seeded.skipped):,} sequences are left out: {named}{tail}")
 
 
 def take_weights(model: SequenceAlgorithm, path: Path, fingerprint: str) -> None:

@@ -22,7 +22,7 @@ from kl_agents.registry import get_algorithm
 from kl_agents.registry import load as load_file
 from kl_agents.runs import folder as files
 from kl_agents.runs.environment import make_env, make_lanes
-from kl_agents.runs.loading import take_weights
+from kl_agents.runs.loading import take_seeds, take_weights
 from kl_agents.runs.lock import locked
 from kl_agents.runs.signals import Stopped, StopSignals
 from kl_agents.runs.spec import RunSpec, check_same
@@ -191,6 +191,8 @@ def _new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
     model.environment = {"id": spec.env_id, "kwargs": dict(spec.env_kwargs)}
     if spec.initial is not None:
         take_weights(model, Path(spec.initial["path"]), spec.initial["sha256"])
+    if spec.seeds is not None:
+        take_seeds(model, Path(spec.seeds["path"]), spec.seeds["sha256"])
     return model
 
 

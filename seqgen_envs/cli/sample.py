@@ -202,7 +202,8 @@ def _primer(
     Raises:
         ValueError: neither a readable file nor a text of known tokens, or options for no reader.
     """
-    from seqgen_envs.starts import read_primers
+    from seqgen_envs.domain_groups import Template
+    from seqgen_envs.starts import beginning, read_primers
 
     files = domain.files
     if (file := _file_of_one(domain, primer)) and files.read is not None:
@@ -212,13 +213,26 @@ def _primer(
     if primer is None:
         return None
     if os.path.isfile(primer):
-        return [list(one[:keep]) for one in read_primers(Path(primer), domain, sys.maxsize)]
+        found = read_primers(Path(primer), domain, sys.maxsize)
+        if not any(isinstance(one, Template) for one in found):
+            return [list(beginning(one)[:keep]) for one in found]
+        _no_length(keep)
+        return primer
+    if domain.templates.read is not None and domain.templates.read(primer.strip()) is not None:
+        _no_length(keep)
+        return primer.strip()
     try:
         return domain.to_ids(primer.strip())[:keep].tolist()
     except ValueError as error:
         raise ValueError(
             f"the primer {primer!r} is neither a file nor a text of tokens: {error}"
         ) from error
+
+
+def _no_length(keep: int | None) -> None:
+    """Raise a ValueError for ``--primer-length`` beside a primer with open places."""
+    if keep is not None:
+        raise ValueError("--primer-length cannot cut a primer with open places such as [*]")
 
 
 def _file_of_one(domain: Domain, primer: str | None) -> Path | None:

@@ -52,7 +52,7 @@ AGENTS_ORDER = (
     (("settings", "diagnostics", "saving"), 5),
     (("losses",), 6),
     (("algorithm",), 7),
-    (("q_learning", "psi_learning", "g_learning", "baselines"), 8),
+    (("q_learning", "psi_learning", "g_learning", "baselines", "seeding"), 8),
     (("registry",), 9),
     (("hyperparameters", "callbacks"), 10),
     (("runs",), 11),

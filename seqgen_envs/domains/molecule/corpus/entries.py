@@ -8,6 +8,7 @@ from pathlib import Path
 from seqgen_envs.domain_groups import Entry
 from seqgen_envs.domains.molecule.corpus.cleaning import Cleaning, is_reaction, rewrite
 from seqgen_envs.domains.molecule.corpus.reading import Record, read_records
+from seqgen_envs.domains.molecule.grammar.scaffold import has_points
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, tokenize
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -59,7 +60,7 @@ def read_beginnings(path: Path, vocabulary: Vocabulary = VOCABULARY) -> list[Ent
 
     A beginning need not be a molecule, and another spelling of it begins otherwise: it stays as it
     is written. Only where it holds tokens that the vocabulary lacks and is a whole molecule is it
-    cleaned, which is said.
+    cleaned, which is said. Scaffolds with attachment points stay as they are too.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -68,7 +69,7 @@ def read_beginnings(path: Path, vocabulary: Vocabulary = VOCABULARY) -> list[Ent
     entries = []
     for record in _records(path):
         fits = set(tokenize(record.smiles)) <= set(vocabulary.tokens)
-        entry = _entry(record, Cleaning(as_written=fits))
+        entry = _entry(record, Cleaning(as_written=fits or has_points(record.smiles)))
         if entry.text != record.smiles:
             logger.warning(
                 "%s, %s: %s has tokens that the prior lacks and is read as %s",

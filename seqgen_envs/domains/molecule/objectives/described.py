@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from seqgen_envs.documents import read_yaml
+from seqgen_envs.domains.molecule.objectives.alerts import AlertCount
 from seqgen_envs.domains.molecule.objectives.means import Arithmetic, Geometric, Objective
 from seqgen_envs.domains.molecule.objectives.modifiers import Modifier, modifier_from
 from seqgen_envs.domains.molecule.objectives.oracles import oracle
@@ -31,6 +32,8 @@ def objective_from(description: Any) -> Objective:
 
             - ``property``: a name of :data:`~.properties.PROPERTIES` [``modifier``];
             - ``count``: a SMARTS, whose matches are counted [``modifier``];
+            - ``alerts``: a name of :data:`~.alerts.CATALOGS`, or a list of some, whose alerts are
+              counted [``modifier``];
             - ``similarity``: a SMILES [``fingerprint``, ``modifier``];
             - ``substructure``: a SMARTS [``inverse``];
             - ``isomer``: a molecular formula;
@@ -102,6 +105,10 @@ def _count(smarts: str, modifier: Modifier | None = None) -> Objective:
     return Measured(MatchCount(smarts), modifier)
 
 
+def _alerts(catalogs: Any, modifier: Modifier | None = None) -> Objective:
+    return Measured(AlertCount(catalogs), modifier)
+
+
 def _mean(kind: type[Arithmetic | Geometric], parts: Any, weights: Any = None) -> Objective:
     name = kind.__name__.lower()
     for key, value in ((name, parts), ("weights", weights)):
@@ -120,6 +127,7 @@ def _mean(kind: type[Arithmetic | Geometric], parts: Any, weights: Any = None) -
 _KINDS: dict[str, tuple[Callable[..., Objective], tuple[str, ...]]] = {
     "property": (_property, ("modifier",)),
     "count": (_count, ("modifier",)),
+    "alerts": (_alerts, ("modifier",)),
     "similarity": (Similarity, ("fingerprint", "modifier")),
     "substructure": (Substructure, ("inverse",)),
     "isomer": (IsomerScore, ()),
