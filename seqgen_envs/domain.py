@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
+from seqgen_envs.domain_groups import Corpora, Files, Metrics, View, informed
 from seqgen_envs.loading import NothingThereError, call_object, is_reference, load_object
 from seqgen_envs.rules import Task, Tokens
 from seqgen_envs.user_tasks import task_from
@@ -123,19 +123,31 @@ class Domain:
             return self.vocabulary.encode(text)
         return self.vocabulary.encode(text.split(None if joiner.isspace() else joiner))
 
-    def beside(self, prior: Prior | None) -> Domain:
-        """This domain, comparing sequences with the prior's own corpus if that matters.
+    def beside(self, prior: Prior | None, task: Task | None = None) -> Domain:
+        """This domain for sequences of one prior and one task.
 
-        The registry does not know the domain returned: it is for use in this process.
+        Metrics compare with the prior's own corpus, and metrics, view and files have the task's
+        facts, where that matters. The registry does not know the domain returned: it is for use in
+        this process.
         """
+        metrics, facts = self.metrics, {} if task is None else task.facts
         folder = getattr(prior, "source", None)
-        if self.metrics.against is None or folder is None:
+        if metrics.against is not None and folder is not None:
+            metrics = metrics.against(folder)
+        if metrics is self.metrics and not facts:
             return self
-        return replace(self, metrics=self.metrics.against(folder))
+        return replace(
+            self,
+            metrics=informed(metrics, facts),
+            view=informed(self.view, facts),
+            files=informed(self.files, facts),
+        )
 
-    def summary(self, ids: Tokens, prior: Prior | None = None) -> dict[str, float]:
-        """``metrics.summary`` of ids [N, T], against the prior's own corpus if that matters."""
-        summary = self.beside(prior).metrics.summary
+    def summary(
+        self, ids: Tokens, prior: Prior | None = None, task: Task | None = None
+    ) -> dict[str, float]:
+        """``metrics.summary`` of ids [N, T], :meth:`beside` the prior and the task."""
+        summary = self.beside(prior, task).metrics.summary
         return summary(ids) if summary else {}
 
     def for_prior(self, prior: str | Path | Prior | None = None) -> Domain:

@@ -5,10 +5,12 @@ Ids are int64: a sequence [n], or a batch of them [N, T], padded with V.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,20 @@ from seqgen_envs.rules import Tokens
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.prior import Prior
+
+Group = TypeVar("Group", "View", "Metrics", "Files")
+
+
+def informed(group: Group, facts: Mapping[str, Any]) -> Group:
+    """The group with a task's facts given to each of its functions that takes such keywords."""
+    chosen: dict[str, Any] = {}
+    for one in fields(group):
+        function = getattr(group, one.name)
+        if callable(function):
+            takes = inspect.signature(function).parameters
+            if told := {name: value for name, value in facts.items() if name in takes}:
+                chosen[one.name] = partial(function, **told)
+    return replace(group, **chosen) if chosen else group
 
 
 class Entry(NamedTuple):
@@ -80,22 +96,30 @@ class Files:
     """Sequences as files; what is None the domain cannot do.
 
     Args:
-        read: a file of one sequence to ids [n].
-        read_many: a file of many sequences to an :class:`Entry` each, or to pairs of a place in
-            the file and a text. Further keywords it takes are options of ``seqgen score``.
+        read: (path) of a file of one sequence to ids [n]. Further keywords it takes are options of
+            ``seqgen score`` and of ``seqgen sample --primer``.
+        read_many: (path) of a file of many sequences to an :class:`Entry` each, or to pairs of a
+            place in the file and a text; keywords likewise.
         read_beginnings: a file of primers to an :class:`Entry` each; None: a text a line.
         write: (ids [n], folder, stem, prior) writes a sequence's files, named by the stem, into a
-            folder that exists, and returns their paths.
+            folder that exists, and returns their paths. Further keywords it takes are options of
+            ``seqgen sample``, or a task's facts.
+        check: the options of ``write``, to raise a ValueError for what cannot be written; called
+            before there are sequences.
+        facts: a file as of ``read``, with the same keywords, to what it says besides its tokens:
+            keywords of ``write``.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
             into a folder that exists, and returns their paths; the rows are those of
             ``seqgen sample``'s CSV.
         suffixes: how the names of the files that are read end, lower case, such as ".smi".
     """
 
-    read: Callable[[Path], Tokens] | None = None
+    read: Callable[..., Tokens] | None = None
     read_many: Callable[..., Sequence[Entry | tuple[str, str]]] | None = None
     read_beginnings: Callable[[Path], Sequence[Entry]] | None = None
-    write: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
+    write: Callable[..., Sequence[Path]] | None = None
+    check: Callable[..., object] | None = None
+    facts: Callable[..., Mapping[str, Any]] | None = None
     write_many: (
         Callable[
             [Tokens, Path, Sequence[str], Sequence[Mapping[str, Any]], Prior | None],

@@ -139,6 +139,10 @@ class Task:
         name: for messages and reports.
         terms: distinct names; the order is that of ``reward_terms``.
         on_error: ``"invalid"`` or ``"raise"``.
+        facts: what the task takes for granted and others have to know, by the names of keywords:
+            metrics, pictures and files of the domain get those that they take (see
+            :meth:`~seqgen_envs.domain.Domain.beside`). A melody task's are its ``key`` and its
+            ``bar_length``.
 
     Raises:
         ValueError: no terms, repeated names, or an unknown ``on_error``.
@@ -150,8 +154,10 @@ class Task:
         terms: Sequence[Term],
         *,
         on_error: str = "invalid",
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
+        self.facts = dict(facts or {})
         self.terms = tuple(terms)
         self.names = tuple(term.name for term in self.terms)
         self._weights = np.array([term.weight for term in self.terms])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -21,7 +20,7 @@ from seqgen_envs.cli.common import (
 )
 from seqgen_envs.reporting.console import progress_bar, say, show
 from seqgen_envs.reporting.machine import machine, now
-from seqgen_envs.reporting.tables import metrics_table
+from seqgen_envs.reporting.tables import beside_published, metrics_table
 
 if TYPE_CHECKING:
     from seqgen_envs.evaluation import Evaluation
@@ -77,10 +76,7 @@ def evaluate(
         result = evaluate_agent(model, spec, n, seed, num_envs, c, bar.update, any_prior)
     path = out or run / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns: dict[str, Mapping[str, Any]] = {
-        spec.algorithm: metrics_of(result),
-        **domain.metrics.published,
-    }
+    columns = beside_published({spec.algorithm: metrics_of(result)}, domain.metrics.published)
     report = {
         **result.to_dict(),
         "run": spec.to_dict(),

@@ -46,6 +46,13 @@ VocabularyOption = Annotated[
         help="'corpus': all tokens that the corpus has, not the domain's alone (molecules)."
     ),
 ]
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Which part of an arrangement is the melody: its number or name, 'channel N' of MIDI, "
+        "or 'highest', the top line of all."
+    ),
+]
 ColumnOption = Annotated[
     str | None,
     typer.Option(help="Tables: the column of the sequences, by name or number (default: found)."),
@@ -110,6 +117,12 @@ FLAGS = {
     "length": "--length",
     "vocabulary": "--vocabulary",
     "refresh": "--refresh",
+    "transpose": "--transpose",
+    "tempo": "--tempo",
+    "instrument": "--instrument",
+    "title": "--title",
+    "composer": "--composer",
+    "part": "--part",
 }
 
 
@@ -164,11 +177,16 @@ def load_corpus(
         options: of the domain's reader, where ``data`` is no .npz file.
 
     Raises:
-        ValueError: it is neither; the domain's reader says what else may be wrong.
+        ValueError: it is neither, or a .npz file with options for a reader; the domain's reader
+            says what else may be wrong.
     """
     from seqgen_envs.datasets.corpus import Corpus
 
     if Path(data).suffix == ".npz":
+        if asked := [FLAGS[name] for name, value in options.items() if value is not None]:
+            raise ValueError(
+                f"{data} was made of files already: {', '.join(asked)} is for `seqgen data`"
+            )
         return Corpus.load(data, None if any_tokens else domain.vocabulary)
     if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")

@@ -14,6 +14,7 @@ from seqgen_envs.cli.common import (
     ColumnOption,
     NeutralizeOption,
     NoStereoOption,
+    PartOption,
     VocabularyOption,
     installed_domains,
     taken,
@@ -47,6 +48,7 @@ def data(
         int | None, typer.Option(min=2, help="Longest sequence kept, in tokens.")
     ] = None,
     vocabulary: VocabularyOption = None,
+    part: PartOption = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Clean again, whatever the cache has.")
     ] = False,
@@ -80,6 +82,7 @@ def data(
         "length": length,
         "vocabulary": vocabulary,
         "refresh": refresh,
+        "part": part,
     }
     corpus = _read(kind, name, jobs, given)
     _report(corpus)

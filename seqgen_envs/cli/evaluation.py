@@ -24,7 +24,7 @@ from seqgen_envs.cli.common import (
 )
 from seqgen_envs.reporting.console import progress, say, show
 from seqgen_envs.reporting.machine import machine, now
-from seqgen_envs.reporting.tables import markdown_table, metrics_table
+from seqgen_envs.reporting.tables import beside_published, markdown_table, metrics_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -118,7 +118,7 @@ def sample_metrics(lanes: Lanes, n: int, seed: int) -> tuple[dict[str, float], d
         "mean_task_return": float(np.concatenate(returns).mean()),
     }
     sampled = time.perf_counter()
-    metrics |= lanes.domain.summary(np.concatenate(tokens), lanes.prior)
+    metrics |= lanes.domain.summary(np.concatenate(tokens), lanes.prior, lanes.task)
     seconds = {"sampling": sampled - began, "measuring": time.perf_counter() - sampled}
     return metrics, seconds
 
@@ -167,10 +167,11 @@ def _nats(prior: Prior, sequences: Sequence[NDArray[np.integer]]) -> float:
     return total / sum(map(len, sequences))
 
 
-def _tables(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+def _tables(report: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, float]]]:
     """The report's metrics by title, then by column, then by row."""
     samples = f"{report['samples']:,} samples of prior {report['prior']}"
-    tables = {samples: {OURS: report["metrics"], **report["corpus"], **report["published"]}}
+    measured = {OURS: report["metrics"], **report["corpus"]}
+    tables = {samples: beside_published(measured, report["published"])}
     split = report["test_split"]
     if split:
         tables[f"Test split ({split['tokens']:,.0f} tokens)"] = {

@@ -16,6 +16,7 @@ from seqgen_envs.cli.common import (
     DomainArgument,
     NeutralizeOption,
     NoStereoOption,
+    PartOption,
     ThreadsOption,
     VocabularyOption,
     check_folder,
@@ -53,6 +54,7 @@ def train(
         ),
     ] = "corpus",
     vocabulary: VocabularyOption = None,
+    part: PartOption = None,
     column: ColumnOption = None,
     no_stereo: NoStereoOption = False,
     neutralize: NeutralizeOption = False,
@@ -145,6 +147,7 @@ def train(
     _check_run(out, resume, device)
     set_threads(threads)
     cleaning = {
+        "part": part,
         "column": column,
         "no_stereo": no_stereo,
         "neutralize": neutralize,

@@ -15,6 +15,7 @@ from seqgen_envs.cli.common import (
     ColumnOption,
     NeutralizeOption,
     NoStereoOption,
+    PartOption,
     PriorOption,
     TaskOption,
     installed_domains,
@@ -36,7 +37,7 @@ FILES_A_TABLE = 5
 #: Rewritten sequences that are shown, and how much of each.
 EXAMPLES, EXAMPLE = 3, 80
 #: Longest message about one sequence: what is wrong with it may quote it.
-MESSAGE = 300
+MESSAGE = 1000
 _NOT_METRICS = ("name", "text", "tokens")
 
 
@@ -47,6 +48,7 @@ def score(
     ] = None,
     prior: PriorOption = None,
     task: TaskOption = None,
+    part: PartOption = None,
     c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
     column: ColumnOption = None,
     no_stereo: NoStereoOption = False,
@@ -73,21 +75,22 @@ def score(
     from seqgen_envs.settings import LaneSettings
 
     kind = get_domain(domain or domain_of(files)).for_prior(prior)
-    if kind.files.read is None and kind.files.read_many is None:
+    reader = kind.files.read_many or kind.files.read
+    if reader is None:
         raise ValueError(f"domain {kind.name!r} reads no files")
-    judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
-    kind = kind.beside(judge)
-    LaneSettings(kind, judge, rules, c)  # what is wrong with an option is not each file's fault
     given = {
         "column": column,
         "no_stereo": no_stereo,
         "neutralize": neutralize,
         "as_written": as_written,
         "keep_columns": keep_columns,
+        "part": part,
     }
-    reader = kind.files.read_many or kind.files.read
-    assert reader is not None
-    found = _read_all(kind, files, taken(reader, given, kind, "files"))
+    options = taken(reader, given, kind, "files")
+    judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
+    kind = kind.beside(judge, rules)
+    LaneSettings(kind, judge, rules, c)  # what is wrong with an option is not each file's fault
+    found = _read_all(kind, files, options)
     rows: list[dict[str, Any]] = [{} for _ in found.sequences]
     names = [_name(file, entry) for file, entry in found.entries]
     for indices, episodes in replay_all(kind, found.sequences, judge, rules, c):

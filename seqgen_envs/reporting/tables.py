@@ -18,6 +18,26 @@ def format_number(value: Any) -> str:
     return f"{value:,.4g}" if isinstance(value, float) and abs(value) < 1000 else f"{value:,.0f}"
 
 
+def measured_title(name: str) -> str:
+    """A column's title, where others are of published figures."""
+    return f"{name} (measured)"
+
+
+def published_title(name: str) -> str:
+    """The title of a column of published figures."""
+    return f"{name} (published)"
+
+
+def beside_published(
+    measured: Mapping[str, Mapping[str, Any]], published: Mapping[str, Mapping[str, Any]]
+) -> dict[str, Mapping[str, Any]]:
+    """Columns of both kinds, titled by their kind; where nothing is published, as they are."""
+    if not published:
+        return dict(measured)
+    ours = {measured_title(name): column for name, column in measured.items()}
+    return ours | {published_title(name): column for name, column in published.items()}
+
+
 def metrics_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
     """A row for each name that occurs in any column, a column for each mapping of names.
 

@@ -126,9 +126,9 @@ def test_the_cache_is_used_until_the_folder_changes(
     parsed = Counter()
     original = dataset._file_outcomes
 
-    def counting(file: Path, root: Path) -> list[dataset.Outcome]:
+    def counting(file: Path, root: Path, part: str | None) -> list[dataset.Outcome]:
         parsed[file.name] += 1
-        return original(file, root)
+        return original(file, root, part)
 
     monkeypatch.setattr(dataset, "_file_outcomes", counting)
     first = folder_corpus(root, progress=False)
