@@ -33,11 +33,11 @@ from kl_agents.replay import EpisodeBatch, EpisodeReplay
 from kl_agents.schedules import ScheduleSpec, make_schedule
 from kl_agents.settings import SequenceSettings, documented, make_settings
 from kl_agents.storage import (
-    PathOrFile,
     SavedAgent,
-    read_arrays,
+    load_arrays,
     write_arrays,
 )
+from seqgen_envs.bounded import PathOrFile
 
 SelfAlgorithm = TypeVar("SelfAlgorithm", bound="SequenceAlgorithm")
 
@@ -478,4 +478,4 @@ class SequenceAlgorithm(BaseAlgorithm):
             ValueError: it does not fit this agent's.
         """
         assert self.replay is not None
-        self.replay.load_state_dict(read_arrays(path))
+        self.replay.load_state_dict(load_arrays(path))

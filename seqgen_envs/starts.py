@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqgen_envs.bounded import read_bytes
 from seqgen_envs.domain import ActionMask, Domain
 from seqgen_envs.domain_groups import Entry
 from seqgen_envs.prior import Prior
@@ -28,6 +29,8 @@ Primer = tuple[int, ...]
 MIN_LOG_PROB = -100.0
 #: Primers whose states are kept; the oldest go when there are more.
 KEPT_STARTS = 1024
+#: Bytes of a file of primers.
+MAX_PRIMERS = 64 * 1024**2
 
 
 def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer, ...]:
@@ -86,7 +89,9 @@ def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer]:
 
 
 def _texts(path: Path, domain: Domain) -> Iterable[Entry]:
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for number, line in enumerate(
+        read_bytes(path, MAX_PRIMERS).decode("utf-8-sig").splitlines(), 1
+    ):
         if line.strip():
             text = line.strip() if domain.vocabulary.joiner.isspace() else line.split()[0]
             yield Entry("", text, f"line {number}")

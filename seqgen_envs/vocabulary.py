@@ -9,6 +9,7 @@ role, so they share the id, and an embedding has ``V + 1`` rows.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -74,7 +75,9 @@ class Vocabulary:
         object.__setattr__(self, "tokens", tuple(self.tokens))
         if len(self.tokens) < 2:
             raise ValueError(f"a vocabulary needs at least 2 tokens, got {len(self.tokens)}")
-        repeated = sorted({token for token in self.tokens if self.tokens.count(token) > 1})
+        if not all(isinstance(text, str) for text in (*self.tokens, self.end or "", self.joiner)):
+            raise ValueError("a vocabulary's tokens, end and joiner must be text")
+        repeated = sorted(token for token, count in Counter(self.tokens).items() if count > 1)
         if repeated:
             raise ValueError(f"a vocabulary's tokens must be distinct; repeated: {repeated}")
         if "" in self.tokens:

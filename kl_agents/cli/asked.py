@@ -40,6 +40,7 @@ class Asked:
             with_final_c,
         )
         from kl_agents.runs import RunSpec
+        from kl_agents.runs.trust import check_code
         from seqgen_envs.registration import check_id
 
         if self.algorithm is None or self.env_id is None:
@@ -50,6 +51,8 @@ class Asked:
         check_id(self.env_id)
         overrides = [parse_settings(self.settings)]
         merged = load_hyperparams(self.algorithm, self.env_id, overrides, self.hyperparams)
+        if self.hyperparams is not None:
+            check_code(self.hyperparams, "", self.env_id, merged.env_kwargs)
         if self.hyperparams is None and not file_of(self.env_id).is_file():
             warn(f"there are no hyper-parameters for {self.env_id}: the defaults are used")
         if self.steps is not None:

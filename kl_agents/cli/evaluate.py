@@ -14,9 +14,11 @@ from seqgen_envs.cli.common import (
     PriorOption,
     SeedOption,
     TaskOption,
+    TrustOption,
     parse_task,
     say_overridden,
     set_threads,
+    set_trust,
 )
 from seqgen_envs.reporting.console import progress_bar, say, show
 from seqgen_envs.reporting.machine import machine, now
@@ -52,6 +54,7 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="PyTorch's threads.")] = 1,
+    trust: TrustOption = False,
 ) -> None:
     """Sample sequences from a trained agent and measure them.
 
@@ -63,6 +66,7 @@ def evaluate(
     from seqgen_envs.reporting.files import write_json
 
     set_threads(threads)
+    set_trust(ctx, trust, parse_task(task))
     model, trained = load_run(run, device)
     given = {
         "prior": prior, "task": parse_task(task), "length": length, "primer": primer, "mask": mask

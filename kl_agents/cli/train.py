@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kl_agents.cli.asked import Asked
-from seqgen_envs.cli.common import COMMAND_KEY, check_folder, set_threads
+from seqgen_envs.cli.common import COMMAND_KEY, TrustOption, check_folder, set_threads, set_trust
 from seqgen_envs.reporting.console import say, warn
 
 if TYPE_CHECKING:
@@ -87,6 +87,7 @@ def train(
     progress: Annotated[
         bool, typer.Option("--progress/--no-progress", help="Show how far it is.")
     ] = True,
+    trust: TrustOption = False,
 ) -> None:
     """Train an agent.
 
@@ -95,6 +96,7 @@ def train(
     where it would have ended; --steps with --resume lengthens it. OUT holds agent.zip,
     progress.csv, config.json and TensorBoard's tb.
     """
+    from kl_agents.hyperparameters import parse_settings
     from kl_agents.runs import (
         CONFIG,
         RunOptions,
@@ -109,6 +111,7 @@ def train(
     _check_device(device)
     check_folder(out)
     known = resume and ((out / CONFIG).exists() or algorithm is None)
+    set_trust(ctx, trust, algorithm, env_id, parse_settings(settings or []))
     asked = Asked(algorithm, env_id, settings or [], steps, c, seed, hyperparams, initial)
     if known:
         spec = read_spec(out)

@@ -11,40 +11,53 @@ from kl_agents.registry import load as load_file
 from kl_agents.runs import folder as files
 from kl_agents.runs.environment import make_env
 from kl_agents.runs.spec import RunSpec, sha256
+from seqgen_envs.loading import trusting
 
 
-def load_run(folder: Path, device: str = "cpu") -> tuple[SequenceAlgorithm, RunSpec]:
+def load_run(
+    folder: Path, device: str = "cpu", trust: bool = False
+) -> tuple[SequenceAlgorithm, RunSpec]:
     """The agent of a run, finished or as last checkpointed, to act (not to train), and its spec.
+
+    Args:
+        folder: of the run.
+        device: of PyTorch.
+        trust: run the code that its files name (see :func:`~seqgen_envs.loading.trusting`).
 
     Raises:
         FileNotFoundError: there is no run, or none that has got so far.
+        UntrustedCodeError: its files name code and are not trusted.
         ValueError: its files are damaged, or of another run.
     """
-    spec = files.read_spec(folder)
-    path = files.agent_file(folder)
-    files.check_is_of(path, spec)
-    return load_file(path, algorithm=spec.algorithm, device=device), spec
+    with trusting(trust):
+        spec = files.read_spec(folder)
+        path = files.agent_file(folder)
+        files.check_is_of(path, spec)
+        return load_file(path, algorithm=spec.algorithm, device=device), spec
 
 
-def load(path: Any, env: Any = None, **kwargs: Any) -> SequenceAlgorithm:
+def load(path: Any, env: Any = None, *, trust: bool = False, **kwargs: Any) -> SequenceAlgorithm:
     """An agent from a run's folder, or from a file written by ``save``.
 
     Args:
         path: of a folder: the agent comes with the environment it was trained in, and acts at the
             temperature of the end of its training. Of a file: as ``save`` left it.
         env: another environment, to train in; its prior must be the agent's.
+        trust: run the code that a folder's files name (see :func:`~seqgen_envs.loading.trusting`).
         kwargs: see :meth:`~kl_agents.algorithm.SequenceAlgorithm.load`.
 
     Raises:
         FileNotFoundError: there is no agent.
+        UntrustedCodeError: its files name code and are not trusted.
         ValueError: its files are damaged, or the environment is not one it fits.
     """
     if not isinstance(path, (str, Path)) or not Path(path).is_dir():
         return load_file(path, env=env, **kwargs)
-    spec = files.read_spec(Path(path))
-    agent = files.agent_file(Path(path))
-    files.check_is_of(agent, spec)
-    model = load_file(agent, make_env(spec) if env is None else env, spec.algorithm, **kwargs)
+    with trusting(trust):
+        spec = files.read_spec(Path(path))
+        agent = files.agent_file(Path(path))
+        files.check_is_of(agent, spec)
+        model = load_file(agent, make_env(spec) if env is None else env, spec.algorithm, **kwargs)
     model.policy.c = float(model.c_schedule(0.0))
     return model
 

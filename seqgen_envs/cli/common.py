@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -66,6 +65,17 @@ NeutralizeOption = Annotated[
 AsWrittenOption = Annotated[
     bool, typer.Option("--as-written", help="Molecules: leave SMILES as they are written.")
 ]
+RawCsvOption = Annotated[
+    bool,
+    typer.Option(
+        "--raw-csv",
+        help="Texts in the CSV as they are: no ' before those a spreadsheet takes for formulas.",
+    ),
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust", help="Run the code that files name (a run's task or algorithm, say)."),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")
@@ -93,6 +103,19 @@ class ExpectedErrors(TyperGroup):
             raise typer.Exit(1) from error
 
 
+def set_trust(ctx: typer.Context, trust: bool, *given: Any) -> None:
+    """For the length of the command: whether code that files name may be run.
+
+    Args:
+        ctx: the command's.
+        trust: ``--trust``.
+        given: what the command line says, which is trusted anyway.
+    """
+    from seqgen_envs.loading import trusting
+
+    ctx.with_resource(trusting(trust, given=given))
+
+
 def parse_task(text: str | None) -> str | dict[str, Any] | None:
     """A ``--task``: a name as it is, JSON as a dict.
 
@@ -101,9 +124,11 @@ def parse_task(text: str | None) -> str | dict[str, Any] | None:
     """
     if text is None or not text.lstrip().startswith("{"):
         return text
+    from seqgen_envs.documents import parse_json
+
     try:
-        return dict(json.loads(text))
-    except json.JSONDecodeError as error:
+        return dict(parse_json(text))
+    except ValueError as error:
         raise ValueError(f"--task {text} is not JSON: {error}") from error
 
 

@@ -18,9 +18,11 @@ from seqgen_envs.cli.common import (
     SeedOption,
     TaskOption,
     ThreadsOption,
+    TrustOption,
     load_corpus,
     parse_task,
     set_threads,
+    set_trust,
 )
 from seqgen_envs.reporting.console import progress, say, show
 from seqgen_envs.reporting.machine import machine, now
@@ -60,6 +62,7 @@ def evaluate(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes that read files (default: one a core).")
     ] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Measure a prior by its samples, beside the domain's published figures if it has any."""
     from seqgen_envs.lanes import Lanes
@@ -70,6 +73,7 @@ def evaluate(
     if out is not None and out.suffix not in ("", ".json", ".md"):
         raise ValueError(f"--out {out} must end in .json or .md (both are written)")
     set_threads(threads)
+    set_trust(ctx, trust, domain, parse_task(task))
     chosen = LaneSettings(kind, prior, parse_task(task), length=length, mask=mask)
     lanes = Lanes(min(n, LANES), chosen)
     corpus = None if data is None else load_corpus(kind, data, jobs)

@@ -214,10 +214,10 @@ def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
     Raises:
         ValueError: the domain has no preset of that name.
     """
-    import yaml
+    from seqgen_envs.documents import read_yaml
 
     presets = domain.corpora.presets
-    known = yaml.safe_load(presets.read_text()) if presets else {}
+    known = read_yaml(presets) if presets else {}
     if preset is None:
         return dict(known.get(DEFAULT_PRESET, {}))
     if preset not in known:

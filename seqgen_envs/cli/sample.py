@@ -16,11 +16,14 @@ from seqgen_envs.cli.common import (
     MaskOption,
     PartOption,
     PriorOption,
+    RawCsvOption,
     SeedOption,
     TaskOption,
+    TrustOption,
     check_folder,
     parse_task,
     say_overridden,
+    set_trust,
     taken,
 )
 from seqgen_envs.cli.listing import show_sequences
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
 
 
 def sample(
+    ctx: typer.Context,
     domain: Annotated[
         str | None,
         typer.Argument(
@@ -99,6 +103,8 @@ def sample(
     ] = None,
     title: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
     composer: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
+    raw_csv: RawCsvOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Sample sequences and write each one's files or files of all, and one CSV of all of them.
 
@@ -114,6 +120,7 @@ def sample(
     from seqgen_envs.vector_env import SequenceVectorEnv
 
     check_folder(out)
+    set_trust(ctx, trust, domain, parse_task(task))
     loader = None if agent is None else find_loader(agent)
     known = {} if loader is None or agent is None else loader.environment(agent)
     kind = _domain(domain, known).for_prior(prior or known.get("prior"))
@@ -146,7 +153,7 @@ def sample(
     width = max(4, len(str(n)))
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
     rows = score_rows(kind, episodes, names, env.c)
-    write_csv(out / f"{kind.plural}.csv", rows)
+    write_csv(out / f"{kind.plural}.csv", rows, raw=raw_csv)
     written = _write_files(kind, episodes, names[:max_files], out, env, options)
     if kind.files.write_many is not None and max_files:
         written |= set(kind.files.write_many(episodes.tokens, out, names, rows, env.prior))

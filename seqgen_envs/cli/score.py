@@ -17,9 +17,12 @@ from seqgen_envs.cli.common import (
     NoStereoOption,
     PartOption,
     PriorOption,
+    RawCsvOption,
     TaskOption,
+    TrustOption,
     installed_domains,
     parse_task,
+    set_trust,
     taken,
 )
 from seqgen_envs.cli.listing import show_sequences
@@ -42,6 +45,7 @@ _NOT_METRICS = ("name", "text", "tokens")
 
 
 def score(
+    ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Files of one sequence or of many.")],
     domain: Annotated[
         str | None, typer.Option(help="Their domain (default: the one their names belong to).")
@@ -61,6 +65,8 @@ def score(
             "--keep-columns", help="Tables: their other columns go into --csv, as given_NAME."
         ),
     ] = False,
+    raw_csv: RawCsvOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Score files: log-prior, every rule's total and every metric.
 
@@ -74,6 +80,7 @@ def score(
     from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.settings import LaneSettings
 
+    set_trust(ctx, trust, domain, parse_task(task))
     kind = get_domain(domain or domain_of(files)).for_prior(prior)
     reader = kind.files.read_many or kind.files.read
     if reader is None:
@@ -104,7 +111,8 @@ def score(
     if kind.files.read_many is None or len(rows) <= FILES_A_TABLE:
         _show_metrics(rows, labels)
     if csv is not None and rows:
-        write_csv(csv, [_described(row, *of) for row, of in zip(rows, found.entries, strict=True)])
+        table = [_described(row, *of) for row, of in zip(rows, found.entries, strict=True)]
+        write_csv(csv, table, raw=raw_csv)
         say(f"{csv} has the scores of {len(rows)} {kind.plural}")
     _say_unknown(kind, found.unknown)
     for problem in found.problems:

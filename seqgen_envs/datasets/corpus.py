@@ -7,6 +7,7 @@ others never moves it from training to test.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seqgen_envs.bounded import read_arrays
+from seqgen_envs.documents import parse_json
 from seqgen_envs.reporting.files import replacing
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -85,7 +88,7 @@ class Corpus:
 
     Args:
         sequences: token ids, one array of shape [length] each, int8 or int16.
-        names: one for each sequence.
+        names: one for each sequence, without the character NUL.
         splits: 'train', 'validation' or 'test' for each sequence, shape [n].
         source: where the sequences come from.
         vocabulary: of the ids.
@@ -141,8 +144,9 @@ class Corpus:
                 file,
                 tokens=np.concatenate([np.zeros(0, np.int8), *self.sequences]),
                 offsets=np.cumsum([0, *lengths], dtype=np.int64),
-                names=np.array(self.names, dtype=np.str_),
-                splits=np.asarray(self.splits, dtype="<U10"),
+                # one long name would make an array of texts as wide for all of them
+                names=np.frombuffer("\0".join(self.names).encode(), np.uint8),
+                splits=np.array([SPLITS.index(name) for name in self.splits], np.uint8),
                 source=np.array(self.source),
                 vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
                 report=np.array(json.dumps(self.report.to_dict())),
@@ -158,20 +162,17 @@ class Corpus:
             ValueError: the file is no corpus, or its ids are not those of ``vocabulary``.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {key: file[key] for key in file.files}
+            data = read_arrays(path, "it")
             corpus = cls(
-                sequences=np.split(data["tokens"], data["offsets"][1:-1])[: len(data["names"])],
-                names=data["names"].tolist(),
-                splits=data["splits"],
+                sequences=_cut(data["tokens"], data["offsets"]),
+                names=data["names"].tobytes().decode().split("\0") if len(data["splits"]) else [],
+                splits=np.array(SPLITS)[data["splits"]],
                 source=str(data["source"]),
-                vocabulary=Vocabulary(**json.loads(str(data["vocabulary"]))),
-                report=SkipReport(**json.loads(str(data["report"]))),
+                vocabulary=Vocabulary(**parse_json(str(data["vocabulary"]))),
+                report=_report(**parse_json(str(data["report"]))),
                 max_tokens=int(data["max_tokens"]),
             )
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # zipfile, numpy and json each raise their own
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ValueError(
                 f"{path} is not a corpus file, as Corpus.save writes them ({error})"
             ) from error
@@ -180,7 +181,29 @@ class Corpus:
                 f"{path} holds ids of another vocabulary ({corpus.vocabulary.size} tokens where "
                 f"{vocabulary.size} are expected); build the corpus again"
             )
+        tokens, size = data["tokens"], corpus.vocabulary.size
+        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < size:
+            raise ValueError(f"{path} is damaged: it holds ids outside 0..{size - 1}")
         return corpus
+
+
+def _cut(tokens: NDArray[Any], offsets: NDArray[Any]) -> list[NDArray[np.integer]]:
+    """The sequences that lie end to end in ``tokens`` [n], each from one offset to the next."""
+    whole = tokens.ndim == 1 and np.issubdtype(tokens.dtype, np.integer)
+    rising = offsets.ndim == 1 and np.issubdtype(offsets.dtype, np.integer) and len(offsets) > 0
+    if not (whole and rising and offsets[0] == 0 and offsets[-1] == len(tokens)):
+        raise ValueError("its offsets are not those of its tokens")
+    if (np.diff(offsets) < 0).any():
+        raise ValueError("its offsets go backwards")
+    return [tokens[start:end] for start, end in itertools.pairwise(offsets)]
+
+
+def _report(**stored: Any) -> SkipReport:
+    report = SkipReport(**stored)
+    counts = {"kept": report.kept, **report.dropped, **report.unknown}
+    if not all(isinstance(count, int) for count in counts.values()):
+        raise ValueError("its report's counts are not whole numbers")
+    return report
 
 
 def split_of(tokens: ArrayLike, fractions: Sequence[float] = FRACTIONS) -> str:

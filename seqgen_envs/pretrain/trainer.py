@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import time
@@ -17,13 +18,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqgen_envs._version import __version__
+from seqgen_envs.bounded import read_bytes
 from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.ngram import NGram
 from seqgen_envs.pretrain.batches import IntArray, cut, evaluate, pad, shuffled
 from seqgen_envs.pretrain.config import Progress, TrainingConfig
 from seqgen_envs.pretrain.validity import Judge, ValidityLoss
 from seqgen_envs.prior import RecurrentPrior
-from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, check_finite
 from seqgen_envs.reporting.files import replacing
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -31,6 +33,7 @@ Augment = Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
 CHECKPOINT_FILE = "checkpoint.pt"
 #: With fewer sequences nothing is held out: a validation loss of one or two says nothing.
 FEWEST_TO_HOLD_OUT = 20
+_DIGEST = 32  # bytes of a SHA-256
 
 
 class PriorTrainer:
@@ -268,7 +271,10 @@ class PriorTrainer:
         return summary
 
     def save_checkpoint(self) -> None:
-        """Write weights, optimiser, progress and generator states, whole or not at all."""
+        """Write weights, optimiser, progress and generator states, whole or not at all.
+
+        What PyTorch writes is followed by its SHA-256, 32 bytes.
+        """
         path = self.run_dir / CHECKPOINT_FILE
         state = {
             "network": self.network.state_dict(),
@@ -279,17 +285,21 @@ class PriorTrainer:
             "cuda_rng": self._cuda_state(),
             "settings": self._settings(),
         }
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
+        content = io.BytesIO()
+        torch.save(state, content)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            file.write(content.getbuffer())
+            file.write(hashlib.sha256(content.getbuffer()).digest())
 
     def load_checkpoint(self) -> None:
         """Go on from the checkpoint in ``run_dir``.
 
         Raises:
-            ValueError: it belongs to a run with other settings; the message names them.
+            ValueError: it has changed since it was written, or belongs to a run with other
+                settings; the message names them.
         """
         path = self.run_dir / CHECKPOINT_FILE
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        state = self._read_checkpoint(path)
         theirs, mine = json.loads(state["settings"]), json.loads(self._settings())
         if theirs != mine:
             changed = sorted(k for k in {*mine, *theirs} if mine.get(k) != theirs.get(k))
@@ -305,6 +315,24 @@ class PriorTrainer:
         if state.get("cuda_rng") is not None:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
 
+    def _read_checkpoint(self, path: Path) -> dict[str, Any]:
+        data = read_bytes(path)
+        content, digest = data[:-_DIGEST], data[-_DIGEST:]
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError(
+                f"{path} is no checkpoint, or has changed since it was written; delete it to "
+                "train from the start"
+            )
+        try:
+            state = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
+            for name in ("network", "best_weights"):
+                for key, weights in state[name].items():
+                    check_finite(f"{name}.{key}", weights)
+        except Exception as error:  # PyTorch and its unpickler each raise their own
+            message = " ".join(str(error).split())[:300]
+            raise ValueError(f"{path} is no checkpoint of a prior: {message}") from error
+        return dict(state)
+
     def _cuda_state(self) -> Tensor | None:
         return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
@@ -314,10 +342,6 @@ class PriorTrainer:
         del config["checkpoint_seconds"]
         if self._initial is not None:
             config["initial prior"] = self._initial
-        if not config["augment"]:  # checkpoints of versions that had no such setting go on
-            del config["augment"]
-        if not config["valid_weight"]:
-            del config["valid_weight"], config["valid_samples"]
         content = hashlib.sha256(b"".join(p.tobytes() for p in self.train_pieces)).hexdigest()
         return json.dumps({**config, **self.network.config.to_dict(), "training data": content})
 

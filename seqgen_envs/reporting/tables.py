@@ -1,4 +1,4 @@
-"""Numbers in tables."""
+"""Numbers and texts in tables."""
 
 from __future__ import annotations
 
@@ -38,6 +38,27 @@ def beside_published(
     return ours | {published_title(name): column for name, column in published.items()}
 
 
+def printable(text: str) -> str:
+    """``text`` with what a terminal would obey, or would not show, as Python spells it.
+
+    That is escape sequences and other control characters, line ends among them, marks that turn
+    the direction of writing, and halves of characters (a file's name that is no UTF-8).
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or (c.isspace() and c > "\x9f" and c not in _BREAKS)
+                   else c.encode("unicode_escape").decode() for c in text)  # fmt: skip
+
+
+#: Line and paragraph separators.
+_BREAKS = "\u2028\u2029"
+
+
+def markdown_cell(text: str) -> str:
+    """``text`` as one cell of a Markdown table."""
+    return printable(" ".join(text.splitlines())).replace("\\", "\\\\").replace("|", "\\|")
+
+
 def metrics_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
     """A row for each name that occurs in any column, a column for each mapping of names.
 
@@ -53,8 +74,10 @@ def metrics_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> Tab
 
 def markdown_table(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
     """The same rows and columns as lines of Markdown."""
-    lines = [f"| | {' | '.join(columns)} |", "| --- |" + " ---: |" * len(columns)]
-    return lines + [f"| {name} | {' | '.join(row)} |" for name, row in _rows(columns).items()]
+    heads = " | ".join(map(markdown_cell, columns))
+    lines = [f"| | {heads} |", "| --- |" + " ---: |" * len(columns)]
+    rows = _rows(columns).items()
+    return lines + [f"| {markdown_cell(name)} | {' | '.join(row)} |" for name, row in rows]
 
 
 def _rows(columns: Mapping[str, Mapping[str, float]]) -> dict[str, list[str]]:

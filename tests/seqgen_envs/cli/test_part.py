@@ -59,7 +59,7 @@ def test_a_corpus_is_made_of_the_part_of_every_file(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["data", "corpus", "--domain", "melody"], "leave out --part"),
-        (["prior", "train", "melody", "--data", "c.npz"], "--part is for `seqgen data`"),
+        (["prior", "train", "melody", "--data", "c.npz"], "leave out --part, for `seqgen data`"),
         (["prior", "train", "melody"], "leave out --part"),
         (["data", "zinc250k"], "corpora of domain 'molecule' have no option --part"),
         (["score", "a.smi"], "files of domain 'molecule' have no option --part"),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqgen_envs.datasets.corpus import Corpus
-from seqgen_envs.pretrain import CHECKPOINT_FILE, PriorTrainer, TrainingConfig, cut, evaluate, pad
+from seqgen_envs.pretrain import PriorTrainer, TrainingConfig, cut, evaluate, pad
 from seqgen_envs.prior import RecurrentPrior, load_prior_folder
 from seqgen_envs.recurrent import RecurrentConfig
 from seqgen_envs.vocabulary import Vocabulary
@@ -282,19 +282,6 @@ def test_a_killed_run_draws_the_same_spellings(tmp_path, batches):
     kept = [f["kept_spelling"] for f in straight.progress.history]
     assert kept == [f["kept_spelling"] for f in resumed.progress.history]
     assert all(0.1 < share < 0.4 for share in kept)  # a quarter, by chance
-
-
-def test_checkpoints_from_before_augmentation_go_on(tmp_path):
-    finished = trainer_of(tmp_path / "straight").train()
-    kill_after(trainer_of(tmp_path / "old"), 17)
-    path = tmp_path / "old" / CHECKPOINT_FILE
-    state = torch.load(path, weights_only=True)
-    assert "augment" not in json.loads(state["settings"])
-    del state["progress"]["epoch_kept"]
-    torch.save(state, path)
-    resumed = trainer_of(tmp_path / "old", augment=shift)  # there, but not asked for
-    assert resumed.train(resume=True).fingerprint == finished.fingerprint
-    assert "kept_spelling" not in resumed.progress.history[-1]
 
 
 @pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])

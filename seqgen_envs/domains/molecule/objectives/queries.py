@@ -9,6 +9,8 @@ from rdkit import Chem
 
 from seqgen_envs.domains.molecule.smiles import parse, quiet
 
+#: Longest SMARTS, in characters, and most pieces that no bond joins.
+MAX_SMARTS, MAX_PIECES = 1_000, 2
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
 
@@ -28,11 +30,24 @@ def read_smiles(smiles: str) -> Chem.Mol:
 def read_smarts(smarts: str) -> Chem.Mol:
     """The query of a SMARTS.
 
+    The time of a search grows exponentially with the query, above all with pieces that no bond
+    joins: what is larger than any chemist's pattern is refused.
+
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or too large.
     """
+    if len(_text(smarts, "SMARTS")) > MAX_SMARTS:
+        raise ValueError(
+            f"a SMARTS of {len(smarts):,} characters is too long to search for; at most "
+            f"{MAX_SMARTS:,} are taken"
+        )
     with quiet():
-        query = Chem.MolFromSmarts(_text(smarts, "SMARTS"))
+        query = Chem.MolFromSmarts(smarts)
+    if query is not None and len(Chem.GetMolFrags(query)) > MAX_PIECES:
+        raise ValueError(
+            f"{smarts!r} has more than {MAX_PIECES} pieces that no bond joins: too many to search "
+            "for; give each an objective of its own"
+        )
     if query is None or not query.GetNumAtoms():
         raise ValueError(f"{smarts!r} is not a valid SMARTS")
     return query
