@@ -18,7 +18,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-
 #: Longer tokens are cut in messages: a string that is no sequence may be one token.
 LONGEST_SHOWN = 60
 

@@ -18,6 +18,7 @@ from seqgen_envs.domains.molecule.output import files
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.reporting.files import bare_cell
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 #: Odds of the tokens of a prior that forgets everything: mostly chains, some of them broken.
@@ -33,7 +34,7 @@ def run(*arguments, code=0):
 
 def table(path):
     with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [{k: bare_cell(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 @pytest.fixture(scope="module")
