@@ -18,6 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+#: Longer tokens are cut in messages: a string that is no sequence may be one token.
+LONGEST_SHOWN = 60
+
 
 def sequence_array(tokens: ArrayLike) -> NDArray[np.int64]:
     """``tokens`` as int64 [N, T], T >= 1.
@@ -124,8 +127,10 @@ class Vocabulary:
         unknown = [position for position, token in enumerate(given) if token not in self._ids]
         if unknown:
             known = ", ".join(self.tokens[:12]) + (", ..." if self.size > 12 else "")
+            first = given[unknown[0]]
+            first = first if len(first) <= LONGEST_SHOWN else f"{first[:LONGEST_SHOWN]}..."
             raise UnknownTokenError(
-                f"unknown token {given[unknown[0]]!r} at position {unknown[0]}; "
+                f"unknown token {first!r} at position {unknown[0]}; "
                 f"the vocabulary has {self.size} tokens: {known}",
                 frozenset(given[position] for position in unknown),
             )

@@ -68,7 +68,7 @@ def harmless_at_once(load, path):
 
 
 def read_smiles(path):
-    return list(get_domain("molecule").files.read_many(path))
+    return [(entry.place, entry.text) for entry in get_domain("molecule").files.read_many(path)]
 
 
 def test_gzip_bomb(tmp_path):

@@ -40,7 +40,8 @@ def test_ten_actives_are_trained_on_to_an_agent(tmp_path, monkeypatch):
     agent = ("train", "psi", "MoleculeGen-v0", "--set", f"env_kwargs.prior={out / 'prior'}")
     app = cli.make_app()
     cli.add_plugins(app)
-    run(*agent, "--set", "n_envs=4", "--steps", 200, "--out", tmp_path / "agent", app=app)
+    small = ("--set", "n_envs=4", "--set", "env_kwargs.length=40", "--eval-episodes", 8)
+    run(*agent, *small, "--steps", 200, "--out", tmp_path / "agent", app=app)
     assert str(out / "prior") in (tmp_path / "agent" / "config.json").read_text()
 
 

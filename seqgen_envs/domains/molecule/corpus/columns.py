@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from seqgen_envs.domains.molecule.smiles import is_written_like, parse
+from seqgen_envs.reporting.files import bare_cell
 
 #: Delimiters and their names; a blank stands for any run of white space.
 DELIMITERS = (",", ";", "\t", "|", " ")
@@ -81,7 +82,7 @@ def numbered_rows(text: str, delimiter: str) -> Iterator[tuple[int, list[str]]]:
         first = 1
         for row in reader:
             if any(cell.strip() for cell in row):
-                yield first, [_cell(cell) for cell in row]
+                yield first, [bare_cell(cell.strip()) for cell in row]
             first = reader.line_num + 1
 
 
@@ -102,12 +103,6 @@ def check_quotes(text: str, delimiter: str) -> None:
         except csv.Error as error:
             if "unexpected end" in str(error):  # of other sloppiness csv makes the best
                 raise ValueError(f"has a quoted cell in line {first} that never ends") from error
-
-
-def _cell(text: str) -> str:
-    """A cell's text, without the apostrophe by which spreadsheets take no formula for one."""
-    text = text.strip()
-    return text[1:] if text[:1] == "'" and text[1:2] in ("=", "+", "-", "@") else text
 
 
 @contextmanager

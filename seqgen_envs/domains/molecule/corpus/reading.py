@@ -27,7 +27,7 @@ from typing import NamedTuple
 
 from rdkit import Chem
 
-from seqgen_envs import bounded
+from seqgen_envs.bounded import gunzip, read_bytes
 from seqgen_envs.domains.molecule.corpus.columns import (
     SAMPLED,
     Layout,
@@ -105,7 +105,7 @@ def read_records(
     if kind not in SUFFIXES:
         known = ", ".join(SUFFIXES)
         raise ValueError(f"{path} is not a file of SMILES; expected {known}, gzipped or not")
-    data = read_bytes(path)
+    data = unpacked(path)
     if kind in STRUCTURES:
         return list(_structures(data, column, fields, path))
     text = decoded(data, path)
@@ -122,20 +122,19 @@ def read_records(
 # -- bytes and text -------------------------------------------------------------------------------
 
 
-def read_bytes(path: Path) -> bytes:
-    """What a file holds, unzipped where it is a gzip.
+def unpacked(path: Path) -> bytes:
+    """What a file holds, unpacked where it is a gzip, whatever its name.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the gzip is broken, or only the name says that it is one; or see
-            :func:`~seqgen_envs.bounded.gunzip` on what is too large.
+        ValueError: it is too large (see :mod:`seqgen_envs.bounded`), the gzip is broken, or only
+            the name says that it is one.
     """
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
-    data = bounded.read_bytes(path)
-    if path.suffix.lower() != ".gz" and not data.startswith(_GZIP):
-        return data
-    return bounded.gunzip(data, str(path))
+    data = read_bytes(path)
+    zipped = path.suffix.lower() == ".gz" or data.startswith(_GZIP)
+    return gunzip(data, str(path)) if zipped else data
 
 
 def decoded(data: bytes, path: Path) -> str:

@@ -137,8 +137,8 @@ def test_a_line_of_a_megabyte_is_survived(tmp_path, name):
         ("none.smi", None, FileNotFoundError, r"there is no file .*none.smi"),
         ("a.smi", b"\xff\xfe\x00", ValueError, "cannot be read as text"),
         ("a.smi", "CCO".encode("utf-16-le"), ValueError, "holds zero bytes; save it as UTF-8"),
-        ("a.smi.gz", b"no gzip", ValueError, "cannot be read as text"),
-        ("b.smi.gz", CUT_SHORT, ValueError, "cannot be read as text"),
+        ("a.smi.gz", b"no gzip", ValueError, "cannot be unpacked"),
+        ("b.smi.gz", CUT_SHORT, ValueError, "cannot be unpacked"),
         (
             "a.csv",
             b"name,weight\nx,1\n",
