@@ -33,11 +33,11 @@ from kl_agents.replay import EpisodeBatch, EpisodeReplay
 from kl_agents.schedules import ScheduleSpec, make_schedule
 from kl_agents.settings import SequenceSettings, documented, make_settings
 from kl_agents.storage import (
-    PathOrFile,
     SavedAgent,
-    read_arrays,
+    load_arrays,
     write_arrays,
 )
+from seqgen_envs.bounded import PathOrFile
 
 SelfAlgorithm = TypeVar("SelfAlgorithm", bound="SequenceAlgorithm")
 
@@ -67,6 +67,8 @@ class SequenceAlgorithm(BaseAlgorithm):
     environment: dict[str, Any] | None = None
     #: what is asked of the environment, where there is one.
     facts: EnvFacts | None = None
+    #: episodes that were put into the replay before the training began.
+    seeds: Collected | None = None
     replay: EpisodeReplay | None
     collector: Collector | None
     augmenter: Augmenter | None
@@ -243,6 +245,8 @@ class SequenceAlgorithm(BaseAlgorithm):
             self._training_debt += self.settings.replay_ratio * int(
                 collected.episodes.lengths.sum()
             )
+            if self._iteration == 0:
+                self._start_values(collected.episodes)
             losses = self.train()
             self._iteration += 1
             if log_interval and self._iteration % log_interval == 0:
@@ -287,6 +291,15 @@ class SequenceAlgorithm(BaseAlgorithm):
             for r, n in zip(total, episodes.lengths, strict=True)
         )
         self._episode_num += len(episodes)
+
+    def _start_values(self, episodes: EpisodeBatch) -> None:
+        """Estimate the values to start from, where they were not given and nothing is learned."""
+        given = self.policy_kwargs.get("initial_value")
+        if given is None and self.loss is not None and self.policy.network.untrained:
+            value = self.loss.initial_value(episodes)
+            for network in (self.policy.network, self.policy.target):
+                network.start_at(value)
+            self.policy.weights_changed()
 
     def train(self) -> dict[str, float]:
         """Updates until the debt of transitions is paid; returns the means of their metrics."""
@@ -478,4 +491,4 @@ class SequenceAlgorithm(BaseAlgorithm):
             ValueError: it does not fit this agent's.
         """
         assert self.replay is not None
-        self.replay.load_state_dict(read_arrays(path))
+        self.replay.load_state_dict(load_arrays(path))

@@ -82,7 +82,7 @@ class KLEvalCallback(BaseCallback):
         domain = self.lanes.domain
         for i, tokens in enumerate(self.last.examples[: self.media]):
             ids = tokens[tokens < domain.vocabulary.size]
-            picture = Image(draw_sequence(domain, ids, self.lanes.horizon), "HWC")
+            picture = Image(draw_sequence(self.lanes, ids), "HWC")
             self.logger.record(f"sequences/{i}", picture, exclude=_NOT_SCALARS)
             if domain.view.waveform is not None:
                 sound = Sound(domain.view.waveform(ids), domain.view.sample_rate)
@@ -102,6 +102,11 @@ class RecordSequences(BaseCallback):
     def __init__(self, table: SequencesCsv, lanes: Lanes) -> None:
         super().__init__()
         self.table, self.lanes = table, lanes
+
+    def _on_training_start(self) -> None:
+        seeds = getattr(self.model, "seeds", None)
+        if seeds is not None:
+            self.table.add(self._rows(seeds))
 
     def _on_step(self) -> bool:
         return True

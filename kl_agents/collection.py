@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
 from typing import Any
 
 import gymnasium as gym
@@ -84,7 +84,17 @@ class VecEnvLanes:
         if rows is None:
             self._seen = self.env.reset()
 
-    def step(self, actions: NDArray[np.int64], *, idle: NDArray[np.bool_] | None = None) -> Step:
+    def judge(self) -> NDArray[np.float64]:
+        """Nothing waits here: the environments have judged every step."""
+        return np.zeros((0, 0))
+
+    def step(
+        self,
+        actions: NDArray[np.int64],
+        *,
+        idle: NDArray[np.bool_] | None = None,
+        later: bool = False,
+    ) -> Step:
         """Append a token to each lane."""
         self._seen, reward, ended, infos = self.env.step(actions)
         terms = np.array([list(info["reward_terms"].values()) for info in infos])
@@ -93,7 +103,8 @@ class VecEnvLanes:
             for name in ("prior_log_prob", "task_reward")
         }
         truncated = np.array([info["TimeLimit.truncated"] for info in infos])
-        return Step(reward, **parts, terms=terms, finished=ended & ~truncated, truncated=truncated)
+        marks = {"finished": ended & ~truncated, "waiting": np.zeros(self.n, dtype=bool)}
+        return Step(reward, **parts, terms=terms, truncated=truncated, **marks)
 
 
 def make_source(env: VecEnv) -> Lanes | VecEnvLanes:
@@ -117,6 +128,13 @@ class Collected:
     entropy: float
     environment_steps: int
     terms: NDArray[np.float64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Collected]) -> Collected:
+        """The episodes of several rounds that no policy made: without its figures."""
+        arrays = (np.concatenate([getattr(part.episodes, f.name) for part in parts])
+                  for f in fields(EpisodeBatch))  # fmt: skip
+        return cls(EpisodeBatch(*arrays), 0.0, 0.0, 0, np.concatenate([p.terms for p in parts]))
 
 
 class Collector:
@@ -152,13 +170,13 @@ class Collector:
         """
         source = self.source
         act = _Behaviour(source, policy, self.explore, epsilon, rng)
-        record: _Record | None = None
+        record: Recorder | None = None
         steps = 0
         for moment in play(source, act, episodes):
             if record is None:
                 horizon = source.horizon - act.primer_length
                 terms = moment.step.terms.shape[1]
-                record = _Record(episodes, horizon, policy.vocabulary_size, terms)
+                record = Recorder(episodes, horizon, policy.vocabulary_size, terms)
             record.note(moment, act.log_behaviour)
             steps += source.n
             if not on_step(moment.step.ended):
@@ -242,7 +260,7 @@ def _restart(
     return torch.where(mask, start_g, g), tuple(torch.where(mask, b, a) for a, b in pairs)
 
 
-class _Record:
+class Recorder:
     """Arrays of the episodes of one round, filled step by step."""
 
     def __init__(self, episodes: int, horizon: int, vocabulary_size: int, terms: int) -> None:
@@ -266,6 +284,9 @@ class _Record:
         self.terms[rows] += moment.step.terms[live]
         self.log_behaviour[rows, at] = log_behaviour[live, actions[live]]
         self.lengths[rows] += 1
+        judged = moment.judged
+        self.task_reward[judged, self.lengths[judged] - 1] = moment.terms.sum(axis=1)
+        self.terms[judged] += moment.terms
         probability = np.exp(log_policy[live], dtype=np.float64)
         entropy = -(probability * log_policy[live]).sum()
         self.entropy += entropy

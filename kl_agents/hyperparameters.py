@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import reduce
@@ -27,12 +26,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import gymnasium as gym
-import yaml
 
 from kl_agents.checking import Within, checked, did_you_mean
 from kl_agents.policy import SequencePolicy
 from kl_agents.registry import ALGORITHMS, absolute, get_algorithm
 from kl_agents.settings import make_settings
+from seqgen_envs.documents import parse_yaml, read_yaml
 from seqgen_envs.loading import is_reference
 from seqgen_envs.vector_env import SequenceVectorEnv
 
@@ -167,30 +166,6 @@ def _read_file(path: Path) -> dict[str, Any]:
     return blocks
 
 
-class _Yaml(yaml.SafeLoader):  # type: ignore[misc]
-    """YAML 1.1, but ``1e-3`` is a number, as in YAML 1.2 and not a text."""
-
-
-_Yaml.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)[eE][-+]?\d+$"),
-    list("-+.0123456789"),
-)
-
-
-def read_yaml(path: Path) -> Any:
-    """What a YAML file holds.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is not YAML.
-    """
-    try:
-        return yaml.load(path.read_text(encoding="utf-8"), _Yaml)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is not YAML: {' '.join(str(error).split())}") from error
-
-
 def _extended_file(path: Path, name: Any) -> Path:
     """A file beside ``path``, other than itself, or a bundled one."""
     if not isinstance(name, str) or not name:
@@ -215,8 +190,8 @@ def parse_settings(settings: Iterable[str]) -> dict[str, Any]:
         if not equals or not all(names):
             raise ValueError(f"--set takes key=value, such as c=0.5; got {setting!r}")
         try:
-            value = yaml.load(text, _Yaml)
-        except yaml.YAMLError as error:
+            value = parse_yaml(text)
+        except ValueError as error:
             raise ValueError(f"--set {key}: {text!r} is not YAML or JSON") from error
         for name in reversed(names[1:]):
             value = {name: value}
@@ -277,7 +252,9 @@ def _check(
     settings: Mapping[str, Any], algorithm: str, keys: Mapping[str, tuple[str, ...]], where: str
 ) -> None:
     for name in _unknown(settings, keys):
-        outer, dot, _ = name.rpartition(".")
+        outer, dot, _ = name.partition(".")
+        if outer not in _NESTED:  # a name with a dot of its own
+            outer = dot = ""
         known = [f"{outer}{dot}{key}" for key in sorted(keys[outer])]
         raise ValueError(
             f"{where}: {algorithm!r} has no setting {name!r}{did_you_mean(name, known)}; "

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import huber_loss
@@ -79,7 +80,13 @@ class Loss:
     Args:
         settings: the learner's.
         backup: how g becomes values and a policy.
+
+    Attributes:
+        off_policy: whether what it tends to does not depend on who collected the episodes, so that
+            the replay may be seeded with any.
     """
+
+    off_policy: ClassVar[bool] = False
 
     def __init__(self, settings: Any, backup: Backup) -> None:
         self.settings, self.backup = settings, backup
@@ -91,6 +98,10 @@ class Loss:
     def after_update(self, network: nn.Module, target: nn.Module) -> None:
         """Move the target network; a loss that does not look at it leaves it."""
 
+    def initial_value(self, episodes: EpisodeBatch) -> float:
+        """g to start from, in reward units, given the first episodes; 0 where it plays no part."""
+        return 0.0
+
 
 class ValueLoss(Loss):
     """Regression of the values of the actions taken on targets of the lagging network.
@@ -98,6 +109,7 @@ class ValueLoss(Loss):
     The error is measured in reward units (c times nats), where its size does not depend on c.
     """
 
+    off_policy = True
     settings: ValueSettings
 
     def __call__(self, batch: Batch, networks: Networks) -> tuple[Tensor, dict[str, float]]:
@@ -119,6 +131,16 @@ class ValueLoss(Loss):
         ``online`` and ``lagging`` [B, T, V] are the values as the two networks have them.
         """
         raise NotImplementedError
+
+    def initial_value(self, episodes: EpisodeBatch) -> float:
+        """The mean, over their steps, of the discounted task return that is still to come: the best
+        guess of one number for all states, where the policy is still the prior.
+        """
+        to_come = episodes.task_reward.astype(np.float64)
+        for t in range(to_come.shape[1] - 2, -1, -1):
+            to_come[:, t] += self.settings.discount * to_come[:, t + 1]
+        steps = np.arange(to_come.shape[1]) < episodes.lengths[:, None]
+        return float(to_come[steps].mean())
 
     def rewards(self, batch: Batch) -> Tensor:
         """What the learner is paid for the actions taken, [B, T]."""

@@ -6,7 +6,8 @@ A :class:`ValueNetwork` gives g(s, a) in *reward units*; the learners read it as
 
 so one network serves any temperature c, and the policy follows c at once, also after training. Its
 trunk is a copy of the prior's (``init="prior"``) and its head starts at zero: at step 0 Psi is
-exactly log p, G exactly 0 (both plus ``initial_value``, if given), and the policy the prior.
+exactly log p, G exactly 0 (both plus ``initial_value``, if given), and the policy the prior. One
+that is not given is estimated from the first round of episodes, before the first update.
 """
 
 from __future__ import annotations
@@ -32,19 +33,29 @@ class ValueNetwork(nn.Module):
         scale: what the head's output is multiplied by: about the size of a typical return, so
             that weights of ordinary size reach it.
         initial_value: g of every action at first, in reward units. The policy is the prior whatever
-            it is. Where the reward comes at the end, give the prior's mean return: from 0, all
-            that was tried would at first seem better than all that was not.
+            it is. From a value too low, all that was tried at first seems better than all that was
+            not, and worse from one too high. None: 0, until :meth:`start_at` sets it.
     """
 
     def __init__(
-        self, trunk: RecurrentNetwork, scale: float = 10.0, initial_value: float = 0.0
+        self, trunk: RecurrentNetwork, scale: float = 10.0, initial_value: float | None = None
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.scale: float = checked("scale", scale, Annotated[float, Within(0, above=True)])
         nn.init.zeros_(trunk.head.weight)
-        first = checked("initial_value", initial_value, float)
-        nn.init.constant_(trunk.head.bias, first / self.scale)
+        self.start_at(
+            checked("initial_value", 0.0 if initial_value is None else initial_value, float)
+        )
+
+    def start_at(self, value: float) -> None:
+        """Make g of every action ``value``, in reward units, where nothing has been learned."""
+        nn.init.constant_(self.trunk.head.bias, value / self.scale)
+
+    @property
+    def untrained(self) -> bool:
+        """Whether g is still the same for all actions."""
+        return not self.trunk.head.weight.any()
 
     def forward(self, tokens: Tensor, primer: Tensor) -> Tensor:
         """g [B, T, V] in the states before each of ``tokens`` (int64 [B, T], padded with V).
@@ -60,7 +71,7 @@ def make_network(
     *,
     init: str = "prior",
     scale: float = 10.0,
-    initial_value: float = 0.0,
+    initial_value: float | None = None,
     architecture: Mapping[str, Any] | None = None,
 ) -> ValueNetwork:
     """A value network for the vocabulary of ``prior``.

@@ -57,7 +57,7 @@ class SequencePolicy(BasePolicy):
         prior: Prior | None = None,
         init: str = "prior",
         scale: float = 10.0,
-        initial_value: float = 0.0,
+        initial_value: float | None = None,
         architecture: Mapping[str, Any] | None = None,
         network_config: Mapping[str, Any] | None = None,
         prime_tokens: int = 0,

@@ -15,8 +15,9 @@ from typing import Any
 
 from kl_agents.algorithm import SequenceAlgorithm
 from kl_agents.checking import did_you_mean
-from kl_agents.storage import PathOrFile, read_agent
-from seqgen_envs.loading import is_reference, load_object
+from kl_agents.storage import read_agent
+from seqgen_envs.bounded import PathOrFile
+from seqgen_envs.loading import from_installation, is_reference, load_object
 
 GROUP = "seqgen.algorithms"
 
@@ -52,7 +53,8 @@ class Algorithms(Mapping[str, type[SequenceAlgorithm]]):
         if len(entries) > 1:
             values = " and ".join(entry.value for entry in entries)
             raise ValueError(f"two packages declare algorithm {name!r}: name it by {values}")
-        return _checked(entries[0].value, f"algorithm {name!r}")
+        with from_installation():
+            return _checked(entries[0].value, f"algorithm {name!r}")
 
     def working(self) -> dict[str, type[SequenceAlgorithm]]:
         """Those that can be imported."""
@@ -122,7 +124,8 @@ def load(
     for entries in _declared().values():
         for entry in entries:
             if entry.value == held:
-                kind = _checked(entry.value, f"algorithm {entry.name!r}")
+                with from_installation():
+                    kind = _checked(entry.value, f"algorithm {entry.name!r}")
                 return kind.load(path, env=env, **kwargs)
     raise ValueError(
         f"{path} holds a {held}, which is not among the installed algorithms "

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from gymnasium import spaces
 
 from kl_agents.storage import (
-    PathOrFile,
     SavedAgent,
     copied,
     load_optimizer_tensors,
@@ -18,6 +18,7 @@ from kl_agents.storage import (
     write_agent,
 )
 from seqgen_envs._version import __version__
+from seqgen_envs.bounded import PathOrFile
 from seqgen_envs.observations import single_space
 
 if TYPE_CHECKING:
@@ -65,14 +66,28 @@ def load(
             f"{path} was made with the policy class {config['policy']!r}: pass "
             "custom_objects={'policy_class': ...}"
         )
+    known = {f.name for f in fields(algorithm.settings_class)}
+    if unknown := sorted(set(config["settings"]) - known):
+        raise ValueError(f"{path} has settings that a {held} does not know: {', '.join(unknown)}")
     kept = {**config["settings"], "policy_kwargs": config["policy_kwargs"], "seed": config["seed"]}
     model = algorithm(
         policy_class or config["policy"], env, **{**kept, **arguments}, _init_setup_model=False
     )
-    model.set_state(saved)
+    with _naming(path):
+        model.set_state(saved)
     if "c" in arguments:
         model.policy.c = model.c_schedule(model._current_progress_remaining)
     return model
+
+
+@contextmanager
+def _naming(path: PathOrFile) -> Iterator[None]:
+    """What is wrong with a file's content, as one sentence that names the file."""
+    try:
+        yield
+    except (LookupError, TypeError, AttributeError, OverflowError) as error:
+        message = f"{type(error).__name__}: {' '.join(str(error).split())}"
+        raise ValueError(f"{path} holds no whole agent ({message})") from error
 
 
 def state_of(agent: SequenceAlgorithm, replay: bool) -> SavedAgent:

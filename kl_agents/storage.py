@@ -1,20 +1,24 @@
 """Agents on disk: a zip of JSON and safetensors; nothing is ever unpickled.
 
 Members: ``config.json`` (class, arguments, counters, generator states, the prior's name and
-fingerprint), ``policy.safetensors``, ``optimizer.safetensors`` and, where asked for,
-``replay.npz``. The frozen prior stays out: it is loaded from where the environment has it.
+fingerprint, the SHA-256 of the other members), ``policy.safetensors``, ``optimizer.safetensors``
+and, where asked for, ``replay.npz``. The frozen prior stays out: it is loaded from where the
+environment has it.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
+import sys
 import zipfile
-import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from types import NoneType
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,6 +28,9 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from seqgen_envs.bounded import PathOrFile, member, open_zip, read_arrays
+from seqgen_envs.documents import parse_json
+from seqgen_envs.recurrent import RecurrentConfig, check_finite
 from seqgen_envs.reporting.files import replacing
 
 FORMAT = 1
@@ -33,7 +40,11 @@ CONFIG, POLICY, OPTIMIZER, REPLAY = (
     "optimizer.safetensors",
     "replay.npz",
 )
-PathOrFile = str | os.PathLike[str] | IO[bytes]
+_DIGESTS = "sha256"
+#: Of the names of the network's weights, in the state of a policy.
+_TRUNK = "network.trunk."
+#: Largest vocabulary or horizon of an agent that is loaded: ours have a hundred, a few hundred.
+MAX_SIZE = 1_000_000
 
 
 @dataclass
@@ -56,14 +67,17 @@ def with_suffix(path: PathOrFile) -> PathOrFile:
 
 def write_agent(path: PathOrFile, agent: SavedAgent) -> None:
     """Write the file, whole or not at all."""
+    members = {POLICY: save_tensors(agent.policy), OPTIMIZER: save_tensors(agent.optimizer)}
+    if agent.replay is not None:
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **agent.replay)  # type: ignore[arg-type]
+        members[REPLAY] = packed.getvalue()
+    config = {"format": FORMAT, **agent.config, _DIGESTS: _digests(members)}
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(CONFIG, json.dumps({"format": FORMAT, **agent.config}, indent=1))
-        archive.writestr(POLICY, save_tensors(agent.policy))
-        archive.writestr(OPTIMIZER, save_tensors(agent.optimizer))
-        if agent.replay is not None:
-            with archive.open(REPLAY, "w", force_zip64=True) as member:
-                np.savez_compressed(member, **agent.replay)  # type: ignore[arg-type]
+        archive.writestr(CONFIG, json.dumps(config, indent=1))
+        for name, content in members.items():
+            archive.writestr(name, content)
     target = with_suffix(path)
     if isinstance(target, Path):
         with replacing(target) as temporary:
@@ -77,7 +91,8 @@ def read_agent(path: PathOrFile) -> SavedAgent:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it is not such a file; what is in it is not executed.
+        ValueError: it is not such a file, has changed since it was written, or its numbers are not
+            finite; what is in it is not executed.
     """
     source = path
     if isinstance(path, (str, os.PathLike)) and not Path(path).is_file():
@@ -85,20 +100,86 @@ def read_agent(path: PathOrFile) -> SavedAgent:
         if not Path(source).is_file():  # type: ignore[arg-type]
             raise FileNotFoundError(f"no agent at {path}: expected a .zip written by save()")
     try:
-        with zipfile.ZipFile(source) as archive:
-            config = json.loads(archive.read(CONFIG))
-            policy = load_tensors(archive.read(POLICY))
-            optimizer = load_tensors(archive.read(OPTIMIZER))
-            replay = _read_replay(archive)
-    except (zipfile.BadZipFile, zlib.error, KeyError, ValueError, SafetensorError) as error:
+        # stored as they are, so that the members are never larger than the file
+        with open_zip(source, "it", limit=sys.maxsize, ratio=1) as archive:
+            config = parse_json(member(archive, CONFIG))
+            written = config.get("format") if isinstance(config, dict) else None
+            if written == FORMAT:
+                return _read_members(archive, config)
+    except (ValueError, TypeError, SafetensorError) as error:
         raise ValueError(
             f"{path} is not an agent saved by kl_agents ({error}); Stable-Baselines3's own zips "
             "hold pickles and are refused"
         ) from error
-    written = config.get("format") if isinstance(config, dict) else None
-    if written != FORMAT:
-        raise ValueError(f"{path} has format {written}, this version reads {FORMAT}")
+    raise ValueError(f"{path} has format {written}, this version reads {FORMAT}")
+
+
+def _read_members(archive: zipfile.ZipFile, config: dict[str, Any]) -> SavedAgent:
+    names = [name for name in (POLICY, OPTIMIZER, REPLAY) if name in archive.namelist()]
+    members = {name: member(archive, name) for name in names}
+    if config.pop(_DIGESTS, None) != _digests(members):
+        raise ValueError("its members are not those it was written with")
+    _check_config(config)
+    if not {POLICY, OPTIMIZER} <= members.keys():
+        raise ValueError(f"it lacks {POLICY} or {OPTIMIZER}")
+    policy, optimizer = load_tensors(members[POLICY]), load_tensors(members[OPTIMIZER])
+    for name, tensor in (*policy.items(), *optimizer.items()):
+        check_finite(name, tensor)
+    trunk = {k.removeprefix(_TRUNK): v for k, v in policy.items() if k.startswith(_TRUNK)}
+    sizes = RecurrentConfig(**config["network"])
+    sizes.check_weights(trunk)
+    if sizes.vocabulary_size != config["spaces"]["vocabulary_size"]:
+        raise ValueError("its network is of another vocabulary than its spaces")
+    replay = None
+    if REPLAY in members:
+        limit = _replay_bytes(config)
+        replay = read_arrays(io.BytesIO(members[REPLAY]), REPLAY, limit, ratio=limit)
     return SavedAgent(config, policy, optimizer, replay)
+
+
+def _digests(members: Mapping[str, bytes]) -> dict[str, str]:
+    return {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
+
+
+#: What ``config.json`` must have, and of which kinds.
+_ENTRIES: dict[str, tuple[type, ...]] = {
+    "algorithm": (str,),
+    "policy": (str,),
+    "settings": (dict,),
+    "policy_kwargs": (dict,),
+    "seed": (int, NoneType),
+    "environment": (dict, NoneType),
+    "network": (dict,),
+    "spaces": (dict,),
+    "prior": (dict, NoneType),
+    "c_now": (int, float),
+    "counters": (dict,),
+    "generators": (dict,),
+}
+
+
+def _check_config(config: Mapping[str, Any]) -> None:
+    for name, kinds in _ENTRIES.items():
+        if not isinstance(config.get(name, ...), kinds):
+            raise ValueError(f"its {CONFIG} lacks {name!r}, or has something else there")
+    spaces, trained_in = config["spaces"], config["environment"]
+    for name in ("vocabulary_size", "horizon"):
+        size = spaces.get(name)
+        if not isinstance(size, int) or not 1 <= size <= MAX_SIZE:
+            raise ValueError(f"its {name} must be in 1..{MAX_SIZE:,}, got {size!r}")
+    if trained_in is not None and not (
+        isinstance(trained_in.get("id"), str) and isinstance(trained_in.get("kwargs"), dict)
+    ):
+        raise ValueError("its environment must have an 'id' and 'kwargs'")
+
+
+def _replay_bytes(config: Mapping[str, Any]) -> int:
+    """At most so many does the replay of an agent have, its arrays' headers included."""
+    size, horizon = int(config["spaces"]["vocabulary_size"]), int(config["spaces"]["horizon"])
+    capacity = config["settings"].get("replay_capacity")
+    if not isinstance(capacity, int) or capacity < 1:
+        raise ValueError("its settings say of no replay how large it is")
+    return capacity * (horizon * (4 * size + 16) + 8) + 4096
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
@@ -131,19 +212,15 @@ def write_arrays(path: Any, arrays: dict[str, NDArray[Any]]) -> None:
         np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
 
 
-def read_arrays(path: Any) -> dict[str, NDArray[Any]]:
-    """What :func:`write_arrays` wrote."""
-    with np.load(_npz(path), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}
+def load_arrays(path: Any) -> dict[str, NDArray[Any]]:
+    """What :func:`write_arrays` wrote.
+
+    Raises:
+        ValueError: it is no such file.
+    """
+    return read_arrays(_npz(path), str(path), sys.maxsize, ratio=sys.maxsize)
 
 
 def _npz(path: Any) -> str:
     text = str(path)
     return text if text.endswith(".npz") else text + ".npz"
-
-
-def _read_replay(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]] | None:
-    if REPLAY not in archive.namelist():
-        return None
-    with np.load(io.BytesIO(archive.read(REPLAY)), allow_pickle=False) as arrays:
-        return {name: arrays[name] for name in arrays.files}

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.logger import Image, KVWriter
 from torch.utils.tensorboard import SummaryWriter
 
-from seqgen_envs.reporting.files import write_text
+from seqgen_envs.reporting.files import bare_cell, write_rows, write_text
 
 STEP = "time/total_timesteps"
 
@@ -120,16 +120,15 @@ class SequencesCsv:
         with open(self.path, "a", newline="", encoding="utf-8") as file:
             new = not self._columns
             self._columns = self._columns or list(fresh[0])
-            writer = csv.DictWriter(file, self._columns, lineterminator="\n")
-            if new:
-                writer.writeheader()
-            writer.writerows(fresh)
+            head = [dict(zip(self._columns, self._columns, strict=True))] if new else []
+            write_rows(file, self._columns, [*head, *fresh])
 
     def _take_up(self, done: int) -> None:
         """Read what is there, and cut the file off behind the last row of ``done`` steps."""
         with open(self.path, "r+", newline="", encoding="utf-8") as file:
             end, header = 0, file.readline()
-            self._columns = next(csv.reader([header])) if header.endswith("\n") else ()
+            names = next(csv.reader([header])) if header.endswith("\n") else ()
+            self._columns = [bare_cell(name) for name in names]
             while self._columns:
                 end = file.tell()
                 line = file.readline()
@@ -138,7 +137,7 @@ class SequencesCsv:
                 row = dict(zip(self._columns, next(csv.reader([line])), strict=False))
                 if int(row.get("step") or done + 1) > done:
                     break
-                self._known.add(row["text"])
+                self._known.add(bare_cell(row["text"]))
             file.seek(end)
             file.truncate()
 

@@ -2,12 +2,12 @@
 
 A new domain is one :class:`Domain` and one registration (see :mod:`seqgen_envs.registration`);
 nothing else in the package asks which domain it serves. What an environment reads are the fields of
-the Domain itself; what only some commands and reports read are its four groups.
+the Domain itself; what only some commands and reports read are its groups.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
+from seqgen_envs.domain_groups import (
+    Corpora,
+    Files,
+    Ingredient,
+    Metrics,
+    Template,
+    Templates,
+    View,
+    informed,
+)
 from seqgen_envs.loading import NothingThereError, call_object, is_reference, load_object
 from seqgen_envs.rules import Task, Tokens
 from seqgen_envs.user_tasks import task_from
@@ -54,7 +63,8 @@ class Domain:
         plural: what several sequences are called; default the name and an s.
         of_vocabulary: the same domain with other tokens, for priors that have other tokens than
             ``vocabulary``; None: the domain has these tokens only.
-        view, metrics, files, corpora: see :mod:`seqgen_envs.domain_groups`.
+        ingredients: what objectives are made of; None: nobody puts any together.
+        view, metrics, files, corpora, templates: see :mod:`seqgen_envs.domain_groups`.
 
     Raises:
         ValueError: a default is not among what it defaults to, or a horizon is out of range.
@@ -74,10 +84,12 @@ class Domain:
     masks: Mapping[str, Callable[[], ActionMask]] = field(default_factory=dict)
     plural: str = ""
     of_vocabulary: Callable[[Vocabulary], Domain] | None = None
+    ingredients: Callable[[], Sequence[Ingredient]] | None = None
     view: View = field(default_factory=View)
     metrics: Metrics = field(default_factory=Metrics)
     files: Files = field(default_factory=Files)
     corpora: Corpora = field(default_factory=Corpora)
+    templates: Templates = field(default_factory=Templates)
     #: How another process gets this object: a function of this module, and its arguments.
     _made_by: tuple[Callable[..., Domain], tuple[Any, ...]] | None = field(
         default=None, init=False, repr=False, compare=False
@@ -123,23 +135,38 @@ class Domain:
             return self.vocabulary.encode(text)
         return self.vocabulary.encode(text.split(None if joiner.isspace() else joiner))
 
-    def beside(self, prior: Prior | None) -> Domain:
-        """This domain, comparing sequences with the prior's own corpus if that matters.
+    def beside(self, prior: Prior | None, task: Task | None = None) -> Domain:
+        """This domain for sequences of one prior and one task.
 
-        The registry does not know the domain returned: it is for use in this process.
+        Metrics compare with the prior's own corpus, and metrics, view and files have the task's
+        facts, where that matters. The registry does not know the domain returned: it is for use in
+        this process.
         """
+        metrics, facts = self.metrics, {} if task is None else task.facts
         folder = getattr(prior, "source", None)
-        if self.metrics.against is None or folder is None:
+        if metrics.against is not None and folder is not None:
+            metrics = metrics.against(folder)
+        if metrics is self.metrics and not facts:
             return self
-        return replace(self, metrics=self.metrics.against(folder))
+        return replace(
+            self,
+            metrics=informed(metrics, facts),
+            view=informed(self.view, facts),
+            files=informed(self.files, facts),
+        )
 
-    def summary(self, ids: Tokens, prior: Prior | None = None) -> dict[str, float]:
-        """``metrics.summary`` of ids [N, T], against the prior's own corpus if that matters."""
-        summary = self.beside(prior).metrics.summary
+    def summary(
+        self, ids: Tokens, prior: Prior | None = None, task: Task | None = None
+    ) -> dict[str, float]:
+        """``metrics.summary`` of ids [N, T], :meth:`beside` the prior and the task."""
+        summary = self.beside(prior, task).metrics.summary
         return summary(ids) if summary else {}
 
     def for_prior(self, prior: str | Path | Prior | None = None) -> Domain:
         """This domain with the prior's vocabulary; of a stored prior no weights are loaded.
+
+        Where sequences end by a token, the horizon is at least the length that the prior was
+        trained for.
 
         Args:
             prior: as for :meth:`load_prior`.
@@ -148,10 +175,18 @@ class Domain:
             FileNotFoundError, ValueError, TypeError: as :meth:`load_prior`, and a ValueError where
                 the prior has other tokens and the domain no ``of_vocabulary``.
         """
-        vocabulary = self._vocabulary_of(prior)
-        if vocabulary.fingerprint == self.vocabulary.fingerprint:
-            return self
-        return self.with_vocabulary(vocabulary)
+        vocabulary, longest = self._facts_of(prior)
+        same = vocabulary.fingerprint == self.vocabulary.fingerprint
+        domain = self if same else self.with_vocabulary(vocabulary)
+        if vocabulary.end is None or longest <= domain.horizon:
+            return domain
+        return domain.with_horizon(longest)
+
+    def with_horizon(self, horizon: int) -> Domain:
+        """This domain with another default length."""
+        domain = replace(self, horizon=horizon)
+        object.__setattr__(domain, "_made_by", (Domain.with_horizon, (self, horizon)))
+        return domain
 
     def with_vocabulary(self, vocabulary: Vocabulary) -> Domain:
         """This domain with other tokens; the same object for the same tokens.
@@ -168,13 +203,16 @@ class Domain:
             object.__setattr__(domain, "_made_by", (Domain.with_vocabulary, (self, vocabulary)))
         return domain
 
-    def _vocabulary_of(self, prior: str | Path | Prior | None) -> Vocabulary:
-        from seqgen_envs.prior import Prior, stored_vocabulary
+    def _facts_of(self, prior: str | Path | Prior | None) -> tuple[Vocabulary, int]:
+        """A prior's vocabulary, and the length that it was trained for (0 if it is not said)."""
+        from seqgen_envs.prior import Prior, max_tokens_of, stored_max_tokens, stored_vocabulary
 
         found = self._find(prior)
         if isinstance(found, Prior):
-            return found.vocabulary
-        return stored_vocabulary(found) if isinstance(found, Path) else self.vocabulary
+            return found.vocabulary, max_tokens_of(getattr(found, "metadata", None))
+        if isinstance(found, Path):
+            return stored_vocabulary(found), stored_max_tokens(found)
+        return self.vocabulary, 0
 
     def load_prior(self, prior: str | Path | Prior | None = None) -> Prior:
         """A bundled prior by name, one from a folder, or an object as it is; None: the default.
@@ -243,16 +281,26 @@ class Domain:
         except TypeError as error:
             raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
 
-    def make_mask(self, mask: str | None = None) -> ActionMask | None:
+    def make_mask(
+        self, mask: str | None = None, templates: Sequence[Template] = ()
+    ) -> ActionMask | None:
         """``action_mask``, and one of ``masks`` by name; None where all tokens may follow.
 
-        Where the two together would leave nothing, ``action_mask`` alone holds.
+        Where the two together would leave nothing, ``action_mask`` alone holds. With ``templates``
+        the mask keeps them. Without one, those with one part alone can be kept: by starting so.
 
         Raises:
-            ValueError: unknown name.
+            ValueError: unknown name, or templates that it cannot keep.
             TypeError: neither a name nor None.
         """
+        keepers = self.templates.masks
         if mask is None:
+            if open_ones := [one for one in templates if len(one.parts) > 1]:
+                raise ValueError(
+                    f"primer {open_ones[0].text!r} has {len(open_ones[0].parts)} open places, and "
+                    "only a mask can write what stands between them: give mask="
+                    f"{' or '.join(map(repr, keepers))}"
+                )
             return self.action_mask
         if not isinstance(mask, str):
             raise TypeError(f"mask must be a name or None; got {type(mask).__name__}")
@@ -260,7 +308,12 @@ class Domain:
             raise ValueError(
                 f"unknown mask {mask!r} for domain {self.name!r}; masks: {sorted(self.masks)}"
             )
-        chosen = self.masks[mask]()
+        if templates and mask not in keepers:
+            raise ValueError(
+                f"mask {mask!r} cannot keep primer {templates[0].text!r} with its open places: "
+                f"give mask={' or '.join(map(repr, keepers))}"
+            )
+        chosen = keepers[mask](templates) if templates else self.masks[mask]()
         return chosen if self.action_mask is None else _BothMasks(self.action_mask, chosen)
 
     def _task_factory(self, name: str) -> Callable[..., Task]:

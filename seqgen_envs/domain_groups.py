@@ -5,10 +5,12 @@ Ids are int64: a sequence [n], or a batch of them [N, T], padded with V.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +20,40 @@ from seqgen_envs.rules import Tokens
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.prior import Prior
+
+Group = TypeVar("Group", "View", "Metrics", "Files")
+
+
+def informed(group: Group, facts: Mapping[str, Any]) -> Group:
+    """The group with a task's facts given to each of its functions that takes such keywords."""
+    chosen: dict[str, Any] = {}
+    for one in fields(group):
+        function = getattr(group, one.name)
+        if callable(function):
+            takes = inspect.signature(function).parameters
+            if told := {name: value for name, value in facts.items() if name in takes}:
+                chosen[one.name] = partial(function, **told)
+    return replace(group, **chosen) if chosen else group
+
+
+class Entry(NamedTuple):
+    """A sequence of a file of many.
+
+    Args:
+        name: its own; empty where it has none.
+        text: of its tokens.
+        place: where it stands in the file, such as ``line 3``.
+        given: what is written there, where the reader may change that; None: it does not.
+        fields: what else the file says of it, by name.
+        problem: why it is no sequence; empty where it is one.
+    """
+
+    name: str
+    text: str
+    place: str = ""
+    given: str | None = None
+    fields: Mapping[str, str] = {}
+    problem: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,19 +100,30 @@ class Files:
     """Sequences as files; what is None the domain cannot do.
 
     Args:
-        read: a file of one sequence to ids [n].
-        read_many: a file of many sequences to pairs of name and text.
+        read: (path) of a file of one sequence to ids [n]. Further keywords it takes are options of
+            ``seqgen score`` and of ``seqgen sample --primer``.
+        read_many: (path) of a file of many sequences to an :class:`Entry` each, or to pairs of a
+            place in the file and a text; keywords likewise.
+        read_beginnings: a file of primers to an :class:`Entry` each; None: a text a line.
         write: (ids [n], folder, stem, prior) writes a sequence's files, named by the stem, into a
-            folder that exists, and returns their paths.
+            folder that exists, and returns their paths. Further keywords it takes are options of
+            ``seqgen sample``, or a task's facts.
+        check: the options of ``write``, to raise a ValueError for what cannot be written; called
+            before there are sequences.
+        facts: a file as of ``read``, with the same keywords, to what it says besides its tokens:
+            keywords of ``write``.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
             into a folder that exists, and returns their paths; the rows are those of
             ``seqgen sample``'s CSV.
         suffixes: how the names of the files that are read end, lower case, such as ".smi".
     """
 
-    read: Callable[[Path], Tokens] | None = None
-    read_many: Callable[[Path], Sequence[tuple[str, str]]] | None = None
-    write: Callable[[Tokens, Path, str, Prior], Sequence[Path]] | None = None
+    read: Callable[..., Tokens] | None = None
+    read_many: Callable[..., Sequence[Entry | tuple[str, str]]] | None = None
+    read_beginnings: Callable[[Path], Sequence[Entry]] | None = None
+    write: Callable[..., Sequence[Path]] | None = None
+    check: Callable[..., object] | None = None
+    facts: Callable[..., Mapping[str, Any]] | None = None
     write_many: (
         Callable[
             [Tokens, Path, Sequence[str], Sequence[Mapping[str, Any]], Prior | None],
@@ -118,3 +165,53 @@ class Corpora:
     valid: Callable[[Tokens], NDArray[np.bool_]] | None = None
     describe: Callable[[Corpus, Path], Path] | None = None
     columns: Callable[[Path | None], Mapping[str, Mapping[str, float]]] | None = None
+
+
+@dataclass(frozen=True)
+class Template:
+    """A sequence with open places: fixed parts, and after each of them what generation writes.
+
+    Attributes:
+        text: as the user wrote it.
+        parts: ids of the fixed parts, one at least; sequences start with the first.
+        least: tokens of the shortest sequence that has the parts and fills the places.
+    """
+
+    text: str
+    parts: tuple[tuple[int, ...], ...]
+    least: int
+
+
+@dataclass(frozen=True)
+class Templates:
+    """Primers with open places; what is None the domain does not have.
+
+    Args:
+        read: a text to its template; None where the text has no open places.
+        masks: by names of :attr:`~seqgen_envs.domain.Domain.masks`: templates to an action mask
+            that keeps all their parts and fills their places, beside what that mask promises.
+    """
+
+    read: Callable[[str], Template | None] | None = None
+    masks: Mapping[str, Callable[[Sequence[Template]], Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ingredient:
+    """Something that objectives are made of, as a list of them shows it.
+
+    Attributes:
+        name: as descriptions name it.
+        kind: what it is, in the singular, such as ``"property"``.
+        about: one line.
+        arguments: what it takes, by name: what that is and, in brackets, its default.
+        values: what comes out.
+        example: the description of an objective that uses it, plain data.
+    """
+
+    name: str
+    kind: str
+    about: str
+    arguments: Mapping[str, str]
+    values: str
+    example: Mapping[str, Any]

@@ -14,6 +14,7 @@ from gymnasium.error import ResetNeeded
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain
+from seqgen_envs.domain_groups import informed
 from seqgen_envs.lanes import Lanes, Step
 from seqgen_envs.observations import LanesView, check_kind, observe, row_of, single_space
 from seqgen_envs.prior import Prior
@@ -127,6 +128,10 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
             return None
         return render_lane(self.lanes, 0, self.render_mode)
 
+    def close(self) -> None:
+        """End what runs beside this process for the task; see :meth:`~.rules.Task.close`."""
+        self.task.close()
+
     def _observation(self) -> Any:
         return row_of(observe(self.kind, self.lanes), 0)
 
@@ -155,17 +160,18 @@ def check_render_mode(render_mode: str | None) -> str | None:
 
 def render_lane(lanes: Lanes, lane: int, render_mode: str) -> Any:
     """One lane as text or as uint8 [H, W, 3]; a grid of tokens where the domain has no picture."""
-    domain = lanes.domain
     prefix = lanes.tokens[lane, : lanes.lengths[lane]]
     if render_mode == "ansi":
-        return domain.view.text(prefix) if domain.view.text else domain.to_text(prefix)
-    return draw_sequence(domain, prefix, lanes.horizon)
+        view = informed(lanes.domain.view, lanes.task.facts)
+        return view.text(prefix) if view.text else lanes.domain.to_text(prefix)
+    return draw_sequence(lanes, prefix)
 
 
-def draw_sequence(domain: Domain, ids: NDArray[np.int64], horizon: int) -> NDArray[np.uint8]:
+def draw_sequence(lanes: Lanes, ids: NDArray[np.int64]) -> NDArray[np.uint8]:
     """A picture of a prefix, uint8 [H, W, 3]: the domain's, otherwise a grid of tokens."""
-    draw = domain.view.image or partial(_token_grid, size=domain.vocabulary.size)
-    return draw(ids, horizon)
+    view = informed(lanes.domain.view, lanes.task.facts)
+    draw = view.image or partial(_token_grid, size=lanes.domain.vocabulary.size)
+    return draw(ids, lanes.horizon)
 
 
 def _token_grid(ids: NDArray[np.int64], horizon: int, size: int) -> NDArray[np.uint8]:

@@ -306,7 +306,7 @@ def _evaluation(
         distinct=len({row.tobytes() for row in first}) / len(first),
         distinct_of=len(first),
         terms={k[5:]: float(v.mean()) for k, v in columns.items() if k.startswith("term_")},
-        summary=lanes.domain.summary(tokens, lanes.prior),
+        summary=lanes.domain.summary(tokens, lanes.prior, lanes.task),
         seconds=time.perf_counter() - began,
         objective_sampled=_number(log_weights.mean()),
         log_z=log_z,

@@ -18,6 +18,7 @@ from gymnasium.error import ResetNeeded
 from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
+from seqgen_envs.domain_groups import Template
 from seqgen_envs.prior import Prior
 from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Values
@@ -25,6 +26,8 @@ from seqgen_envs.settings import LaneSettings, is_finite
 from seqgen_envs.starts import Primer, Starts, as_shown, check_mask, read_primers
 
 Tokens = NDArray[np.int64]
+#: Sequences that have ended: tokens [M, T], lengths [M] and the states of scan rules [M, width].
+_Ended = tuple[NDArray[Any], ...]
 
 
 @dataclass
@@ -33,7 +36,9 @@ class Step:
 
     ``reward`` = prior_weight * ``prior_log_prob`` + ``task_reward`` / c, all float64 [N];
     ``terms`` float64 [N, terms] sums to ``task_reward``; ``finished`` bool [N] marks the sequences
-    that came to their end, ``truncated`` those that reached ``max_episode_steps``.
+    that came to their end, ``truncated`` those that reached ``max_episode_steps``. ``waiting``
+    marks the finished ones whose task reward is still to be judged by :meth:`Lanes.judge`; it is
+    0 here.
     """
 
     reward: Values
@@ -42,6 +47,7 @@ class Step:
     terms: Values
     finished: NDArray[np.bool_]
     truncated: NDArray[np.bool_]
+    waiting: NDArray[np.bool_]
 
     @property
     def ended(self) -> NDArray[np.bool_]:
@@ -98,7 +104,7 @@ class Lanes:
         self.settings = settings
         self.domain = get_domain(settings.domain)  # the settings have made it the prior's
         self.task = self.domain.make_task(settings.task)
-        self.mask = self.domain.make_mask(settings.mask)
+        self.mask = self.domain.make_mask(settings.mask, settings.templates)
         self.prior_weight = float(settings.prior_weight)
         assert settings.length is not None
         self.horizon = settings.length
@@ -118,6 +124,7 @@ class Lanes:
         self._starts: Starts | None = None
         self._prior_state: tuple[torch.Tensor, ...] = ()
         self._task_state: tuple[Values, ...] = ()
+        self._waiting: list[_Ended] = []
         check_mask(settings.primers, self.mask, self.domain, self.horizon)
 
     @property
@@ -163,14 +170,22 @@ class Lanes:
         """The primer for all lanes or the N for each, from what a user gave.
 
         Raises:
-            ValueError: they are others than one or N, or no beginnings of sequences.
+            ValueError: they are others than one or N, or no beginnings of sequences; or one has
+                open places, which the mask would have had to know of.
         """
-        primers = read_primers(primer, self.domain, self.horizon)
+        primers = []
+        for one in read_primers(primer, self.domain, self.horizon):
+            if isinstance(one, Template):
+                raise ValueError(
+                    f"options['primer'] cannot have open places, got {one.text!r}: give it as "
+                    "primer where the environment is made"
+                )
+            primers.append(one)
         if len(primers) not in (1, self.n):
             each = f" or {self.n}, one a lane" if self.n > 1 else ""
             raise ValueError(f"options['primer'] must be one primer{each}, got {len(primers)}")
         check_mask(primers, self.mask, self.domain, self.horizon)
-        return primers
+        return tuple(primers)
 
     @torch.inference_mode()
     def reset(
@@ -183,6 +198,7 @@ class Lanes:
         """
         if rows is None:
             rows = np.ones(self.n, dtype=bool)
+            self._waiting.clear()
         start = self.starts.after(self._chosen(np.flatnonzero(rows), primers))
         if rows.all() or not self.started:
             self._prior_state = tuple(
@@ -219,11 +235,15 @@ class Lanes:
         actions: Tokens,
         restart: NDArray[np.bool_] | None = None,
         idle: NDArray[np.bool_] | None = None,
+        *,
+        later: bool = False,
     ) -> Step:
         """Append ``actions`` (int64 [N]).
 
         Lanes marked in ``restart`` start anew instead; those marked in ``idle`` get no token and
-        are not judged, and what they show until their next reset means nothing.
+        are not judged, and what they show until their next reset means nothing. With ``later`` the
+        last steps of finished sequences wait for :meth:`judge`, which judges many together; a
+        reset of all lanes forgets those that wait.
 
         Raises:
             ValueError: an action is not a token.
@@ -232,7 +252,7 @@ class Lanes:
         passed = [marks for marks in (restart, idle) if marks is not None and marks.any()]
         rows = np.flatnonzero(~np.logical_or.reduce(passed)) if passed else self.lane_ids
         self._check(actions, rows)
-        step = self._score(actions, rows) if len(rows) else self.no_step()
+        step = self._score(actions, rows, later) if len(rows) else self.no_step()
         if self.finished[rows].all():
             self.log_prior = np.zeros_like(self.log_prior)
             self.action_mask = np.ones_like(self.action_mask)
@@ -275,9 +295,18 @@ class Lanes:
             lane = rows[np.argmax(ended)]
             raise ResetNeeded(f"lane {lane} has ended (or never started): reset it before stepping")
 
-    def _score(self, actions: Tokens, rows: Tokens) -> Step:
+    def judge(self) -> Values:
+        """Terms [M, terms] of the last steps that wait, in the order in which they ended."""
+        if not self._waiting:
+            return np.zeros((0, len(self.task.terms)))
+        tokens, lengths, *state = (
+            np.concatenate(part) for part in zip(*self._waiting, strict=True)
+        )
+        self._waiting.clear()
+        return self.task.score(tokens, lengths, np.ones(len(tokens), dtype=bool), tuple(state))[0]
+
+    def _score(self, actions: Tokens, rows: Tokens, later: bool) -> Step:
         """Append the actions of ``rows``, judge them and compose the reward."""
-        whole = len(rows) == self.n
         chosen = actions[rows]
         prior_log_prob = self.log_prior[rows, chosen].astype(np.float64)
         self.tokens[rows, self.lengths[rows]] = chosen
@@ -286,15 +315,13 @@ class Lanes:
         finished = lengths == self.horizon
         if self.domain.vocabulary.end_id is not None:
             finished |= chosen == self.domain.vocabulary.end_id
-        state = self._task_state if whole else tuple(s[rows] for s in self._task_state)
-        terms, after = self.task.score(
-            self.tokens if whole else self.tokens[rows], lengths, finished, state
-        )
-        if whole:
-            self._task_state = after
-        else:
-            for carried, fresh in zip(self._task_state, after, strict=True):
-                carried[rows] = fresh
+        waiting = finished if later else np.zeros(len(rows), dtype=bool)
+        terms = np.zeros((len(rows), len(self.task.terms)))
+        terms[~waiting] = self._judged(rows[~waiting], finished[~waiting])
+        if waiting.any():
+            ended = rows[waiting]
+            state = (carried[ended] for carried in self._task_state)
+            self._waiting.append((self.tokens[ended], self.lengths[ended], *state))
         truncated = np.zeros(len(rows), dtype=bool)
         if self.max_episode_steps is not None:
             truncated = lengths - self.primer_lengths[rows] >= self.max_episode_steps
@@ -302,14 +329,31 @@ class Lanes:
         self.finished[rows] = finished
         task_reward = terms.sum(axis=1)
         reward = self.prior_weight * prior_log_prob + task_reward / self.c
-        step = Step(reward, prior_log_prob, task_reward, terms, finished, truncated)
-        return step if whole else self._spread(step, rows)
+        step = Step(reward, prior_log_prob, task_reward, terms, finished, truncated, waiting)
+        return step if len(rows) == self.n else self._spread(step, rows)
+
+    def _judged(self, rows: Tokens, finished: NDArray[np.bool_]) -> Values:
+        """Terms [M, terms] of the last tokens of M lanes, whose rules' states move on."""
+        if not len(rows):
+            return np.zeros((0, len(self.task.terms)))
+        whole = len(rows) == self.n
+        tokens, lengths = (
+            (self.tokens, self.lengths) if whole else (self.tokens[rows], self.lengths[rows])
+        )
+        state = self._task_state if whole else tuple(s[rows] for s in self._task_state)
+        terms, after = self.task.score(tokens, lengths, finished, state)
+        if whole:
+            self._task_state = after
+        else:
+            for carried, fresh in zip(self._task_state, after, strict=True):
+                carried[rows] = fresh
+        return terms
 
     def no_step(self) -> Step:
         """The step of lanes that all start: zeros."""
         n, terms = self.n, len(self.task.terms)
         numbers = (np.zeros(n), np.zeros(n), np.zeros(n), np.zeros((n, terms)))
-        return Step(*numbers, np.zeros(n, dtype=bool), np.zeros(n, dtype=bool))
+        return Step(*numbers, *(np.zeros(n, dtype=bool) for _ in range(3)))
 
     def _spread(self, part: Step, rows: Tokens) -> Step:
         """The step of some rows as one of all lanes, zero elsewhere."""

@@ -2,6 +2,10 @@
 
 A file becomes a submodule of this module, whose name spells the file's path: so what the file
 defines can be pickled, and a spawned process that unpickles it finds the file by that name.
+
+Whoever types such a name means it. A name that comes out of a file, which somebody else may have
+written, is loaded only where the user trusts the file: who reads the file says so by
+:func:`from_file`, and the user by :func:`trusting` (``--trust``).
 """
 
 from __future__ import annotations
@@ -11,8 +15,9 @@ import importlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import spec_from_file_location
 from pathlib import Path
@@ -25,6 +30,90 @@ _FILES = f"{__name__}.file_"
 
 class NothingThereError(ValueError):
     """There is no module or file of that name."""
+
+
+class UntrustedCodeError(PermissionError):
+    """A file names code to run, and nobody has said that it may be trusted."""
+
+
+#: Whether code that files name may be run, and what the user has named himself.
+_TRUST: ContextVar[tuple[bool, frozenset[str]]] = ContextVar("trust", default=(False, frozenset()))
+#: The file whose names are being loaded; None: the user's own words are.
+_SOURCE: ContextVar[str | None] = ContextVar("source", default=None)
+
+
+@contextmanager
+def trusting(everything: bool = True, given: Any = None) -> Iterator[None]:
+    """Code that files name may be run meanwhile.
+
+    Args:
+        everything: all of it; False leaves that as it is.
+        given: texts, nested at will, that the user gave: what they name is trusted anyway.
+    """
+    before, known = _TRUST.get()
+    names = {form for text in _texts_in(given) for form in _forms(text)}
+    token = _TRUST.set((before or everything, known | names))
+    try:
+        yield
+    finally:
+        _TRUST.reset(token)
+
+
+@contextmanager
+def from_file(source: str | os.PathLike[str]) -> Iterator[None]:
+    """What is loaded meanwhile is named by the file ``source``: :func:`check_trusted` minds it."""
+    token = _SOURCE.set(_SOURCE.get() or str(source))
+    try:
+        yield
+    finally:
+        _SOURCE.reset(token)
+
+
+@contextmanager
+def from_installation() -> Iterator[None]:
+    """What is loaded meanwhile is named by an installed package, whoever asks for it."""
+    token = _SOURCE.set(None)
+    try:
+        yield
+    finally:
+        _SOURCE.reset(token)
+
+
+def check_trusted(code: str, what: str) -> None:
+    """Whoever is about to run code that a text names asks this first.
+
+    Args:
+        code: a reference, a module, or a command.
+        what: what it is for, such as ``"task"``.
+
+    Raises:
+        UntrustedCodeError: the text comes out of a file, and was neither given by the user nor is
+            the file trusted.
+    """
+    source, (everything, given) = _SOURCE.get(), _TRUST.get()
+    if source is not None and not everything and given.isdisjoint(_forms(code)):
+        raise UntrustedCodeError(
+            f"{source} names code to run ({what} {code!r}): add --trust (in Python, trust=True or "
+            "seqgen_envs.loading.trusting) if you trust whoever wrote it"
+        )
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
+            yield from _texts_in(inner)
+
+
+def _forms(text: str) -> Iterator[str]:
+    """``text`` as it is, and without ``family:``; files with their whole path."""
+    for form in (text, text.partition(":")[2]):
+        where, colon, attribute = form.rpartition(":")
+        if where.endswith(".py"):
+            yield f"{Path(where).expanduser().resolve()}{colon}{attribute}"
+        elif form:
+            yield form
 
 
 def is_reference(text: str) -> bool:
@@ -44,14 +133,11 @@ def load_object(reference: str, what: str) -> Any:
 
     Raises:
         NothingThereError: there is no such module or file (a ValueError).
+        UntrustedCodeError: see :func:`check_trusted`.
         ValueError: the reference has another form, the module cannot be imported (the message
             gives the cause), or has no such attribute.
     """
-    if not is_reference(reference):
-        raise ValueError(
-            f"{what} {reference!r} must have the form 'module:attribute' or 'FILE.py:attribute'"
-        )
-    where, _, attribute = reference.rpartition(":")
+    where, _, attribute = checked_reference(reference, what).rpartition(":")
     found: Any = load_module(where, f"{what} {reference!r}")
     for name in attribute.split("."):
         if not hasattr(found, name):
@@ -60,6 +146,32 @@ def load_object(reference: str, what: str) -> Any:
             raise ValueError(f"{what} {reference!r}: {where} has no attribute {name!r}{hint}")
         found = getattr(found, name)
     return found
+
+
+def checked_reference(reference: str, what: str) -> str:
+    """``reference``, if it has the form of one and its file is there; nothing is imported.
+
+    Raises:
+        UntrustedCodeError: see :func:`check_trusted`.
+        NothingThereError: there is no such file (a ValueError).
+        ValueError: it has another form.
+    """
+    if not is_reference(reference):
+        raise ValueError(
+            f"{what} {reference!r} must have the form 'module:attribute' or 'FILE.py:attribute'"
+        )
+    where = reference.rpartition(":")[0]
+    check_trusted(reference, what)
+    if where.endswith(".py"):
+        _file(where, f"{what} {reference!r}")
+    return reference
+
+
+def _file(where: str, what: str) -> Path:
+    path = Path(where).expanduser().resolve()
+    if not path.is_file():
+        raise NothingThereError(f"{what}: there is no file {path}")
+    return path
 
 
 def call_object(function: Any, what: str, **arguments: Any) -> Any:
@@ -84,9 +196,7 @@ def load_module(where: str, what: str) -> ModuleType:
     folders = [os.getcwd()]
     name = where
     if where.endswith(".py"):
-        path = Path(where).expanduser().resolve()
-        if not path.is_file():
-            raise NothingThereError(f"{what}: there is no file {path}")
+        path = _file(where, what)
         name = _FILES + os.fsencode(path).hex()
         folders.append(str(path.parent))
     try:

@@ -1,7 +1,9 @@
 """Priors: frozen sequence models p(next token | tokens so far).
 
 A prior is anything that satisfies :class:`Prior`. The bundled ones are :class:`RecurrentPrior`,
-stored as a folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled.
+stored as a folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled. The
+``sha256`` in ``config.json`` are of the weights' file and of the rest of ``config.json``: what has
+changed since it was written is refused.
 All probabilities are natural logarithms (``log_prob``).
 """
 
@@ -9,6 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -16,11 +20,15 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from seqgen_envs.bounded import read_bytes
+from seqgen_envs.documents import read_json
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
+from seqgen_envs.reporting.files import replacing, write_json
 from seqgen_envs.vocabulary import Vocabulary
 
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
+_DIGESTS = "sha256"
 
 
 @runtime_checkable
@@ -98,10 +106,9 @@ class RecurrentPrior:
 
     def save(self, folder: str | Path) -> Path:
         """Write ``model.safetensors`` and ``config.json``; returns the folder."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         config = {
             "format": 1,
             "architecture": self.network.config.to_dict(),
@@ -112,10 +119,12 @@ class RecurrentPrior:
             },
             "training": self.metadata,
         }
-        weights = {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-        save_file(weights, folder / WEIGHTS_FILE)
-        (folder / WEIGHTS_FILE).chmod(0o644)  # safetensors makes it private
-        (folder / CONFIG_FILE).write_text(json.dumps(config, indent=1) + "\n")
+        weights = save(
+            {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
+        )
+        with replacing(folder / WEIGHTS_FILE) as temporary:
+            temporary.write_bytes(weights)
+        write_json(folder / CONFIG_FILE, {**config, _DIGESTS: _digests(config, weights)})
         return folder
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RecurrentPrior:
@@ -134,7 +143,8 @@ def load_prior_folder(folder: str | Path) -> RecurrentPrior:
 
     Raises:
         FileNotFoundError: a file is missing; the message names it.
-        ValueError: a file cannot be read as what it should be.
+        ValueError: a file cannot be read as what it should be, has changed since it was written, or
+            its weights are not finite.
     """
     folder = _checked_folder(folder)
     return _load_cached(folder, (folder / WEIGHTS_FILE).stat().st_mtime_ns)
@@ -150,12 +160,38 @@ def stored_vocabulary(folder: str | Path) -> Vocabulary:
     return _vocabulary_cached(folder, (folder / CONFIG_FILE).stat().st_mtime_ns)
 
 
+def stored_max_tokens(folder: str | Path) -> int:
+    """The longest sequence that the prior stored in ``folder`` was trained for; 0: it is not said.
+
+    Raises:
+        FileNotFoundError, ValueError: as :func:`load_prior_folder`.
+    """
+    folder = _checked_folder(folder)
+    return _max_tokens_cached(folder, (folder / CONFIG_FILE).stat().st_mtime_ns)
+
+
+def max_tokens_of(metadata: Any) -> int:
+    """The longest sequence that a prior was trained for, by its metadata; 0: it is not said.
+
+    Raises:
+        ValueError: it is no whole number.
+    """
+    given = metadata.get("max_tokens", 0) if isinstance(metadata, dict) else 0
+    if not isinstance(given, int) or given < 0:
+        raise ValueError(f"max_tokens must be a whole number, got {given!r}")
+    return given
+
+
+@lru_cache(maxsize=16)
+def _max_tokens_cached(folder: Path, modified: int) -> int:
+    with _naming(folder):
+        return max_tokens_of(_read_config(folder)[0].get("training"))
+
+
 @lru_cache(maxsize=16)
 def _vocabulary_cached(folder: Path, modified: int) -> Vocabulary:
-    try:
-        return Vocabulary(**_read_config(folder)["vocabulary"])
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"cannot read the prior in {folder}: {error}") from error
+    with _naming(folder):
+        return Vocabulary(**_read_config(folder)[0]["vocabulary"])
 
 
 def _checked_folder(folder: str | Path) -> Path:
@@ -169,26 +205,56 @@ def _checked_folder(folder: str | Path) -> Path:
     return folder
 
 
-def _read_config(folder: Path) -> dict[str, Any]:
-    config = json.loads((folder / CONFIG_FILE).read_text())
+def _read_config(folder: Path) -> tuple[dict[str, Any], str]:
+    """What the folder's ``config.json`` says, checked, and the digest of the weights' file."""
+    config = read_json(folder / CONFIG_FILE)
     if not isinstance(config, dict) or not {"architecture", "vocabulary"} <= config.keys():
         raise ValueError(f"{CONFIG_FILE} must hold an object with 'architecture' and 'vocabulary'")
-    return config
+    digests = config.pop(_DIGESTS, None)
+    if not isinstance(digests, dict) or digests.keys() != {"config", "weights"}:
+        raise ValueError(f"{CONFIG_FILE} lacks the {_DIGESTS} of 'config' and 'weights'")
+    if digests["config"] != _digests(config, b"")["config"]:
+        raise ValueError(f"{CONFIG_FILE} has changed since it was written")
+    return config, str(digests["weights"])
+
+
+def _digests(config: dict[str, Any], weights: bytes) -> dict[str, str]:
+    """SHA-256 of the weights' file, and of the configuration however it is laid out."""
+    text = json.dumps(config, sort_keys=True, ensure_ascii=True)
+    return {
+        "config": hashlib.sha256(text.encode()).hexdigest(),
+        "weights": hashlib.sha256(weights).hexdigest(),
+    }
 
 
 @lru_cache(maxsize=16)
 def _load_cached(folder: Path, modified: int) -> RecurrentPrior:
+    from safetensors.torch import load
+
+    with _naming(folder):
+        config, digest = _read_config(folder)
+        vocabulary = Vocabulary(**config["vocabulary"])
+        architecture = RecurrentConfig(**config["architecture"])
+        data = read_bytes(folder / WEIGHTS_FILE)
+        if hashlib.sha256(data).hexdigest() != digest:
+            raise ValueError(f"{WEIGHTS_FILE} is not the one that {CONFIG_FILE} was written with")
+        weights = load(data)
+        architecture.check_weights(weights)
+        network = RecurrentNetwork(architecture)
+        network.load_state_dict(weights)
+        return RecurrentPrior(network, vocabulary, config.get("training"), source=folder)
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """What a damaged file of a prior leads to, as one sentence that names the folder."""
     from safetensors import SafetensorError
-    from safetensors.torch import load_file
 
     try:
-        config = _read_config(folder)
-        vocabulary = Vocabulary(**config["vocabulary"])
-        network = RecurrentNetwork(RecurrentConfig(**config["architecture"]))
-        network.load_state_dict(load_file(folder / WEIGHTS_FILE))
-    except (ValueError, TypeError, RuntimeError, SafetensorError) as error:
-        raise ValueError(f"cannot read the prior in {folder}: {error}") from error
-    return RecurrentPrior(network, vocabulary, config.get("training"), source=folder)
+        yield
+    except (ValueError, TypeError, LookupError, RuntimeError, SafetensorError) as error:
+        message = " ".join(str(error).split())
+        raise ValueError(f"cannot read the prior in {folder}: {message}") from error
 
 
 def _rebuild(

@@ -9,6 +9,7 @@ Stepping ``nn.GRU``/``nn.LSTM`` themselves costs several times more at small bat
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -49,7 +50,7 @@ class RecurrentConfig:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.cell not in _CELLS:
+        if not isinstance(self.cell, str) or self.cell not in _CELLS:
             raise ValueError(f"cell must be one of {sorted(_CELLS)}, got {self.cell!r}")
         if not 1 <= self.layers <= 3:
             raise ValueError(f"layers must be 1, 2 or 3, got {self.layers}")
@@ -57,12 +58,49 @@ class RecurrentConfig:
             raise ValueError(f"dropout must be in [0, 1), got {self.dropout}")
         for name in ("vocabulary_size", "embedding_size", "hidden_size"):
             value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
+            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as JSON-able values."""
         return asdict(self)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the weights of a :class:`RecurrentNetwork`, by their names in its state."""
+        v, e, h = self.vocabulary_size, self.embedding_size, self.hidden_size
+        gates = (3 if self.cell == "gru" else 4) * h
+        shapes: dict[str, tuple[int, ...]] = {"embedding.weight": (v + 1, e)}
+        for k in range(self.layers):
+            shapes[f"rnn.weight_ih_l{k}"] = (gates, e if k == 0 else h)
+            shapes[f"rnn.weight_hh_l{k}"] = (gates, h)
+            shapes[f"rnn.bias_ih_l{k}"] = shapes[f"rnn.bias_hh_l{k}"] = (gates,)
+        return shapes | {"head.weight": (v, h), "head.bias": (v,)}
+
+    def check_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Compare stored weights with the sizes, before a network of these sizes takes memory.
+
+        Raises:
+            ValueError: they are of other names, shapes or types, or not finite; the message names
+                the tensor.
+        """
+        shapes = self.shapes()
+        if unlike := sorted(shapes.keys() ^ weights.keys()):
+            raise ValueError(f"weights of these sizes have, or lack, {', '.join(unlike)[:200]}")
+        for name, shape in shapes.items():
+            found = weights[name]
+            if tuple(found.shape) != shape or found.dtype != torch.float32:
+                raise ValueError(
+                    f"{name} is {found.dtype} of shape {list(found.shape)}; for these sizes it "
+                    f"must be {torch.float32} of shape {list(shape)}"
+                )
+            check_finite(name, found)
+
+
+def check_finite(name: str, weights: Tensor) -> None:
+    """Raise a ValueError that names the tensor if some of it is infinite or NaN."""
+    if weights.is_floating_point() and not bool(torch.isfinite(weights).all()):
+        count = int((~torch.isfinite(weights)).sum())
+        raise ValueError(f"{count:,} of the numbers in {name} are not finite")
 
 
 class RecurrentNetwork(nn.Module):

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 import difflib
 import logging
+import sys
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import gymnasium
 
 from seqgen_envs.domain import Domain, load_domain
-from seqgen_envs.loading import is_reference, load_module
+from seqgen_envs.loading import check_trusted, from_installation, is_reference, load_module
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ def get_domain(name: str | Domain) -> Domain:
             return load_domain(name)
         raise ValueError(f"unknown domain {name!r}; registered: {registered_domains()}")
     try:
-        return load_domain(home)
+        with from_installation():
+            return load_domain(home)
     except ValueError as error:
         raise ImportError(f"domain {name!r} is not available: {error}") from error
 
@@ -135,6 +137,8 @@ def check_id(env_id: str) -> None:
     """
     module, colon, name = env_id.rpartition(":")
     if colon:
+        if module not in sys.modules:  # what is imported already runs nothing more
+            check_trusted(env_id, "environment")
         load_module(module, f"environment {env_id!r}")
     if name not in gymnasium.registry:
         load_plugins()

@@ -180,8 +180,18 @@ class Played(Protocol):
         """Start the marked lanes (None: all) anew."""
         ...
 
-    def step(self, actions: NDArray[np.int64], *, idle: NDArray[np.bool_] | None = None) -> Step:
-        """Append a token to each lane but the idle ones."""
+    def step(
+        self,
+        actions: NDArray[np.int64],
+        *,
+        idle: NDArray[np.bool_] | None = None,
+        later: bool = False,
+    ) -> Step:
+        """Append a token to each lane but the idle ones; see :meth:`~.lanes.Lanes.step`."""
+        ...
+
+    def judge(self) -> NDArray[np.float64]:
+        """Terms [M, terms] of the last steps that wait, in the order in which they ended."""
         ...
 
 
@@ -200,7 +210,9 @@ class Moment:
         log_prior: [N, V], log p of the next token as it was before the step.
         log_policy: [N, V], log pi likewise; None if not shown.
         actions: int64 [N].
-        step: what it brought.
+        step: what it brought; the task reward of sequences that ``wait`` in it is 0.
+        judged: int64 [M], the episodes whose last steps have been judged now: they waited.
+        terms: float64 [M, terms], each rule's weighted value of those.
     """
 
     live: NDArray[np.intp]
@@ -209,10 +221,20 @@ class Moment:
     log_policy: NDArray[Any] | None
     actions: NDArray[np.int64]
     step: Step
+    judged: NDArray[np.int64]
+    terms: NDArray[np.float64]
+
+
+#: Sequences that wait to be judged together, at most: what is known of their tokens' meaning
+#: (parsed molecules) is still remembered then.
+TOGETHER = 1024
 
 
 def play(lanes: Played, act: Actor, episodes: int) -> Iterator[Moment]:
     """Every step of exactly ``episodes`` episodes (see :class:`Ledger`).
+
+    What finished sequences earn at their last step is judged for many together, at the end or when
+    :data:`TOGETHER` wait: so an oracle gets one batch, in the order in which they ended.
 
     Args:
         lanes: reset here.
@@ -223,16 +245,24 @@ def play(lanes: Played, act: Actor, episodes: int) -> Iterator[Moment]:
         ValueError: ``episodes`` is below 1.
     """
     ledger, first = Ledger(lanes.n, episodes), np.ones(lanes.n, dtype=bool)
+    waiting: list[int] = []
     lanes.reset()
     while ledger.open:
         log_prior = lanes.log_prior
         actions, log_policy = act(first)
         live = ledger.live
-        step = lanes.step(actions, idle=ledger.running < 0)
-        yield Moment(live, ledger.running[live], log_prior, log_policy, actions, step)
+        running = ledger.running[live]
+        step = lanes.step(actions, idle=ledger.running < 0, later=True)
+        waiting += ledger.running[step.waiting].tolist()
         first = step.ended
         if first.any():
             ledger.close(first)
+        terms, judged = np.zeros((0, step.terms.shape[1])), waiting[:0]
+        if waiting and (len(waiting) >= TOGETHER or not ledger.open):
+            terms, judged, waiting = lanes.judge(), waiting, []
+        numbers = np.array(judged, dtype=np.int64)
+        yield Moment(live, running, log_prior, log_policy, actions, step, numbers, terms)
+        if first.any():
             lanes.reset(first)
 
 
@@ -286,6 +316,7 @@ class EpisodeRecorder:
         episodes.tokens[rows] = lanes.tokens[done]
         episodes.lengths[rows] = lanes.lengths[done]
         episodes.primer_lengths[rows] = lanes.primer_lengths[done]
+        episodes.terms[moment.judged, episodes.lengths[moment.judged] - 1] = moment.terms
 
 
 def rollout(

@@ -130,8 +130,8 @@ class RuleError(ValueError):
 class Task:
     """Named, weighted rules whose sum is the task reward of a step.
 
-    One bad sequence never ends a run: where a rule raises or returns NaN, all terms of that step
-    become 0 and ``failures`` counts it. With ``on_error="raise"`` (what
+    One bad sequence never ends a run: where a rule raises or returns NaN, the terms of that step
+    become what :meth:`settle` says (0) and ``failures`` counts it. With ``on_error="raise"`` (what
     :func:`seqgen_envs.checks.check_domain` uses) it raises instead. A rule that raises the same
     for every sequence of a batch is an error of the program and ends the run.
 
@@ -139,6 +139,10 @@ class Task:
         name: for messages and reports.
         terms: distinct names; the order is that of ``reward_terms``.
         on_error: ``"invalid"`` or ``"raise"``.
+        facts: what the task takes for granted and others have to know, by the names of keywords:
+            metrics, pictures and files of the domain get those that they take (see
+            :meth:`~seqgen_envs.domain.Domain.beside`). A melody task's are its ``key`` and its
+            ``bar_length``.
 
     Raises:
         ValueError: no terms, repeated names, or an unknown ``on_error``.
@@ -150,8 +154,10 @@ class Task:
         terms: Sequence[Term],
         *,
         on_error: str = "invalid",
+        facts: Mapping[str, Any] | None = None,
     ) -> None:
         self.name = name
+        self.facts = dict(facts or {})
         self.terms = tuple(terms)
         self.names = tuple(term.name for term in self.terms)
         self._weights = np.array([term.weight for term in self.terms])
@@ -254,8 +260,23 @@ class Task:
             for row, column in np.argwhere(~finite).tolist():
                 sequence, value = tokens[row, : lengths[row]], values[row, column]
                 self._blame(self.terms[column], sequence, value, errors)
-            values[~finite.all(axis=1)] = 0.0
+            failed = ~finite.all(axis=1)
+            values[failed] = self.settle(values[failed], finished[failed])
         return values * self._weights, tuple(next_state)
+
+    def settle(self, values: Values, finished: NDArray[np.bool_]) -> Values:
+        """What steps count as, in which a rule failed: 0 in every term.
+
+        Args:
+            values: of the terms before their weights, [N, terms]; not finite where a rule failed.
+            finished: bool [N], whose sequence ends with that step.
+        """
+        return np.zeros_like(values)
+
+    def close(self) -> None:
+        """End what runs beside this process for the task, such as its workers; what is asked
+        later starts them again. Environments call it when they are closed.
+        """
 
     def _ask(
         self, term: Term, tokens: Tokens, lengths: Tokens, state: Any, errors: Errors

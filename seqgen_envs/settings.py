@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from seqgen_envs.domain import Domain
+from seqgen_envs.domain_groups import Template
 from seqgen_envs.prior import Prior
 from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Task
-from seqgen_envs.starts import Primer, read_primers
+from seqgen_envs.starts import Primer, beginning, read_primers
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,13 @@ class LaneSettings:
         prior_weight: w (0: the task alone).
         length: horizon T in tokens, primer included; None is the domain's.
         primer: what episodes start with: token ids or a text; or several, as a list of such or as
-            a file with a text a line, of which each episode draws one.
+            a file with a text a line, of which each episode draws one. A text may have open places
+            that generation fills, where the domain knows such (``"c1ccccc1C(=O)N[*]"``).
         mask: a name of the domain's ``masks``, or None: its ``action_mask`` alone, if it has one.
 
     Attributes:
         primers: the primers as ids, one at least; it is empty where episodes start with nothing.
+        templates: those among them that have open places.
 
     Raises:
         ValueError: a value is out of its range; the message gives the range.
@@ -51,6 +54,7 @@ class LaneSettings:
     primer: Any = None
     mask: str | None = None
     primers: tuple[Primer, ...] = field(init=False, repr=False, compare=False)
+    templates: tuple[Template, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         domain = get_domain(self.domain).for_prior(self.prior)
@@ -65,7 +69,10 @@ class LaneSettings:
             )
         object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "length", int(length))
-        object.__setattr__(self, "primers", read_primers(self.primer, domain, int(length)))
+        primers = read_primers(self.primer, domain, int(length))
+        object.__setattr__(self, "primers", tuple(map(beginning, primers)))
+        templates = tuple(primer for primer in primers if isinstance(primer, Template))
+        object.__setattr__(self, "templates", templates)
 
     def at(self, c: float) -> LaneSettings:
         """The same at another temperature."""

@@ -16,7 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from seqgen_envs.bounded import read_bytes
 from seqgen_envs.domain import ActionMask, Domain
+from seqgen_envs.domain_groups import Entry, Template
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task, Values
 
@@ -27,15 +29,20 @@ Primer = tuple[int, ...]
 MIN_LOG_PROB = -100.0
 #: Primers whose states are kept; the oldest go when there are more.
 KEPT_STARTS = 1024
+#: Bytes of a file of primers.
+MAX_PRIMERS = 64 * 1024**2
 
 
-def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer, ...]:
+def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer | Template, ...]:
     """The primers that ``primer`` stands for, as token ids; one that is empty for None.
 
+    A text with open places, such as a scaffold with attachment points, is a template.
+
     Args:
-        primer: token ids or a text; a list of such; or a file's name, with a text a line. Where
-            the vocabulary writes its tokens without spaces between them, a line's first word is the
-            text, as in ``.smi`` files.
+        primer: token ids or a text; a list of such; or a file's name, which the domain's
+            ``files.read_beginnings`` reads if it knows files of that name, and which otherwise has
+            a text a line. Where the vocabulary writes its tokens without spaces between them, a
+            line's first word is the text.
         domain: whose tokens they are.
         length: the horizon, which a primer must stay below.
 
@@ -62,20 +69,34 @@ def _is_flat(primer: Any) -> bool:
     )
 
 
-def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer]:
+def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer | Template]:
+    files = domain.files
+    reads = files.read_beginnings is not None and path.name.lower().endswith(tuple(files.suffixes))
     try:
-        lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
+        if reads and files.read_beginnings is not None:
+            entries = files.read_beginnings(path)
+        else:
+            entries = list(_texts(path, domain))
+    except (OSError, ValueError) as error:
         raise ValueError(f"the file of primers {str(path)!r} cannot be read: {error}") from error
-    if not any(lines):
+    if not entries:
         raise ValueError(f"the file of primers {str(path)!r} is empty: give a text a line")
-    for number, line in enumerate(lines, 1):
-        if line:
-            text = line if domain.vocabulary.joiner.isspace() else line.split()[0]
-            try:
-                yield _read_one(text, domain, length)
-            except ValueError as error:
-                raise ValueError(f"line {number} of {str(path)!r}: {error}") from error
+    for entry in entries:
+        try:
+            if entry.problem:
+                raise ValueError(entry.problem)
+            yield _read_one(entry.text, domain, length)
+        except ValueError as error:
+            raise ValueError(f"{entry.place} of {str(path)!r}: {error}") from error
+
+
+def _texts(path: Path, domain: Domain) -> Iterable[Entry]:
+    for number, line in enumerate(
+        read_bytes(path, MAX_PRIMERS).decode("utf-8-sig").splitlines(), 1
+    ):
+        if line.strip():
+            text = line.strip() if domain.vocabulary.joiner.isspace() else line.split()[0]
+            yield Entry("", text, f"line {number}")
 
 
 def _message(primer: Any) -> str:
@@ -85,7 +106,16 @@ def _message(primer: Any) -> str:
     )
 
 
-def _read_one(primer: Any, domain: Domain, length: int) -> Primer:
+def _read_one(primer: Any, domain: Domain, length: int) -> Primer | Template:
+    if isinstance(primer, str) and domain.templates.read is not None:
+        template = domain.templates.read(primer.strip())
+        if template is not None:
+            if template.least > length:
+                raise ValueError(
+                    f"primer {primer!r} with its open places filled has {template.least} tokens "
+                    f"at least, more than length = {length}"
+                )
+            return template
     vocabulary = domain.vocabulary
     ids = domain.to_ids(primer) if isinstance(primer, str) else np.asarray(primer)
     if ids.ndim != 1 or (ids.size and not np.issubdtype(ids.dtype, np.integer)):
@@ -100,6 +130,11 @@ def _read_one(primer: Any, domain: Domain, length: int) -> Primer:
     if vocabulary.end_id in ids:
         raise ValueError(f"primer holds the end token {vocabulary.end!r}")
     return tuple(int(i) for i in ids)
+
+
+def beginning(primer: Primer | Template) -> Primer:
+    """What sequences start with."""
+    return primer.parts[0] if isinstance(primer, Template) else primer
 
 
 def check_mask(

@@ -125,6 +125,10 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
             return None
         return tuple(render_lane(self.lanes, i, self.render_mode) for i in range(self.num_envs))
 
+    def close_extras(self, **kwargs: Any) -> None:
+        """End what runs beside this process for the task; see :meth:`~.rules.Task.close`."""
+        self.task.close()
+
     def action_masks(self) -> NDArray[np.int8]:
         """1 for each token that may follow, int8 [N, V]."""
         return self.lanes.action_mask.copy()

@@ -9,12 +9,17 @@ role, so they share the id, and an embedding has ``V + 1`` rows.
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+#: Longer tokens are cut in messages: a string that is no sequence may be one token.
+LONGEST_SHOWN = 60
 
 
 def sequence_array(tokens: ArrayLike) -> NDArray[np.int64]:
@@ -30,6 +35,22 @@ def sequence_array(tokens: ArrayLike) -> NDArray[np.int64]:
             f"got {array.dtype} of shape {array.shape}"
         )
     return array.astype(np.int64, copy=False)
+
+
+class UnknownTokenError(ValueError):
+    """A sequence holds tokens that the vocabulary lacks.
+
+    Args:
+        message: what is wrong.
+        tokens: those that it lacks.
+    """
+
+    def __init__(self, message: str, tokens: frozenset[str]) -> None:
+        super().__init__(message)
+        self.tokens = tokens
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return UnknownTokenError, (str(self), self.tokens)
 
 
 @dataclass(frozen=True)
@@ -53,7 +74,9 @@ class Vocabulary:
         object.__setattr__(self, "tokens", tuple(self.tokens))
         if len(self.tokens) < 2:
             raise ValueError(f"a vocabulary needs at least 2 tokens, got {len(self.tokens)}")
-        repeated = sorted({token for token in self.tokens if self.tokens.count(token) > 1})
+        if not all(isinstance(text, str) for text in (*self.tokens, self.end or "", self.joiner)):
+            raise ValueError("a vocabulary's tokens, end and joiner must be text")
+        repeated = sorted(token for token, count in Counter(self.tokens).items() if count > 1)
         if repeated:
             raise ValueError(f"a vocabulary's tokens must be distinct; repeated: {repeated}")
         if "" in self.tokens:
@@ -98,18 +121,20 @@ class Vocabulary:
         """Ids of ``tokens``, shape [n].
 
         Raises:
-            ValueError: a token is unknown; the message names it and its position.
+            UnknownTokenError: a token is unknown; the message names the first and its position.
         """
-        ids = []
-        for position, token in enumerate(tokens):
-            if token not in self._ids:
-                known = ", ".join(self.tokens[:12]) + (", ..." if self.size > 12 else "")
-                raise ValueError(
-                    f"unknown token {token!r} at position {position}; "
-                    f"the vocabulary has {self.size} tokens: {known}"
-                )
-            ids.append(self._ids[token])
-        return np.asarray(ids, dtype=np.int64)
+        given = list(tokens)
+        unknown = [position for position, token in enumerate(given) if token not in self._ids]
+        if unknown:
+            known = ", ".join(self.tokens[:12]) + (", ..." if self.size > 12 else "")
+            first = given[unknown[0]]
+            first = first if len(first) <= LONGEST_SHOWN else f"{first[:LONGEST_SHOWN]}..."
+            raise UnknownTokenError(
+                f"unknown token {first!r} at position {unknown[0]}; "
+                f"the vocabulary has {self.size} tokens: {known}",
+                frozenset(given[position] for position in unknown),
+            )
+        return np.asarray([self._ids[token] for token in given], dtype=np.int64)
 
     def decode(self, ids: Sequence[int] | NDArray[np.integer]) -> list[str]:
         """Tokens of ``ids`` up to the first pad; the end token, if any, is left out.

@@ -25,6 +25,7 @@ class Asked:
     seed: int | None = None
     hyperparams: Path | None = None
     initial: Path | None = None
+    seeds: Path | None = None
 
     def new(self) -> RunSpec:
         """A run that is to begin.
@@ -40,6 +41,7 @@ class Asked:
             with_final_c,
         )
         from kl_agents.runs import RunSpec
+        from kl_agents.runs.trust import check_code
         from seqgen_envs.registration import check_id
 
         if self.algorithm is None or self.env_id is None:
@@ -50,6 +52,8 @@ class Asked:
         check_id(self.env_id)
         overrides = [parse_settings(self.settings)]
         merged = load_hyperparams(self.algorithm, self.env_id, overrides, self.hyperparams)
+        if self.hyperparams is not None:
+            check_code(self.hyperparams, "", self.env_id, merged.env_kwargs)
         if self.hyperparams is None and not file_of(self.env_id).is_file():
             warn(f"there are no hyper-parameters for {self.env_id}: the defaults are used")
         if self.steps is not None:
@@ -57,7 +61,7 @@ class Asked:
         if self.c is not None:
             merged.arguments["c"] = with_final_c(merged.arguments.get("c"), self.c)
         spec = RunSpec.of(merged, self.env_id, self.seed or 0)
-        return replace(spec, initial=self._initial())
+        return replace(spec, initial=self._initial(), seeds=self._seeds())
 
     def of_run(self, recorded: RunSpec) -> RunSpec:
         """A run that goes on: ``recorded`` but for what is asked otherwise, to be compared with it.
@@ -76,7 +80,9 @@ class Asked:
             seed=recorded.seed if self.seed is None else self.seed,
         ).new()
         initial = recorded.initial if self.initial is None else whole.initial
-        return replace(whole, total_timesteps=recorded.total_timesteps, initial=initial)
+        seeds = recorded.seeds if self.seeds is None else whole.seeds
+        steps = recorded.total_timesteps
+        return replace(whole, total_timesteps=steps, initial=initial, seeds=seeds)
 
     def _changed(self, recorded: RunSpec) -> RunSpec:
         from kl_agents.hyperparameters import merged, parse_settings, with_final_c
@@ -90,7 +96,12 @@ class Asked:
         arguments = merged(recorded.arguments, nested)
         if self.c is not None:
             arguments["c"] = with_final_c(arguments.get("c"), self.c)
-        given = {"algorithm": self.algorithm, "seed": self.seed, "initial": self._initial()}
+        given = {
+            "algorithm": self.algorithm,
+            "seed": self.seed,
+            "initial": self._initial(),
+            "seeds": self._seeds(),
+        }
         run = merged({"env_kwargs": recorded.env_kwargs}, outer)
         run |= {name: value for name, value in given.items() if value is not None}
         return replace(recorded, **run, arguments=arguments)
@@ -99,3 +110,8 @@ class Asked:
         from kl_agents.runs import initial_from
 
         return None if self.initial is None else initial_from(self.initial)
+
+    def _seeds(self) -> dict[str, str] | None:
+        from kl_agents.runs import seeds_from
+
+        return None if self.seeds is None else seeds_from(self.seeds)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,13 +14,15 @@ from seqgen_envs.cli.common import (
     PriorOption,
     SeedOption,
     TaskOption,
+    TrustOption,
     parse_task,
     say_overridden,
     set_threads,
+    set_trust,
 )
 from seqgen_envs.reporting.console import progress_bar, say, show
 from seqgen_envs.reporting.machine import machine, now
-from seqgen_envs.reporting.tables import metrics_table
+from seqgen_envs.reporting.tables import beside_published, metrics_table
 
 if TYPE_CHECKING:
     from seqgen_envs.evaluation import Evaluation
@@ -53,6 +54,7 @@ def evaluate(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     threads: Annotated[int, typer.Option(min=1, help="PyTorch's threads.")] = 1,
+    trust: TrustOption = False,
 ) -> None:
     """Sample sequences from a trained agent and measure them.
 
@@ -64,6 +66,7 @@ def evaluate(
     from seqgen_envs.reporting.files import write_json
 
     set_threads(threads)
+    set_trust(ctx, trust, parse_task(task))
     model, trained = load_run(run, device)
     given = {
         "prior": prior, "task": parse_task(task), "length": length, "primer": primer, "mask": mask
@@ -77,10 +80,7 @@ def evaluate(
         result = evaluate_agent(model, spec, n, seed, num_envs, c, bar.update, any_prior)
     path = out or run / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns: dict[str, Mapping[str, Any]] = {
-        spec.algorithm: metrics_of(result),
-        **domain.metrics.published,
-    }
+    columns = beside_published({spec.algorithm: metrics_of(result)}, domain.metrics.published)
     report = {
         **result.to_dict(),
         "run": spec.to_dict(),

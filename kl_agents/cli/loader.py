@@ -26,6 +26,7 @@ def environment(path: Path) -> dict[str, Any]:
     """
     from kl_agents.runs import read_saved_run, read_spec
     from kl_agents.runs.spec import registered_arguments
+    from kl_agents.runs.trust import check_code
     from kl_agents.storage import read_agent
 
     if path.is_dir():
@@ -35,6 +36,8 @@ def environment(path: Path) -> dict[str, Any]:
         return saved[0].environment
     config = read_agent(path).config
     trained_in = config["environment"]
+    if trained_in is not None:
+        check_code(path, "", trained_in["id"], trained_in["kwargs"])
     known = {} if trained_in is None else registered_arguments(trained_in["id"])
     return {**known, **(trained_in or {}).get("kwargs", {}), "c": config["c_now"]}
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from seqgen_envs.cli.common import COMMAND_KEY, SeedOption, set_threads
+from seqgen_envs.cli.common import COMMAND_KEY, SeedOption, TrustOption, set_threads, set_trust
 from seqgen_envs.reporting.console import say
 
 
@@ -20,6 +20,7 @@ def report(
     ] = 256,
     seed: SeedOption = 0,
     threads: Annotated[int, typer.Option(min=1, help="PyTorch's threads.")] = 1,
+    trust: TrustOption = False,
 ) -> None:
     """Make a page of a run: one HTML file that needs nothing else.
 
@@ -32,5 +33,6 @@ def report(
     if out.is_dir():
         raise ValueError(f"--out {out} is a folder: give the name of a file, such as report.html")
     set_threads(threads)
+    set_trust(ctx, trust)
     write(run_page(run, n, seed, ctx.meta.get(COMMAND_KEY, "")), out)
     say(f"Open {out}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import COMMAND_KEY, check_folder
+from seqgen_envs.cli.common import COMMAND_KEY, TrustOption, check_folder, set_trust
 from seqgen_envs.reporting.console import fail, say
 from seqgen_envs.reporting.machine import machine, now
 
@@ -42,6 +42,7 @@ def reproduce(
     quick: Annotated[
         bool, typer.Option("--quick", help="At a size that shows only that it works.")
     ] = False,
+    trust: TrustOption = False,
 ) -> None:
     """Train and measure the paper's agents, and report them beside its published figures.
 
@@ -52,6 +53,7 @@ def reproduce(
     from kl_agents.reproduction.report import write_report
     from kl_agents.reproduction.work import check_jobs, run_jobs
 
+    set_trust(ctx, trust)
     chosen = load_plan(domain, plan)
     names = list(chosen.blocks) if blocks == ALL else blocks.split(",")
     parts = choose_blocks(chosen, names)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kl_agents.cli.asked import Asked
-from seqgen_envs.cli.common import COMMAND_KEY, check_folder, set_threads
+from seqgen_envs.cli.common import COMMAND_KEY, TrustOption, check_folder, set_threads, set_trust
 from seqgen_envs.reporting.console import say, warn
 
 if TYPE_CHECKING:
@@ -71,6 +71,13 @@ def train(
     initial: Annotated[
         Path | None, typer.Option(help="A run, or an agent's file, whose network to start from.")
     ] = None,
+    seed_molecules: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file of known actives (molecules, or any domain's sequences): scored and put "
+            "into the replay before the training (q, psi, g)."
+        ),
+    ] = None,
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with the run in OUT, if there is one.")
     ] = False,
@@ -87,6 +94,7 @@ def train(
     progress: Annotated[
         bool, typer.Option("--progress/--no-progress", help="Show how far it is.")
     ] = True,
+    trust: TrustOption = False,
 ) -> None:
     """Train an agent.
 
@@ -95,6 +103,7 @@ def train(
     where it would have ended; --steps with --resume lengthens it. OUT holds agent.zip,
     progress.csv, config.json and TensorBoard's tb.
     """
+    from kl_agents.hyperparameters import parse_settings
     from kl_agents.runs import (
         CONFIG,
         RunOptions,
@@ -109,7 +118,10 @@ def train(
     _check_device(device)
     check_folder(out)
     known = resume and ((out / CONFIG).exists() or algorithm is None)
-    asked = Asked(algorithm, env_id, settings or [], steps, c, seed, hyperparams, initial)
+    set_trust(ctx, trust, algorithm, env_id, parse_settings(settings or []))
+    asked = Asked(
+        algorithm, env_id, settings or [], steps, c, seed, hyperparams, initial, seed_molecules
+    )
     if known:
         spec = read_spec(out)
         check_same(spec, asked.of_run(spec), out)

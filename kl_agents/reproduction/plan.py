@@ -12,11 +12,13 @@ from kl_agents.hyperparameters import (
     FOLDER,
     final_c,
     load_hyperparams,
-    read_yaml,
     with_final_c,
 )
 from kl_agents.registry import get_algorithm
 from kl_agents.runs import RunSpec
+from kl_agents.runs.trust import check_code
+from seqgen_envs.documents import read_yaml
+from seqgen_envs.loading import from_file
 
 TABLE, FRONTIER = "table", "frontier"
 #: Sizes of --quick: enough to go through every line of code, not to learn.
@@ -60,11 +62,15 @@ class Block:
 
 @dataclass(frozen=True)
 class Plan:
-    """A reproduction: an environment, its blocks, and what the agents are called in the report."""
+    """A reproduction: an environment, its blocks, and what the agents are called in the report.
+
+    ``source`` is the file it was read from.
+    """
 
     env_id: str
     blocks: Mapping[str, Block]
     labels: Mapping[str, str] = field(default_factory=dict)
+    source: Path = FOLDER
 
     def label(self, agent: str) -> str:
         """An agent's name in the report; a published column's, where it is that model."""
@@ -110,6 +116,7 @@ def load_plan(domain: str, source: Path | None = None) -> Plan:
     """The bundled plan of a domain, or one from a file of your own.
 
     Raises:
+        UntrustedCodeError: it names code and is not trusted.
         ValueError: there is none, or it has a field too many or too few.
     """
     path = source or FOLDER / f"reproduce-{domain}.yml"
@@ -117,8 +124,9 @@ def load_plan(domain: str, source: Path | None = None) -> Plan:
         raise ValueError(f"nothing to reproduce for {domain!r}; there is {', '.join(available())}")
     content = read_yaml(path)
     try:
-        blocks = {name: Block(name=name, **block) for name, block in content["blocks"].items()}
-        return Plan(content["env_id"], blocks, content.get("labels", {}))
+        with from_file(path):
+            blocks = {name: Block(name=name, **block) for name, block in content["blocks"].items()}
+        return Plan(content["env_id"], blocks, content.get("labels", {}), path)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"{path} is not a plan of env_id, blocks and labels: {error}") from error
 
@@ -157,6 +165,7 @@ def _job(plan: Plan, block: Block, agent: str, c: float | None, seed: int, scale
     steps = QUICK_STEPS if scale.quick else scale.steps
     if steps is not None and settings.n_timesteps > 0:  # 0: an agent that learns nothing
         settings.n_timesteps = steps
+    check_code(plan.source, agent, plan.env_id, settings.env_kwargs)
     spec = RunSpec.of(settings, plan.env_id, seed)
     episodes = block.evaluate or scale.episodes
     if scale.quick:

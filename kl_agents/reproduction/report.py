@@ -14,7 +14,7 @@ from kl_agents.reproduction import plots
 from kl_agents.reproduction.plan import FRONTIER, Block, Job, Plan
 from kl_agents.reproduction.work import folder_of, stored_evaluation
 from seqgen_envs.reporting.files import write_csv, write_text
-from seqgen_envs.reporting.tables import format_number
+from seqgen_envs.reporting.tables import format_number, measured_title, published_title
 
 REPORT = "report.md"
 #: Rows above the domain's own: name in an evaluation, name in the report.
@@ -124,17 +124,20 @@ def _table_block(out: Path, plan: Plan, block: Block, results: Sequence[Result])
 
 
 def _table(plan: Plan, block: Block, results: Sequence[Result]) -> list[dict[str, Any]]:
-    """A row a metric: ours of each agent, its standard deviation, and the published value."""
+    """A row a metric: what is measured of each agent, its standard deviation, and what is
+    published of it.
+    """
     published = _published(results[0].job)
     rows = []
     for name, title in summary_rows(results).items():
         row: dict[str, Any] = {"metric": title}
         for agent, values in by_agent(results, name).items():
             label = plan.label(agent)
-            row[label] = float(np.mean(values))
-            row[f"{label} sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+            ours = measured_title(label)
+            row[ours] = float(np.mean(values))
+            row[f"{ours} sd"] = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
             if label in published:
-                row[f"{label} (published)"] = published[label].get(name, math.nan)
+                row[published_title(label)] = published[label].get(name, math.nan)
         rows.append(row)
     return rows
 

@@ -18,7 +18,7 @@ from kl_agents.runs.folder import (
     read_saved_run,
     read_spec,
 )
-from kl_agents.runs.loading import initial_from, load, load_run
+from kl_agents.runs.loading import initial_from, load, load_run, seeds_from
 from kl_agents.runs.lock import FolderInUse
 from kl_agents.runs.signals import Stopped
 from kl_agents.runs.spec import RunSpec, check_same
@@ -52,6 +52,7 @@ __all__ = [
     "read_spec",
     "resume_run",
     "run",
+    "seeds_from",
     "single_lane",
     "start_run",
     "with_environment",

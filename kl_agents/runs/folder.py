@@ -24,7 +24,11 @@ from typing import Any
 
 from kl_agents.algorithm import SequenceAlgorithm
 from kl_agents.runs.spec import RunSpec, sha256
+from kl_agents.runs.trust import check_code
 from kl_agents.saving import differences
+from seqgen_envs.bounded import member, open_zip, read_bytes
+from seqgen_envs.documents import MAX_JSON, parse_json
+from seqgen_envs.loading import from_file
 from seqgen_envs.reporting.files import replacing, write_json
 from seqgen_envs.reporting.machine import machine, now
 
@@ -68,6 +72,7 @@ def read_spec(folder: Path) -> RunSpec:
 
     Raises:
         FileNotFoundError: it holds no run.
+        UntrustedCodeError: it names code to run: see :func:`~seqgen_envs.loading.trusting`.
         ValueError: its ``config.json`` is not one, or of another version's format.
     """
     return _spec_from(read_config(folder), folder / CONFIG)
@@ -97,7 +102,7 @@ def read_config(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{folder} holds no run: there is no {path}")
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = parse_json(read_bytes(path, MAX_JSON))
         written = config.get("format") if isinstance(config, dict) else None
         if written != FORMAT:
             raise ValueError(f"format {written}, this version reads {FORMAT}")
@@ -111,8 +116,11 @@ def _spec_from(config: dict[str, Any], path: Path) -> RunSpec:
     try:
         if not isinstance(run, dict) or set(run) != names:
             raise ValueError(f"its run must have {', '.join(sorted(names))}")
-        return RunSpec(**run)
-    except ValueError as error:
+        with from_file(path):
+            spec = RunSpec(**run)
+        check_code(path, spec.algorithm, spec.env_id, spec.env_kwargs)
+        return spec
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is not a run's: {error}") from error
 
 
@@ -155,11 +163,13 @@ def read_saved_run(path: Path) -> tuple[RunSpec, dict[str, Any]] | None:
         ValueError: the file is damaged.
     """
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path, "it") as archive:
             if _RUN not in archive.namelist():
                 return None
-            content = json.loads(archive.read(_RUN))
-    except (zipfile.BadZipFile, ValueError) as error:
+            content = parse_json(member(archive, _RUN))
+        if not isinstance(content, dict) or not isinstance(content.get("state", {}), dict):
+            raise ValueError(f"its {_RUN} is no mapping")
+    except ValueError as error:
         raise ValueError(f"{path} is not an agent saved by kl_agents ({error})") from error
     return _spec_from(content, path), content.get("state", {})
 

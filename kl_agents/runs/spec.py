@@ -37,6 +37,8 @@ class RunSpec:
         arguments: constructor arguments of the algorithm.
         initial: the ``path`` of the agent whose network it starts from, and the file's ``sha256``;
             None: from its own.
+        seeds: the ``path`` of a file of sequences that are put into the replay before the training
+            begins (:mod:`kl_agents.seeding`), and its ``sha256``; None: the replay is empty then.
 
     Raises:
         ValueError: a value is of the wrong kind or out of its range.
@@ -50,6 +52,7 @@ class RunSpec:
     env_kwargs: Mapping[str, Any] = field(default_factory=dict)
     arguments: Mapping[str, Any] = field(default_factory=dict)
     initial: Mapping[str, str] | None = None
+    seeds: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self), include_extras=True).items():
@@ -62,8 +65,10 @@ class RunSpec:
                 "prior": domain.default_prior,
                 "task": domain.default_task,
                 "c": LaneSettings.c,
-                "length": domain.horizon,
             }
+            given = {**defaults, **registered, **self.env_kwargs}
+            if "length" not in given:
+                defaults["length"] = domain.for_prior(given["prior"]).horizon
             complete = with_absolute_paths({**defaults, **registered, **self.env_kwargs}, domain)
             object.__setattr__(self, "env_kwargs", complete)
 

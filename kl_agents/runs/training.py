@@ -22,12 +22,13 @@ from kl_agents.registry import get_algorithm
 from kl_agents.registry import load as load_file
 from kl_agents.runs import folder as files
 from kl_agents.runs.environment import make_env, make_lanes
-from kl_agents.runs.loading import take_weights
+from kl_agents.runs.loading import take_seeds, take_weights
 from kl_agents.runs.lock import locked
 from kl_agents.runs.signals import Stopped, StopSignals
 from kl_agents.runs.spec import RunSpec, check_same
 from kl_agents.writers import ProgressCsv, SequencesCsv, TensorBoard
 from seqgen_envs.lanes import Lanes
+from seqgen_envs.loading import trusting
 from seqgen_envs.reporting.files import remove_leftovers
 
 
@@ -90,6 +91,7 @@ def resume_run(
     options: RunOptions | None = None,
     spec: RunSpec | None = None,
     steps: int | None = None,
+    trust: bool = False,
 ) -> SequenceAlgorithm:
     """Go on from the checkpoint, from the start if there is none; a finished run is just loaded.
 
@@ -100,15 +102,24 @@ def resume_run(
         steps: lengthens the run to so many in all. What changes with the progress of a training
             (schedules of c, epsilon, the learning rate) is from then on a function of the share of
             the new total: a run that had come to its end goes back to where that share is.
+        trust: run the code that the folder's files name, besides what ``spec`` names (see
+            :func:`~seqgen_envs.loading.trusting`).
 
     Raises:
         FileNotFoundError: it holds no run.
         FolderInUse: another process trains there (a ValueError, as the next).
+        UntrustedCodeError: its files name code and are not trusted.
         ValueError: the run is another one than ``spec``, ``steps`` would shorten it, or its files
             are damaged, or of another run.
         Stopped: SIGINT or SIGTERM came; a checkpoint is written.
     """
-    options = options or RunOptions()
+    with trusting(trust, given=None if spec is None else spec.to_dict()):
+        return _resume(folder, options or RunOptions(), spec, steps)
+
+
+def _resume(
+    folder: Path, options: RunOptions, spec: RunSpec | None, steps: int | None
+) -> SequenceAlgorithm:
     recorded = files.read_spec(folder)
     if spec is not None:
         check_same(recorded, spec, folder)
@@ -180,6 +191,8 @@ def _new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
     model.environment = {"id": spec.env_id, "kwargs": dict(spec.env_kwargs)}
     if spec.initial is not None:
         take_weights(model, Path(spec.initial["path"]), spec.initial["sha256"])
+    if spec.seeds is not None:
+        take_seeds(model, Path(spec.seeds["path"]), spec.seeds["sha256"])
     return model
 
 
@@ -205,6 +218,8 @@ def _train(
                 )
         finally:
             model.logger.close()
+            for task in model.facts.tasks:
+                task.close()
         if options.keep_checkpoint:
             files.save(model, folder / files.CHECKPOINT, spec, whole=True)
         files.save(model, folder / files.AGENT, spec)

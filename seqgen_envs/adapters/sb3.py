@@ -179,7 +179,8 @@ class SB3VecEnv(LanesView, VecEnv):
         return [render_lane(self.lanes, lane, self.render_mode) for lane in range(self.num_envs)]
 
     def close(self) -> None:
-        """Nothing is open."""
+        """End what runs beside this process for the task; see :meth:`~.rules.Task.close`."""
+        self.task.close()
 
 
 def make_sb3_vec_env(env_id: str, num_envs: int = 1, **kwargs: Any) -> SB3VecEnv:

@@ -38,6 +38,7 @@ class Plan:
     agent: Contestant
     task: BenchTask
     seed: int
+    trust: bool = False
 
     def row(self, status: str, **others: Any) -> Row:
         """The row, with what has become of it."""
@@ -58,7 +59,12 @@ class Plan:
     def job(self) -> Job:
         """What the process is told."""
         return Job(
-            self.suite.measure, self.task, self.agent.reference, self.seed, self.agent.settings
+            self.suite.measure,
+            self.task,
+            self.agent.reference,
+            self.seed,
+            self.agent.settings,
+            self.trust,
         )
 
     @property
@@ -68,9 +74,15 @@ class Plan:
 
 
 def plans(
-    suite: Suite, agents: Sequence[Contestant], seeds: int, tasks: Sequence[str] | None = None
+    suite: Suite,
+    agents: Sequence[Contestant],
+    seeds: int,
+    tasks: Sequence[str] | None = None,
+    trust: bool = False,
 ) -> list[Plan]:
     """Every row: seed by seed, so that the first seeds are complete early.
+
+    ``trust``: whether code that the agents' files name may be run.
 
     Raises:
         ValueError: a task is not of the suite, or two agents have one name.
@@ -84,7 +96,7 @@ def plans(
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"two agents are called {sorted(twice)[0]!r}: give one another file name")
     return [
-        Plan(suite, agent, suite.tasks[task], seed)
+        Plan(suite, agent, suite.tasks[task], seed, trust)
         for seed in range(seeds)
         for task in chosen
         for agent in agents

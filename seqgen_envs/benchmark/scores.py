@@ -21,7 +21,12 @@ def best_so_far(values: Sequence[float], k: int) -> NDArray[np.float64]:
 
 
 def auc_top(
-    values: Sequence[float], *, k: int = 10, budget: int = 10_000, every: int = 100
+    values: Sequence[float],
+    *,
+    k: int = 10,
+    budget: int = 10_000,
+    every: int = 100,
+    failed: float = 0.0,
 ) -> float:
     """Area under the mean of the k best against oracle calls, over the budget (Gao et al. 2022).
 
@@ -34,16 +39,16 @@ def auc_top(
         k: how many of the best.
         budget: oracle calls.
         every: calls between two looks.
+        failed: what a molecule counts as whose value is not finite: it has cost its call.
 
     Raises:
-        ValueError: a number is below 1, or a value is not finite.
+        ValueError: a number is below 1.
     """
     for name, number in (("k", k), ("budget", budget), ("every", every)):
         if number < 1:
             raise ValueError(f"{name} must be at least 1, got {number}")
     spent = np.asarray(values, dtype=np.float64)[:budget]
-    if not np.isfinite(spent).all():
-        raise ValueError("auc_top needs finite values: score a failed molecule as 0")
+    spent = np.where(np.isfinite(spent), spent, failed)
     if not len(spent):
         return 0.0
     means = best_so_far(spent.tolist(), k)

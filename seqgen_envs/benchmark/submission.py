@@ -9,7 +9,6 @@ For suites whose budget is in calls: the files hold all that the headline is com
 from __future__ import annotations
 
 import csv
-import json
 import math
 import re
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,8 @@ from seqgen_envs.benchmark.scores import auc_top
 from seqgen_envs.benchmark.store import FINISHED, Row
 from seqgen_envs.benchmark.suites import BenchTask, Suite, load_suite
 from seqgen_envs.benchmark.work import play_text
-from seqgen_envs.reporting.files import write_csv, write_json
+from seqgen_envs.documents import read_json
+from seqgen_envs.reporting.files import bare_cell, write_csv, write_json
 
 INDEX = "submission.json"
 #: A score computed again may differ so much: other machines round otherwise.
@@ -83,7 +83,7 @@ def verify_submission(folder: Path) -> Iterator[Finding]:
         ValueError: it is no submission, or one of a suite that is not bundled or has changed.
     """
     try:
-        entries = json.loads((folder / INDEX).read_text(encoding="utf-8"))["rows"]
+        entries = read_json(folder / INDEX)["rows"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{folder} is no submission: {INDEX} cannot be read: {error}") from error
     for entry in entries:
@@ -101,7 +101,7 @@ def _checked(folder: Path, entry: dict[str, Any], suite: Suite) -> Finding:
     if not path.is_relative_to(folder.resolve()):
         raise ValueError(f"{entry['file']} lies outside {folder}")
     with open(path, newline="", encoding="utf-8") as file:
-        rows = [(row["text"], float(row["score"])) for row in csv.DictReader(file)]
+        rows = [(bare_cell(row["text"]), float(row["score"])) for row in csv.DictReader(file)]
     problem = _problem(rows, task)
     headline = auc_top([score for _, score in rows], budget=task.calls or len(rows))
     said = entry["metrics"].get("auc_top10")

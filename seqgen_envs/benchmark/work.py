@@ -35,6 +35,7 @@ from seqgen_envs.benchmark.meter import BudgetSpent, Meter
 from seqgen_envs.benchmark.stable import StablePolicy, is_model
 from seqgen_envs.benchmark.suites import BenchTask
 from seqgen_envs.lanes import Lanes
+from seqgen_envs.loading import trusting
 from seqgen_envs.reporting.files import write_json
 from seqgen_envs.reporting.machine import machine, now
 
@@ -52,6 +53,7 @@ class Job:
         agent: its reference.
         seed: of the training.
         settings: of the agent's factory.
+        trust: whether code that the agent's files name may be run.
     """
 
     measure: str
@@ -59,6 +61,7 @@ class Job:
     agent: str
     seed: int
     settings: Mapping[str, Any] = field(default_factory=dict)
+    trust: bool = False
 
     def to_json(self) -> str:
         """For :meth:`from_json`."""
@@ -234,7 +237,9 @@ def main() -> None:
 
     torch.set_num_threads(1)  # a process is a row, and there may be one a core
     job_file, result_file = map(Path, sys.argv[1:])
-    write_json(result_file, perform(Job.from_json(job_file.read_text(encoding="utf-8"))))
+    job = Job.from_json(job_file.read_text(encoding="utf-8"))
+    with trusting(job.trust):
+        write_json(result_file, perform(job))
     sys.stdout.flush()
     os._exit(0)  # an agent's threads and workers do not keep the row waiting
 

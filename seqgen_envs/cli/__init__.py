@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from seqgen_envs._version import __version__
-from seqgen_envs.cli import bench, check, data, envs, prior, sample, score
+from seqgen_envs.cli import bench, check, data, envs, objectives, prior, sample, score
 from seqgen_envs.cli.common import ExpectedErrors
 from seqgen_envs.reporting.console import warn
 
@@ -35,6 +35,7 @@ def make_app() -> typer.Typer:
     app.command("check")(check.check)
     app.command("data")(data.data)
     app.command("envs")(envs.envs)
+    app.command("objectives")(objectives.objectives)
     app.command("sample")(sample.sample)
     app.command("score")(score.score)
     app.add_typer(bench.app, name="bench")

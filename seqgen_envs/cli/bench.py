@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import COMMAND_KEY
+from seqgen_envs.cli.common import COMMAND_KEY, TrustOption, set_trust
 from seqgen_envs.reporting.console import fail, say, show, warn
 
 if TYPE_CHECKING:
@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Benchmark agents, whoever made them.", no_args_is_help=True)
 
 OutOption = Annotated[Path, typer.Option(help="Folder of the results.")]
-TrustOption = Annotated[
-    bool, typer.Option("--trust", help="Load files that may hold code, such as an SB3 .zip.")
-]
 
 
 @app.command("list")
@@ -43,6 +40,7 @@ def list_all() -> None:
 
 @app.command("run")
 def run(
+    ctx: typer.Context,
     suite: Annotated[str, typer.Option(help="A suite's name, or a .yml file of your own.")],
     agent: Annotated[list[str], typer.Option(help="An agent; again for another one.")],
     out: OutOption,
@@ -70,9 +68,10 @@ def run(
     from seqgen_envs.benchmark.store import FAILED, Store
     from seqgen_envs.benchmark.suites import load_suite
 
+    set_trust(ctx, trust, agent)
     chosen = load_suite(suite)
     agents = _agents(agent, _settings(settings), trust)
-    wanted = plans(chosen, agents, seeds or chosen.seeds, task)
+    wanted = plans(chosen, agents, seeds or chosen.seeds, task, trust)
     store = Store(out)
     left = missing(store, wanted)
     say(f"{len(wanted) - len(left)} of {len(wanted)} rows have finished; {len(left)} to make")
@@ -174,14 +173,11 @@ def _label(row: Row) -> str:
 
 
 def _settings(path: Path | None) -> dict[str, Any]:
-    import yaml
+    from seqgen_envs.documents import read_yaml
 
     if path is None:
         return {}
-    try:
-        found = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"--settings {path} is no YAML: {error}") from error
+    found = read_yaml(path)
     if not isinstance(found, dict) or not all(isinstance(v, dict) for v in found.values()):
         raise ValueError(f"--settings {path} must hold a block of settings for each agent's name")
     return found

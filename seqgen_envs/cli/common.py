@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -46,6 +45,37 @@ VocabularyOption = Annotated[
         help="'corpus': all tokens that the corpus has, not the domain's alone (molecules)."
     ),
 ]
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Which part of an arrangement is the melody: its number or name, 'channel N' of MIDI, "
+        "or 'highest', the top line of all."
+    ),
+]
+ColumnOption = Annotated[
+    str | None,
+    typer.Option(help="Tables: the column of the sequences, by name or number (default: found)."),
+]
+NoStereoOption = Annotated[
+    bool, typer.Option("--no-stereo", help="Molecules: leave out stereochemistry.")
+]
+NeutralizeOption = Annotated[
+    bool, typer.Option("--neutralize", help="Molecules: take off charges, as far as protons do.")
+]
+AsWrittenOption = Annotated[
+    bool, typer.Option("--as-written", help="Molecules: leave SMILES as they are written.")
+]
+RawCsvOption = Annotated[
+    bool,
+    typer.Option(
+        "--raw-csv",
+        help="Texts in the CSV as they are: no ' before those a spreadsheet takes for formulas.",
+    ),
+]
+TrustOption = Annotated[
+    bool,
+    typer.Option("--trust", help="Run the code that files name (a run's task or algorithm, say)."),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")
@@ -73,6 +103,19 @@ class ExpectedErrors(TyperGroup):
             raise typer.Exit(1) from error
 
 
+def set_trust(ctx: typer.Context, trust: bool, *given: Any) -> None:
+    """For the length of the command: whether code that files name may be run.
+
+    Args:
+        ctx: the command's.
+        trust: ``--trust``.
+        given: what the command line says, which is trusted anyway.
+    """
+    from seqgen_envs.loading import trusting
+
+    ctx.with_resource(trusting(trust, given=given))
+
+
 def parse_task(text: str | None) -> str | dict[str, Any] | None:
     """A ``--task``: a name as it is, JSON as a dict.
 
@@ -81,19 +124,30 @@ def parse_task(text: str | None) -> str | dict[str, Any] | None:
     """
     if text is None or not text.lstrip().startswith("{"):
         return text
+    from seqgen_envs.documents import parse_json
+
     try:
-        return dict(json.loads(text))
-    except json.JSONDecodeError as error:
+        return dict(parse_json(text))
+    except ValueError as error:
         raise ValueError(f"--task {text} is not JSON: {error}") from error
 
 
 #: Options by the keyword, of a domain's function that reads or writes, that they set.
 FLAGS = {
+    "column": "--column",
+    "keep_columns": "--keep-columns",
     "no_stereo": "--no-stereo",
-    "keep_spelling": "--keep-spelling",
+    "neutralize": "--neutralize",
+    "as_written": "--as-written",
     "length": "--length",
     "vocabulary": "--vocabulary",
     "refresh": "--refresh",
+    "transpose": "--transpose",
+    "tempo": "--tempo",
+    "instrument": "--instrument",
+    "title": "--title",
+    "composer": "--composer",
+    "part": "--part",
 }
 
 
@@ -148,11 +202,16 @@ def load_corpus(
         options: of the domain's reader, where ``data`` is no .npz file.
 
     Raises:
-        ValueError: it is neither; the domain's reader says what else may be wrong.
+        ValueError: it is neither, or a .npz file with options for a reader; the domain's reader
+            says what else may be wrong.
     """
     from seqgen_envs.datasets.corpus import Corpus
 
     if Path(data).suffix == ".npz":
+        if asked := [FLAGS[name] for name, value in options.items() if value is not None]:
+            raise ValueError(
+                f"{data} was made of files already: {', '.join(asked)} is for `seqgen data`"
+            )
         return Corpus.load(data, None if any_tokens else domain.vocabulary)
     if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import VocabularyOption, installed_domains, taken
+from seqgen_envs.cli.common import (
+    AsWrittenOption,
+    ColumnOption,
+    NeutralizeOption,
+    NoStereoOption,
+    PartOption,
+    VocabularyOption,
+    installed_domains,
+    taken,
+)
 from seqgen_envs.reporting.console import say, show, warn
 
 if TYPE_CHECKING:
@@ -31,16 +40,15 @@ def data(
     out: Annotated[
         Path | None, typer.Option(help="The .npz file to write (default: NAME.npz).")
     ] = None,
-    no_stereo: Annotated[
-        bool, typer.Option("--no-stereo", help="Molecules: leave out stereochemistry.")
-    ] = False,
-    keep_spelling: Annotated[
-        bool, typer.Option("--keep-spelling", help="Molecules: keep SMILES as they are written.")
-    ] = False,
+    column: ColumnOption = None,
+    no_stereo: NoStereoOption = False,
+    neutralize: NeutralizeOption = False,
+    as_written: AsWrittenOption = False,
     length: Annotated[
         int | None, typer.Option(min=2, help="Longest sequence kept, in tokens.")
     ] = None,
     vocabulary: VocabularyOption = None,
+    part: PartOption = None,
     refresh: Annotated[
         bool, typer.Option("--refresh", help="Clean again, whatever the cache has.")
     ] = False,
@@ -50,10 +58,11 @@ def data(
 ) -> None:
     """Fetch a corpus or read a file, clean it, and write it as FILE.npz for `seqgen prior train`.
 
-    What was dropped, and why, is shown. Downloads and cleaned corpora are kept in the user's cache
-    folder, or the one SEQGEN_CACHE names.
+    What was dropped, and why, is shown, and FILE.dropped.csv names it. Downloads and cleaned
+    corpora are kept in the user's cache folder, or the one SEQGEN_CACHE names.
     """
     from seqgen_envs.registration import get_domain
+    from seqgen_envs.reporting.files import write_csv
 
     if name is None:
         show(_names())
@@ -63,15 +72,18 @@ def data(
         for path in kind.corpora.downloads[name]():
             say(str(path))
         return
-    out = out or Path(f"{_stem(name)}.npz")
+    out = out or Path(f"{_stem(name, kind)}.npz")
     if out.suffix != ".npz":
         raise ValueError(f"--out {out} must end in .npz")
     given = {
+        "column": column,
         "no_stereo": no_stereo,
-        "keep_spelling": keep_spelling,
+        "neutralize": neutralize,
+        "as_written": as_written,
         "length": length,
         "vocabulary": vocabulary,
         "refresh": refresh,
+        "part": part,
     }
     corpus = _read(kind, name, jobs, given)
     _report(corpus)
@@ -80,6 +92,10 @@ def data(
     if corpus.vocabulary != kind.vocabulary:
         new = sorted(set(corpus.vocabulary.tokens).difference(kind.vocabulary.tokens))
         say(f"The corpus has its own {corpus.vocabulary.size} tokens, new ones: {' '.join(new)}")
+    if corpus.report.items:
+        dropped = out.with_suffix(".dropped.csv")
+        write_csv(dropped, corpus.report.rows())
+        say(f"{dropped} names what was dropped, and why")
     corpus.save(out)
     say(f"{out} is the corpus. To train a prior on it:")
     say(f"  seqgen prior train {kind.name} --data {out} --out {kind.name}-prior")
@@ -145,10 +161,14 @@ def _report(corpus: Corpus) -> None:
     if len(problems) > SHOWN:
         warn(f"dropped {len(problems) - SHOWN:,} more for such reasons")
     show(corpus.report.table(f"Corpus: {corpus.source}"))
+    for example in corpus.report.examples:
+        say(f"rewritten: {example}")
     shares = ", ".join(f"{split} {len(corpus.split(split)):,}" for split in SPLITS)
     say(f"{len(corpus):,} sequences of {corpus.n_tokens:,} tokens: {shares}")
 
 
-def _stem(name: str) -> str:
-    """A file's name without its endings."""
-    return Path(name).name.partition(".")[0]
+def _stem(name: str, domain: Domain) -> str:
+    """A file's name without the ending that tells its kind."""
+    name = Path(name).name
+    known = [end for end in domain.corpora.suffixes if name.lower().endswith(end)]
+    return name[: -len(max(known, key=len))] if known else name.partition(".")[0]

@@ -65,8 +65,8 @@ def complete(domain: Domain, ids: NDArray[np.int64]) -> NDArray[np.int64]:
     """The whole episode of a finished sequence: with its end token, where there is one.
 
     Raises:
-        ValueError: the sequence is shorter than the domain's shortest, or, where sequences end by
-            a token, longer than its horizon.
+        ValueError: the sequence is longer than the domain's horizon where sequences end by a
+            token, and shorter than its shortest where they do not.
     """
     end = domain.vocabulary.end_id
     if end is not None:
@@ -76,7 +76,7 @@ def complete(domain: Domain, ids: NDArray[np.int64]) -> NDArray[np.int64]:
             )
         if end not in ids and len(ids) < domain.horizon:
             ids = np.append(ids, end)
-    if len(ids) < domain.min_horizon:
+    elif len(ids) < domain.min_horizon:
         raise ValueError(
             f"it has {len(ids)} tokens; {domain.plural} have at least {domain.min_horizon}"
         )

@@ -18,13 +18,15 @@ from seqgen_envs.cli.common import (
     SeedOption,
     TaskOption,
     ThreadsOption,
+    TrustOption,
     load_corpus,
     parse_task,
     set_threads,
+    set_trust,
 )
 from seqgen_envs.reporting.console import progress, say, show
 from seqgen_envs.reporting.machine import machine, now
-from seqgen_envs.reporting.tables import markdown_table, metrics_table
+from seqgen_envs.reporting.tables import beside_published, markdown_table, metrics_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,6 +62,7 @@ def evaluate(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes that read files (default: one a core).")
     ] = None,
+    trust: TrustOption = False,
 ) -> None:
     """Measure a prior by its samples, beside the domain's published figures if it has any."""
     from seqgen_envs.lanes import Lanes
@@ -70,6 +73,7 @@ def evaluate(
     if out is not None and out.suffix not in ("", ".json", ".md"):
         raise ValueError(f"--out {out} must end in .json or .md (both are written)")
     set_threads(threads)
+    set_trust(ctx, trust, domain, parse_task(task))
     chosen = LaneSettings(kind, prior, parse_task(task), length=length, mask=mask)
     lanes = Lanes(min(n, LANES), chosen)
     corpus = None if data is None else load_corpus(kind, data, jobs)
@@ -118,7 +122,7 @@ def sample_metrics(lanes: Lanes, n: int, seed: int) -> tuple[dict[str, float], d
         "mean_task_return": float(np.concatenate(returns).mean()),
     }
     sampled = time.perf_counter()
-    metrics |= lanes.domain.summary(np.concatenate(tokens), lanes.prior)
+    metrics |= lanes.domain.summary(np.concatenate(tokens), lanes.prior, lanes.task)
     seconds = {"sampling": sampled - began, "measuring": time.perf_counter() - sampled}
     return metrics, seconds
 
@@ -167,10 +171,11 @@ def _nats(prior: Prior, sequences: Sequence[NDArray[np.integer]]) -> float:
     return total / sum(map(len, sequences))
 
 
-def _tables(report: Mapping[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+def _tables(report: Mapping[str, Any]) -> dict[str, dict[str, Mapping[str, float]]]:
     """The report's metrics by title, then by column, then by row."""
     samples = f"{report['samples']:,} samples of prior {report['prior']}"
-    tables = {samples: {OURS: report["metrics"], **report["corpus"], **report["published"]}}
+    measured = {OURS: report["metrics"], **report["corpus"]}
+    tables = {samples: beside_published(measured, report["published"])}
     split = report["test_split"]
     if split:
         tables[f"Test split ({split['tokens']:,.0f} tokens)"] = {

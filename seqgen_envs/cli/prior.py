@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen_envs.cli.common import (
+    FLAGS,
+    AsWrittenOption,
+    ColumnOption,
     DomainArgument,
+    NeutralizeOption,
+    NoStereoOption,
+    PartOption,
     ThreadsOption,
     VocabularyOption,
     check_folder,
@@ -42,9 +48,20 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run; the prior goes into OUT/prior.")],
     data: Annotated[
         str,
-        typer.Option(help="'corpus' (the domain's own), a folder of files, or a corpus (.npz)."),
+        typer.Option(
+            help="'corpus' (the domain's own) or another name, a file or folder that `seqgen data` "
+            "reads, or a corpus (.npz)."
+        ),
     ] = "corpus",
     vocabulary: VocabularyOption = None,
+    part: PartOption = None,
+    column: ColumnOption = None,
+    no_stereo: NoStereoOption = False,
+    neutralize: NeutralizeOption = False,
+    as_written: AsWrittenOption = False,
+    length: Annotated[
+        int | None, typer.Option(min=2, help="Longest sequence kept, in tokens.")
+    ] = None,
     preset: Annotated[
         str | None,
         typer.Option(help="The domain's hyper-parameters of that name; options override them."),
@@ -129,7 +146,18 @@ def train(
     architecture, config = _configs(kind, values | given)
     _check_run(out, resume, device)
     set_threads(threads)
-    corpus = _corpus_of(kind, data, jobs, vocabulary, start)
+    cleaning = {
+        "part": part,
+        "column": column,
+        "no_stereo": no_stereo,
+        "neutralize": neutralize,
+        "as_written": as_written,
+        "length": length,
+        "vocabulary": vocabulary,
+    }
+    if length is None and kind.horizon > get_domain(domain).horizon:
+        cleaning["length"] = kind.horizon  # what the prior to start from was trained for
+    corpus = _corpus_of(kind, data, jobs, cleaning, start)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
     kind = kind.with_vocabulary(corpus.vocabulary)
     architecture = replace(architecture, vocabulary_size=kind.vocabulary.size)
@@ -144,6 +172,11 @@ def train(
         judge=kind.corpora.valid,
         initial=start,
     )
+    if trainer.nothing_held_out:
+        say(
+            f"Nothing is held out, {trainer.nothing_held_out}: all {len(corpus):,} are trained on "
+            f"for {config.epochs} epochs, without validation"
+        )
     prior = trainer.train(resume, on_epoch=_say_epoch)
     show(metrics_table("Trained prior", summary_columns(prior.metadata)))
     if kind.corpora.describe is not None:
@@ -154,25 +187,25 @@ def train(
 
 
 def _corpus_of(
-    domain: Domain, data: str, jobs: int | None, vocabulary: str | None, start: Prior | None
+    domain: Domain, data: str, jobs: int | None, options: Mapping[str, Any], start: Prior | None
 ) -> Corpus:
     """The corpus to train on; its tokens are those of the prior to start from, if there is one.
 
     Raises:
         ValueError: it cannot be read, or has other tokens than it must have.
     """
-    if vocabulary is None:
-        return load_corpus(domain, data, jobs, any_tokens=start is None)
-    if start is not None:
+    if options["vocabulary"] is not None and start is not None:
         raise ValueError(
             "--vocabulary and --initial exclude each other: a training goes on with the tokens of "
             "the prior that it starts from"
         )
     if data.endswith(".npz"):
-        raise ValueError(
-            f"{data} has its vocabulary already: leave out --vocabulary, which is for `seqgen data`"
-        )
-    return load_corpus(domain, data, jobs, vocabulary=vocabulary)
+        if given := [FLAGS[name] for name, value in options.items() if value]:
+            raise ValueError(
+                f"{data} is cleaned already: leave out {', '.join(given)}, for `seqgen data`"
+            )
+        return load_corpus(domain, data, jobs, any_tokens=start is None)
+    return load_corpus(domain, data, jobs, **options)
 
 
 def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
@@ -181,10 +214,10 @@ def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:
     Raises:
         ValueError: the domain has no preset of that name.
     """
-    import yaml
+    from seqgen_envs.documents import read_yaml
 
     presets = domain.corpora.presets
-    known = yaml.safe_load(presets.read_text()) if presets else {}
+    known = read_yaml(presets) if presets else {}
     if preset is None:
         return dict(known.get(DEFAULT_PRESET, {}))
     if preset not in known:
@@ -241,18 +274,26 @@ def _check_run(out: Path, resume: bool, device: str) -> None:
 def _say_epoch(metrics: Mapping[str, float]) -> None:
     say(
         f"epoch {metrics['epoch']:.0f}: train {metrics['train_nats']:.4f} nats per token, "
-        f"validation {metrics['validation_nats']:.4f} "
-        f"(accuracy {metrics['validation_accuracy']:.3f}), "
+        + (
+            f"validation {metrics['validation_nats']:.4f} "
+            f"(accuracy {metrics['validation_accuracy']:.3f}), "
+            if "validation_nats" in metrics
+            else ""
+        )
         + (f"{metrics['valid_share']:.1%} valid, " if "valid_share" in metrics else "")
         + f"{metrics['tokens_per_second']:,.0f} tokens/s"
     )
 
 
 def summary_columns(training: Mapping[str, Any]) -> dict[str, dict[str, float]]:
-    """The trained prior beside the 5-gram: nats per token (lower is better) and accuracy."""
+    """The trained prior beside the 5-gram: nats per token (lower is better) and accuracy.
+
+    Of the splits that were held out; where nothing was, of what it was trained on.
+    """
     ours, baseline = {}, {}
-    for split in ("validation", "test"):
-        ours[f"{split} nats per token"] = training[f"{split}_nats_per_token"]
-        ours[f"{split} accuracy"] = training[f"{split}_accuracy"]
-        baseline[f"{split} nats per token"] = training[f"{split}_nats_per_token_5gram"]
+    for split in ("train", "validation", "test"):
+        if f"{split}_nats_per_token" in training:
+            ours[f"{split} nats per token"] = training[f"{split}_nats_per_token"]
+            ours[f"{split} accuracy"] = training[f"{split}_accuracy"]
+            baseline[f"{split} nats per token"] = training[f"{split}_nats_per_token_5gram"]
     return {"prior": ours, "5-gram": baseline}

@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen_envs.cli.common import (
+    FLAGS,
     LengthOption,
     MaskOption,
+    PartOption,
     PriorOption,
+    RawCsvOption,
     SeedOption,
     TaskOption,
+    TrustOption,
     check_folder,
     parse_task,
     say_overridden,
+    set_trust,
+    taken,
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.reporting.console import progress, say, warn
@@ -30,6 +36,7 @@ if TYPE_CHECKING:
 
 
 def sample(
+    ctx: typer.Context,
     domain: Annotated[
         str | None,
         typer.Argument(
@@ -54,6 +61,7 @@ def sample(
     primer_length: Annotated[
         int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
     ] = None,
+    part: PartOption = None,
     length: LengthOption = None,
     mask: MaskOption = None,
     temperature: Annotated[
@@ -77,6 +85,26 @@ def sample(
         int,
         typer.Option(min=0, help="Write files of the first so many (0: of none); the CSV has all."),
     ] = 64,
+    transpose: Annotated[
+        str | None,
+        typer.Option(
+            help="Write the files higher: by so many semitones, or in this key ('D', 'D minor'). "
+            "The CSV has the sequences as they were sampled. (Melodies.)"
+        ),
+    ] = None,
+    tempo: Annotated[
+        float | None, typer.Option(help="Quarter notes a minute, 5 to 1000. (Melodies.)")
+    ] = None,
+    instrument: Annotated[
+        str | None,
+        typer.Option(
+            help="Of MIDI and MusicXML: a General MIDI program, 0 to 127, or its name. (Melodies.)"
+        ),
+    ] = None,
+    title: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
+    composer: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
+    raw_csv: RawCsvOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Sample sequences and write each one's files or files of all, and one CSV of all of them.
 
@@ -92,6 +120,7 @@ def sample(
     from seqgen_envs.vector_env import SequenceVectorEnv
 
     check_folder(out)
+    set_trust(ctx, trust, domain, parse_task(task))
     loader = None if agent is None else find_loader(agent)
     known = {} if loader is None or agent is None else loader.environment(agent)
     kind = _domain(domain, known).for_prior(prior or known.get("prior"))
@@ -100,14 +129,19 @@ def sample(
         "task": parse_task(task),
         "c": c,
         "length": length,
-        "primer": _primer(kind, primer, primer_length),
+        "primer": _primer(kind, primer, primer_length, {"part": part}),
         "mask": mask,
     }
     arguments = _merged(known, given)
     lanes = num_envs or arguments.pop("num_envs", 256)
     env = SequenceVectorEnv(kind, min(n, lanes), **arguments)
     env.lanes.seed(seed)  # of primers that are drawn
-    kind = kind.beside(env.prior)
+    kind = kind.beside(env.prior, env.lanes.task)
+    options = {
+        "transpose": transpose, "tempo": tempo, "instrument": instrument, "title": title,
+        "composer": composer,
+    }  # fmt: skip
+    options = _checked_options(kind, options, _facts_of(kind, primer, {"part": part}))
     if loader is None or agent is None:
         policy: Policy = PriorPolicy(seed, temperature)
     elif temperature != 1.0:
@@ -119,12 +153,14 @@ def sample(
     width = max(4, len(str(n)))
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
     rows = score_rows(kind, episodes, names, env.c)
-    write_csv(out / f"{kind.plural}.csv", rows)
-    written = _write_files(kind, episodes, names[:max_files], out, env)
+    write_csv(out / f"{kind.plural}.csv", rows, raw=raw_csv)
+    written = _write_files(kind, episodes, names[:max_files], out, env, options)
     if kind.files.write_many is not None and max_files:
         written |= set(kind.files.write_many(episodes.tokens, out, names, rows, env.prior))
     show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
+    if transpose is not None:
+        say(f"The files are transposed ({transpose}); {kind.plural}.csv is as sampled")
     _warn_of_leftovers(kind, out, written)
 
 
@@ -157,22 +193,34 @@ def _merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any
     return arguments | chosen
 
 
-def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
+def _primer(
+    domain: Domain, primer: str | None, keep: int | None, options: Mapping[str, Any]
+) -> Any:
     """Ids of the primer, or of several: one of the domain's files, a file with a text a line (of
-    which each sequence draws one), or a text.
+    which each sequence draws one), or a text. ``options`` are those of the domain's reader.
 
     Raises:
-        ValueError: neither a readable file nor a text of known tokens.
+        ValueError: neither a readable file nor a text of known tokens, or options for no reader.
     """
-    from seqgen_envs.starts import read_primers
+    from seqgen_envs.domain_groups import Template
+    from seqgen_envs.starts import beginning, read_primers
 
+    files = domain.files
+    if (file := _file_of_one(domain, primer)) and files.read is not None:
+        return files.read(file, **taken(files.read, options, domain, "files"))[:keep].tolist()
+    if asked := [FLAGS[name] for name, value in options.items() if value is not None]:
+        raise ValueError(f"{', '.join(asked)} is for a --primer that is a file of {domain.plural}")
     if primer is None:
         return None
-    if os.path.isfile(primer):  # Path.is_file() raises where a text is too long for a name
-        files = domain.files
-        if files.read is not None and primer.lower().endswith(tuple(files.suffixes)):
-            return files.read(Path(primer))[:keep].tolist()
-        return [list(one[:keep]) for one in read_primers(Path(primer), domain, sys.maxsize)]
+    if os.path.isfile(primer):
+        found = read_primers(Path(primer), domain, sys.maxsize)
+        if not any(isinstance(one, Template) for one in found):
+            return [list(beginning(one)[:keep]) for one in found]
+        _no_length(keep)
+        return primer
+    if domain.templates.read is not None and domain.templates.read(primer.strip()) is not None:
+        _no_length(keep)
+        return primer.strip()
     try:
         return domain.to_ids(primer.strip())[:keep].tolist()
     except ValueError as error:
@@ -181,8 +229,54 @@ def _primer(domain: Domain, primer: str | None, keep: int | None) -> Any:
         ) from error
 
 
+def _no_length(keep: int | None) -> None:
+    """Raise a ValueError for ``--primer-length`` beside a primer with open places."""
+    if keep is not None:
+        raise ValueError("--primer-length cannot cut a primer with open places such as [*]")
+
+
+def _file_of_one(domain: Domain, primer: str | None) -> Path | None:
+    """The primer, if it is a file that the domain reads as one sequence."""
+    # Path.is_file() raises where a text is too long for a name.
+    if primer is None or domain.files.read is None or not os.path.isfile(primer):
+        return None
+    return Path(primer) if primer.lower().endswith(tuple(domain.files.suffixes)) else None
+
+
+def _facts_of(domain: Domain, primer: str | None, options: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What the primer's file says of how sequences are written."""
+    facts, file = domain.files.facts, _file_of_one(domain, primer)
+    if facts is None or file is None:
+        return {}
+    return facts(file, **taken(facts, options, domain, "files"))
+
+
+def _checked_options(
+    domain: Domain, given: Mapping[str, Any], facts: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What files are written with: the options given, and facts where they say nothing.
+
+    Raises:
+        ValueError: the domain's files have no such option, or not such a value.
+    """
+    write = domain.files.write or domain.files.write_many or _write_nothing
+    options = {**facts, **taken(write, given, domain, "files")}
+    if domain.files.check is not None:
+        domain.files.check(**options)
+    return options
+
+
+def _write_nothing() -> None:
+    """What a domain without files does; it takes no options."""
+
+
 def _write_files(
-    domain: Domain, episodes: Episodes, names: Sequence[str], out: Path, env: SequenceVectorEnv
+    domain: Domain,
+    episodes: Episodes,
+    names: Sequence[str],
+    out: Path,
+    env: SequenceVectorEnv,
+    options: Mapping[str, Any],
 ) -> set[Path]:
     """Write the files of the first ``len(names)`` sequences; returns their paths."""
     written: set[Path] = set()
@@ -190,7 +284,7 @@ def _write_files(
         return written
     for i in progress(range(len(names)), "writing", domain.name):
         ids = episodes.tokens[i, : episodes.lengths[i]]
-        written |= set(domain.files.write(ids, out, names[i], env.prior))
+        written |= set(domain.files.write(ids, out, names[i], env.prior, **options))
     return written
 
 

@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import PriorOption, TaskOption, installed_domains, parse_task
+from seqgen_envs.cli.common import (
+    AsWrittenOption,
+    ColumnOption,
+    NeutralizeOption,
+    NoStereoOption,
+    PartOption,
+    PriorOption,
+    RawCsvOption,
+    TaskOption,
+    TrustOption,
+    installed_domains,
+    parse_task,
+    set_trust,
+    taken,
+)
 from seqgen_envs.cli.listing import show_sequences
+from seqgen_envs.domain_groups import Entry
 from seqgen_envs.reporting.console import fail, progress, say, show
 from seqgen_envs.reporting.tables import metrics_table
 
@@ -20,53 +37,87 @@ if TYPE_CHECKING:
     from seqgen_envs.domain import Domain
 
 FILES_A_TABLE = 5
+#: Rewritten sequences that are shown, and how much of each.
+EXAMPLES, EXAMPLE = 3, 80
 #: Longest message about one sequence: what is wrong with it may quote it.
-MESSAGE = 300
+MESSAGE = 1000
 _NOT_METRICS = ("name", "text", "tokens")
 
 
 def score(
+    ctx: typer.Context,
     files: Annotated[list[Path], typer.Argument(help="Files of one sequence or of many.")],
     domain: Annotated[
         str | None, typer.Option(help="Their domain (default: the one their names belong to).")
     ] = None,
     prior: PriorOption = None,
     task: TaskOption = None,
+    part: PartOption = None,
     c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
+    column: ColumnOption = None,
+    no_stereo: NoStereoOption = False,
+    neutralize: NeutralizeOption = False,
+    as_written: AsWrittenOption = False,
     csv: Annotated[Path | None, typer.Option(help="Write the scores to this file too.")] = None,
+    keep_columns: Annotated[
+        bool,
+        typer.Option(
+            "--keep-columns", help="Tables: their other columns go into --csv, as given_NAME."
+        ),
+    ] = False,
+    raw_csv: RawCsvOption = False,
+    trust: TrustOption = False,
 ) -> None:
     """Score files: log-prior, every rule's total and every metric.
 
-    A sequence is judged as the episode that would have made it. A file or a sequence that cannot
-    be scored is named; the others are scored all the same, and the exit code is 1.
+    A sequence is judged as the episode that would have made it. Molecules are cleaned as those of
+    a corpus are, unless --as-written is given; what that changes is said, and the CSV has what was
+    given. A file or a sequence that cannot be scored is named; the others are scored all the same,
+    and the exit code is 1.
     """
     from seqgen_envs.cli.episodes import replay_all, score_rows
     from seqgen_envs.registration import get_domain
     from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.settings import LaneSettings
 
+    set_trust(ctx, trust, domain, parse_task(task))
     kind = get_domain(domain or domain_of(files)).for_prior(prior)
-    if kind.files.read is None and kind.files.read_many is None:
+    reader = kind.files.read_many or kind.files.read
+    if reader is None:
         raise ValueError(f"domain {kind.name!r} reads no files")
+    given = {
+        "column": column,
+        "no_stereo": no_stereo,
+        "neutralize": neutralize,
+        "as_written": as_written,
+        "keep_columns": keep_columns,
+        "part": part,
+    }
+    options = taken(reader, given, kind, "files")
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
-    kind = kind.beside(judge)
+    kind = kind.beside(judge, rules)
     LaneSettings(kind, judge, rules, c)  # what is wrong with an option is not each file's fault
-    names, sequences, problems = _read_all(kind, files)
-    rows: list[dict[str, Any]] = [{} for _ in sequences]
-    for indices, episodes in replay_all(kind, sequences, judge, rules, c):
+    found = _read_all(kind, files, options)
+    rows: list[dict[str, Any]] = [{} for _ in found.sequences]
+    names = [_name(file, entry) for file, entry in found.entries]
+    for indices, episodes in replay_all(kind, found.sequences, judge, rules, c):
         scored = score_rows(kind, episodes, [names[i] for i in indices], c)
         for i, row in zip(indices, scored, strict=True):
             rows[i] = row
+    labels = _labels(found.entries)
+    _say_rewritten(kind, found.entries)
     if rows and kind.files.read_many is not None:
-        show_sequences(kind, rows, kind.vocabulary.padded(sequences), names=_labels(names))
+        show_sequences(kind, rows, kind.vocabulary.padded(found.sequences), names=labels)
     if kind.files.read_many is None or len(rows) <= FILES_A_TABLE:
-        _show_metrics(rows)
+        _show_metrics(rows, labels)
     if csv is not None and rows:
-        write_csv(csv, rows)
+        table = [_described(row, *of) for row, of in zip(rows, found.entries, strict=True)]
+        write_csv(csv, table, raw=raw_csv)
         say(f"{csv} has the scores of {len(rows)} {kind.plural}")
-    for problem in problems:
+    _say_unknown(kind, found.unknown)
+    for problem in found.problems:
         fail(problem)
-    if problems:
+    if found.problems:
         raise typer.Exit(1)
 
 
@@ -88,35 +139,53 @@ def domain_of(files: Sequence[Path]) -> str:
     return found.pop()
 
 
-def _read_all(
-    domain: Domain, files: Sequence[Path]
-) -> tuple[list[str], list[NDArray[np.int64]], list[str]]:
-    """Names and ids of all sequences that can be scored, and what is wrong with the others."""
-    from seqgen_envs.cli.episodes import complete
+@dataclass
+class _Found:
+    """What files hold: sequences that can be scored, and what is wrong with the others."""
 
-    names, sequences, problems = [], [], []
+    entries: list[tuple[Path, Entry]]
+    sequences: list[NDArray[np.int64]]
+    problems: list[str]
+    unknown: Counter[str]
+
+
+def _read_all(domain: Domain, files: Sequence[Path], options: Mapping[str, Any]) -> _Found:
+    from seqgen_envs.cli.episodes import complete
+    from seqgen_envs.vocabulary import UnknownTokenError
+
+    found = _Found([], [], [], Counter())
     for file in progress(files, "reading", "file"):
         try:
-            for name, given in _sequences_of(domain, file):
+            for entry, ids in _sequences_of(domain, file, options):
                 try:
-                    ids = domain.to_ids(given) if isinstance(given, str) else given
-                    sequences.append(complete(domain, ids))
-                    names.append(name)
+                    if entry.problem:
+                        raise ValueError(entry.problem)
+                    ids = domain.to_ids(entry.text) if ids is None else ids
+                    found.sequences.append(complete(domain, ids))
+                    found.entries.append((file, entry))
                 except ValueError as error:
-                    problems.append(_naming(name, error))
+                    if isinstance(error, UnknownTokenError):
+                        found.unknown.update(error.tokens)
+                    place = ", ".join(filter(None, (str(file), entry.place, entry.name)))
+                    found.problems.append(_naming(place, error))
         except (ValueError, OSError) as error:
-            problems.append(_naming(str(file), error))
-    return names, sequences, problems
+            found.problems.append(_naming(str(file), error))
+    return found
 
 
-def _sequences_of(domain: Domain, file: Path) -> Iterator[tuple[str, str | NDArray[np.int64]]]:
-    """Names of a file's sequences, and their texts or ids."""
-    if domain.files.read_many is not None:
-        for name, text in domain.files.read_many(file):
-            yield f"{file}, {name}", text
-    else:
+def _sequences_of(
+    domain: Domain, file: Path, options: Mapping[str, Any]
+) -> Iterator[tuple[Entry, NDArray[np.int64] | None]]:
+    """A file's sequences, and their ids where the file is of one."""
+    if domain.files.read_many is None:
         assert domain.files.read is not None
-        yield str(file), domain.files.read(file)
+        yield Entry("", ""), domain.files.read(file, **options)
+        return
+    for entry in domain.files.read_many(file, **options):
+        if isinstance(entry, Entry):
+            yield entry, None
+        else:  # a pair of a place and a text
+            yield Entry("", entry[1], entry[0]), None
 
 
 def _naming(name: str, error: Exception) -> str:
@@ -125,20 +194,52 @@ def _naming(name: str, error: Exception) -> str:
     return message if name in message else f"{name}: {message}"
 
 
-def _show_metrics(rows: Sequence[Mapping[str, Any]]) -> None:
+def _place(file: Path | str, entry: Entry) -> str:
+    return f"{file}, {entry.place}" if entry.place else str(file)
+
+
+def _name(file: Path, entry: Entry) -> str:
+    return entry.name or _place(file, entry)
+
+
+def _described(row: Mapping[str, Any], file: Path, entry: Entry) -> dict[str, Any]:
+    """A row of the CSV: where a file is of many sequences, with what it says of this one."""
+    if entry.given is None:
+        return dict(row)
+    more = {"name": row["name"], "source": _place(file, entry), "given": entry.given}
+    more |= {f"given_{name}": value for name, value in entry.fields.items()}
+    return more | dict(row)
+
+
+def _say_rewritten(domain: Domain, entries: Sequence[tuple[Path, Entry]]) -> None:
+    pairs = [(e.given, e.text) for _, e in entries if e.given is not None and e.given != e.text]
+    if pairs:
+        shown = [f"{given[:EXAMPLE]} -> {text[:EXAMPLE]}" for given, text in pairs[:EXAMPLES]]
+        say(
+            f"{len(pairs)} of {len(entries)} {domain.plural} were rewritten (--as-written leaves "
+            f"them): {'; '.join(shown)}{'; ...' if len(pairs) > EXAMPLES else ''}"
+        )
+
+
+def _say_unknown(domain: Domain, unknown: Counter[str]) -> None:
+    if unknown:
+        counts = ", ".join(f"{token[:EXAMPLE]} in {n}" for token, n in unknown.most_common(20))
+        say(f"Tokens that the prior lacks, and how many {domain.plural} hold them: {counts}")
+
+
+def _show_metrics(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> None:
     for start in range(0, len(rows), FILES_A_TABLE):
-        part = rows[start : start + FILES_A_TABLE]
-        labels = _labels([row["name"] for row in part])
+        part = slice(start, start + FILES_A_TABLE)
         columns = {
             label: {name: value for name, value in row.items() if name not in _NOT_METRICS}
-            for label, row in zip(labels, part, strict=True)
+            for label, row in zip(labels[part], rows[part], strict=True)
         }
         show(metrics_table("Scores", columns))
 
 
-def _labels(names: Sequence[str]) -> list[str]:
-    """File names without their folders, where that keeps them apart."""
-    short = [Path(name).name for name in names]
-    if len(set(short)) == len(names):
+def _labels(entries: Sequence[tuple[Path, Entry]]) -> list[str]:
+    """Names, else places in files without their folders; numbered where they are not apart."""
+    short = [entry.name or _place(file.name, entry) for file, entry in entries]
+    if len(set(short)) == len(short):
         return short
-    return [f"{i + 1}: {name}" for i, name in enumerate(names)]
+    return [f"{i + 1}: {_name(*one)}" for i, one in enumerate(entries)]

@@ -7,15 +7,19 @@ others never moves it from training to test.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seqgen_envs.bounded import read_arrays
+from seqgen_envs.documents import parse_json
 from seqgen_envs.reporting.files import replacing
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 FRACTIONS = (0.9, 0.05, 0.05)
+_NAMES_SHOWN = 3
 
 
 @dataclass
@@ -33,20 +38,33 @@ class SkipReport:
     Args:
         kept: sequences kept.
         dropped: number dropped for each reason.
-        problems: one line for each sequence dropped, naming it; duplicates have none.
+        items: [reason, name, detail] of the sequences dropped that were named, in their order.
         unknown: how many dropped sequences hold each token that the vocabulary lacks.
+        noted: how many of those kept each remark holds for, such as "rewritten".
+        examples: some that are not kept as they were given: ``given -> kept``.
     """
 
     kept: int = 0
     dropped: dict[str, int] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    items: list[list[str]] = field(default_factory=list)
     unknown: dict[str, int] = field(default_factory=dict)
+    noted: dict[str, int] = field(default_factory=dict)
+    examples: list[str] = field(default_factory=list)
 
-    def drop(self, reason: str, problem: str | None = None) -> None:
-        """Count one sequence as dropped."""
+    def drop(self, reason: str, name: str = "", detail: str = "") -> None:
+        """Count one sequence as dropped, and keep its name and what is wrong with it."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        if problem is not None:
-            self.problems.append(problem)
+        if name:
+            self.items.append([reason, name, detail])
+
+    @property
+    def problems(self) -> list[str]:
+        """One line for each sequence dropped that was named."""
+        return [f"{name}: {detail}" for _, name, detail in self.items]
+
+    def rows(self) -> list[dict[str, str]]:
+        """What was dropped and named, as rows of a table."""
+        return [dict(zip(("reason", "name", "detail"), item, strict=True)) for item in self.items]
 
     @property
     def found(self) -> int:
@@ -54,19 +72,30 @@ class SkipReport:
         return self.kept + sum(self.dropped.values())
 
     def table(self, title: str = "Corpus") -> Table:
-        """Kept and dropped by reason, with shares of all found."""
+        """Kept and dropped by reason, with shares of all found and the first dropped by name."""
         from rich.table import Table
+        from rich.text import Text
 
         table = Table("", "sequences", "share", title=title)
         for column in table.columns[1:]:
             column.justify = "right"
+        if self.items:
+            table.add_column("the first of them", no_wrap=True, overflow="ellipsis")
         by_count = sorted(self.dropped.items(), key=lambda item: -item[1])
-        rows = [("kept", self.kept), *((f"dropped: {why}", n) for why, n in by_count)]
+        noted = [(f"- {remark}", n) for remark, n in self.noted.items()]
+        dropped = [(f"dropped: {why}", n) for why, n in by_count]
+        rows = [("kept", self.kept), *noted, *dropped]
         tokens = sorted(self.unknown.items(), key=lambda item: (-item[1], item[0]))
         rows += [(f"- with {token}", n) for token, n in tokens]
+        first = {f"dropped: {why}": self._first_names(why) for why in self.dropped}
         for name, count in [*rows, ("found", self.found)]:
-            table.add_row(name, f"{count:,}", f"{count / max(1, self.found):.1%}")
+            cells = [name, f"{count:,}", f"{count / max(1, self.found):.1%}", first.get(name, "")]
+            table.add_row(*(Text(cell) for cell in cells[: len(table.columns)]))
         return table
+
+    def _first_names(self, reason: str) -> str:
+        names = (name for why, name, _ in self.items if why == reason)
+        return ", ".join(islice(names, _NAMES_SHOWN))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""
@@ -79,11 +108,12 @@ class Corpus:
 
     Args:
         sequences: token ids, one array of shape [length] each, int8 or int16.
-        names: one for each sequence.
+        names: one for each sequence, without the character NUL.
         splits: 'train', 'validation' or 'test' for each sequence, shape [n].
         source: where the sequences come from.
         vocabulary: of the ids.
         report: what was kept and dropped on the way here.
+        max_tokens: the longest sequence that was allowed; 0 where there was no limit.
 
     Raises:
         ValueError: names or splits do not match the sequences, or a split is unknown.
@@ -95,6 +125,7 @@ class Corpus:
     source: str
     vocabulary: Vocabulary
     report: SkipReport = field(default_factory=SkipReport)
+    max_tokens: int = 0
 
     def __post_init__(self) -> None:
         n = len(self.sequences)
@@ -133,11 +164,13 @@ class Corpus:
                 file,
                 tokens=np.concatenate([np.zeros(0, np.int8), *self.sequences]),
                 offsets=np.cumsum([0, *lengths], dtype=np.int64),
-                names=np.array(self.names, dtype=np.str_),
-                splits=np.asarray(self.splits, dtype="<U10"),
+                # one long name would make an array of texts as wide for all of them
+                names=np.frombuffer("\0".join(self.names).encode(), np.uint8),
+                splits=np.array([SPLITS.index(name) for name in self.splits], np.uint8),
                 source=np.array(self.source),
                 vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
                 report=np.array(json.dumps(self.report.to_dict())),
+                max_tokens=np.array(self.max_tokens),
             )
 
     @classmethod
@@ -149,19 +182,17 @@ class Corpus:
             ValueError: the file is no corpus, or its ids are not those of ``vocabulary``.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                data = {key: file[key] for key in file.files}
+            data = read_arrays(path, "it")
             corpus = cls(
-                sequences=np.split(data["tokens"], data["offsets"][1:-1])[: len(data["names"])],
-                names=data["names"].tolist(),
-                splits=data["splits"],
+                sequences=_cut(data["tokens"], data["offsets"]),
+                names=data["names"].tobytes().decode().split("\0") if len(data["splits"]) else [],
+                splits=np.array(SPLITS)[data["splits"]],
                 source=str(data["source"]),
-                vocabulary=Vocabulary(**json.loads(str(data["vocabulary"]))),
-                report=SkipReport(**json.loads(str(data["report"]))),
+                vocabulary=Vocabulary(**parse_json(str(data["vocabulary"]))),
+                report=_report(**parse_json(str(data["report"]))),
+                max_tokens=int(data["max_tokens"]),
             )
-        except FileNotFoundError:
-            raise
-        except Exception as error:  # zipfile, numpy and json each raise their own
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             raise ValueError(
                 f"{path} is not a corpus file, as Corpus.save writes them ({error})"
             ) from error
@@ -170,7 +201,29 @@ class Corpus:
                 f"{path} holds ids of another vocabulary ({corpus.vocabulary.size} tokens where "
                 f"{vocabulary.size} are expected); build the corpus again"
             )
+        tokens, size = data["tokens"], corpus.vocabulary.size
+        if len(tokens) and not 0 <= int(tokens.min()) <= int(tokens.max()) < size:
+            raise ValueError(f"{path} is damaged: it holds ids outside 0..{size - 1}")
         return corpus
+
+
+def _cut(tokens: NDArray[Any], offsets: NDArray[Any]) -> list[NDArray[np.integer]]:
+    """The sequences that lie end to end in ``tokens`` [n], each from one offset to the next."""
+    whole = tokens.ndim == 1 and np.issubdtype(tokens.dtype, np.integer)
+    rising = offsets.ndim == 1 and np.issubdtype(offsets.dtype, np.integer) and len(offsets) > 0
+    if not (whole and rising and offsets[0] == 0 and offsets[-1] == len(tokens)):
+        raise ValueError("its offsets are not those of its tokens")
+    if (np.diff(offsets) < 0).any():
+        raise ValueError("its offsets go backwards")
+    return [tokens[start:end] for start, end in itertools.pairwise(offsets)]
+
+
+def _report(**stored: Any) -> SkipReport:
+    report = SkipReport(**stored)
+    counts = {"kept": report.kept, **report.dropped, **report.unknown}
+    if not all(isinstance(count, int) for count in counts.values()):
+        raise ValueError("its report's counts are not whole numbers")
+    return report
 
 
 def split_of(tokens: ArrayLike, fractions: Sequence[float] = FRACTIONS) -> str:

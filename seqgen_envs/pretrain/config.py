@@ -14,7 +14,7 @@ class TrainingConfig:
         epochs: passes over the training split at most.
         batch_tokens: tokens in a batch, padding included.
         learning_rate: peak of a linear warm-up and cosine decay to a hundredth.
-        warmup_steps: steps of the warm-up.
+        warmup_steps: steps of the warm-up; at most half of all steps.
         weight_decay: AdamW's.
         clip_norm: gradients are scaled down to this norm.
         patience: stop after this many epochs without a better validation loss, whose weights are

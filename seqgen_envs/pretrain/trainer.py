@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import time
@@ -17,22 +18,30 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from seqgen_envs._version import __version__
+from seqgen_envs.bounded import read_bytes
 from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.ngram import NGram
 from seqgen_envs.pretrain.batches import IntArray, cut, evaluate, pad, shuffled
 from seqgen_envs.pretrain.config import Progress, TrainingConfig
 from seqgen_envs.pretrain.validity import Judge, ValidityLoss
 from seqgen_envs.prior import RecurrentPrior
-from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, check_finite
 from seqgen_envs.reporting.files import replacing
 from seqgen_envs.vocabulary import Vocabulary
 
 Augment = Callable[[NDArray[np.int64], np.random.Generator], NDArray[np.int64]]
 CHECKPOINT_FILE = "checkpoint.pt"
+#: With fewer sequences nothing is held out: a validation loss of one or two says nothing.
+FEWEST_TO_HOLD_OUT = 20
+_DIGEST = 32  # bytes of a SHA-256
 
 
 class PriorTrainer:
     """Trains one recurrent prior on a corpus.
+
+    Where the corpus has fewer than :data:`FEWEST_TO_HOLD_OUT` sequences, or no training or no
+    validation sequences, nothing is held out: all are trained on for ``config.epochs`` epochs, and
+    there are no figures of validation and test. ``nothing_held_out`` says why; it is empty else.
 
     Args:
         corpus: sequences with their splits.
@@ -49,9 +58,8 @@ class PriorTrainer:
             None: random weights.
 
     Raises:
-        ValueError: a split of the corpus is empty, it was encoded with another vocabulary, there
-            is nothing to augment or to judge with, or ``initial`` has other sizes or another
-            vocabulary.
+        ValueError: the corpus is empty or was encoded with another vocabulary, there is nothing
+            to augment or to judge with, or ``initial`` has other sizes or another vocabulary.
     """
 
     def __init__(
@@ -74,13 +82,9 @@ class PriorTrainer:
             raise ValueError("all sequences of this domain are valid: leave valid_weight out")
         if corpus.vocabulary.fingerprint != vocabulary.fingerprint:
             raise ValueError("the corpus was encoded with another vocabulary; build it again")
-        self.splits = {name: corpus.split(name) for name in ("train", "validation", "test")}
-        empty = [name for name, sequences in self.splits.items() if not sequences]
-        if empty:
-            raise ValueError(
-                f"the corpus has no {' and no '.join(empty)} sequences ({len(corpus)} in all): "
-                "give it more files"
-            )
+        if not len(corpus):
+            raise ValueError("the corpus has no sequences")
+        self.splits, self.nothing_held_out = _held_out(corpus)
         self.corpus, self.vocabulary, self.config = corpus, vocabulary, config
         self.run_dir = Path(run_dir)
         self._augment = augment
@@ -199,25 +203,25 @@ class PriorTrainer:
 
     def _close_epoch(self) -> dict[str, float]:
         progress = self.progress
-        nats, accuracy = evaluate(self.network, self.splits["validation"], self.vocabulary)
-        metrics = {
-            "epoch": float(progress.epoch),
-            "train_nats": progress.epoch_loss / max(progress.epoch_tokens, 1),
-            "validation_nats": nats,
-            "validation_accuracy": accuracy,
-        }
+        nats = progress.epoch_loss / max(progress.epoch_tokens, 1)
+        metrics = {"epoch": float(progress.epoch), "train_nats": nats}
+        if not self.nothing_held_out:
+            nats, accuracy = evaluate(self.network, self.splits["validation"], self.vocabulary)
+            metrics |= {"validation_nats": nats, "validation_accuracy": accuracy}
         if self.config.augment:  # by chance, or since no other spelling would do
             metrics["kept_spelling"] = progress.epoch_kept / len(self.train_pieces)
         if self._validity is not None:
             metrics["valid_share"] = progress.epoch_valid / max(progress.batch, 1)
         if not math.isfinite(nats):
             raise ValueError(
-                f"training diverged: after epoch {progress.epoch} the validation loss is {nats}; "
-                "lower the learning rate"
+                f"training diverged: after epoch {progress.epoch} the loss is {nats}; lower the "
+                "learning rate"
             )
         progress.history.append(metrics.copy())
-        # with a second objective likelihood alone does not say which epoch is best: the last is
-        if nats < progress.best_loss or self._validity is not None:
+        # with a second objective, or without validation, likelihood does not say which epoch is
+        # best: the last is
+        last = self._validity is not None or bool(self.nothing_held_out)
+        if nats < progress.best_loss or last:
             progress.best_loss, progress.best_epoch = nats, progress.epoch
             self.best_weights = {
                 k: v.detach().cpu().clone() for k, v in self.network.state_dict().items()
@@ -229,11 +233,12 @@ class PriorTrainer:
         return metrics
 
     def _learning_rate(self, step: int, batches_an_epoch: int) -> float:
-        peak, warmup = self.config.learning_rate, self.config.warmup_steps
+        peak, steps = self.config.learning_rate, self.config.epochs * batches_an_epoch
+        # a short training would end in its warm-up: that is half of it at most
+        warmup = min(self.config.warmup_steps, math.ceil(steps / 2))
         if step < warmup:
             return peak * (step + 1) / warmup
-        total = max(self.config.epochs * batches_an_epoch - warmup, 1)
-        part = min((step - warmup) / total, 1.0)
+        part = min((step - warmup) / max(steps - warmup, 1), 1.0)
         return peak * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * part)))
 
     def _batches(self, epoch: int) -> list[list[int]]:
@@ -246,6 +251,7 @@ class PriorTrainer:
             "corpus": self.corpus.source,
             "sequences": {name: len(s) for name, s in self.splits.items()},
             "tokens": {name: int(sum(map(len, s))) for name, s in self.splits.items()},
+            "max_tokens": max(self.corpus.max_tokens, *map(len, self.corpus.sequences)),
             "tokens_seen": self.progress.tokens_seen,
             "epochs": self.progress.epoch,
             "best_epoch": self.progress.best_epoch,
@@ -254,7 +260,9 @@ class PriorTrainer:
         }
         if self._initial is not None:
             summary["initial_prior"] = self._initial
-        for name in ("validation", "test"):
+        for name in ("train",) if self.nothing_held_out else ("validation", "test"):
+            if not self.splits[name]:
+                continue
             nats, accuracy = evaluate(self.network, self.splits[name], self.vocabulary)
             summary[f"{name}_nats_per_token"] = round(nats, 5)
             summary[f"{name}_accuracy"] = round(accuracy, 5)
@@ -263,7 +271,10 @@ class PriorTrainer:
         return summary
 
     def save_checkpoint(self) -> None:
-        """Write weights, optimiser, progress and generator states, whole or not at all."""
+        """Write weights, optimiser, progress and generator states, whole or not at all.
+
+        What PyTorch writes is followed by its SHA-256, 32 bytes.
+        """
         path = self.run_dir / CHECKPOINT_FILE
         state = {
             "network": self.network.state_dict(),
@@ -274,17 +285,21 @@ class PriorTrainer:
             "cuda_rng": self._cuda_state(),
             "settings": self._settings(),
         }
-        with replacing(path) as temporary:
-            torch.save(state, temporary)
+        content = io.BytesIO()
+        torch.save(state, content)
+        with replacing(path) as temporary, open(temporary, "wb") as file:
+            file.write(content.getbuffer())
+            file.write(hashlib.sha256(content.getbuffer()).digest())
 
     def load_checkpoint(self) -> None:
         """Go on from the checkpoint in ``run_dir``.
 
         Raises:
-            ValueError: it belongs to a run with other settings; the message names them.
+            ValueError: it has changed since it was written, or belongs to a run with other
+                settings; the message names them.
         """
         path = self.run_dir / CHECKPOINT_FILE
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        state = self._read_checkpoint(path)
         theirs, mine = json.loads(state["settings"]), json.loads(self._settings())
         if theirs != mine:
             changed = sorted(k for k in {*mine, *theirs} if mine.get(k) != theirs.get(k))
@@ -300,6 +315,24 @@ class PriorTrainer:
         if state.get("cuda_rng") is not None:
             torch.cuda.set_rng_state(state["cuda_rng"].cpu(), self.device)
 
+    def _read_checkpoint(self, path: Path) -> dict[str, Any]:
+        data = read_bytes(path)
+        content, digest = data[:-_DIGEST], data[-_DIGEST:]
+        if hashlib.sha256(content).digest() != digest:
+            raise ValueError(
+                f"{path} is no checkpoint, or has changed since it was written; delete it to "
+                "train from the start"
+            )
+        try:
+            state = torch.load(io.BytesIO(content), map_location=self.device, weights_only=True)
+            for name in ("network", "best_weights"):
+                for key, weights in state[name].items():
+                    check_finite(f"{name}.{key}", weights)
+        except Exception as error:  # PyTorch and its unpickler each raise their own
+            message = " ".join(str(error).split())[:300]
+            raise ValueError(f"{path} is no checkpoint of a prior: {message}") from error
+        return dict(state)
+
     def _cuda_state(self) -> Tensor | None:
         return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
 
@@ -309,12 +342,21 @@ class PriorTrainer:
         del config["checkpoint_seconds"]
         if self._initial is not None:
             config["initial prior"] = self._initial
-        if not config["augment"]:  # checkpoints of versions that had no such setting go on
-            del config["augment"]
-        if not config["valid_weight"]:
-            del config["valid_weight"], config["valid_samples"]
         content = hashlib.sha256(b"".join(p.tobytes() for p in self.train_pieces)).hexdigest()
         return json.dumps({**config, **self.network.config.to_dict(), "training data": content})
+
+
+def _held_out(corpus: Corpus) -> tuple[dict[str, list[IntArray]], str]:
+    """The splits, and why all is in the first of them; "" where it is not."""
+    splits = {name: corpus.split(name) for name in ("train", "validation", "test")}
+    missing = [name for name in ("train", "validation") if not splits[name]]
+    if len(corpus) < FEWEST_TO_HOLD_OUT:
+        why = f"as there are fewer than {FEWEST_TO_HOLD_OUT} sequences"
+    elif missing:
+        why = f"as there are no {missing[0]} sequences"
+    else:
+        return splits, ""
+    return {"train": list(corpus.sequences), "validation": [], "test": []}, why
 
 
 def _check_initial(

@@ -1,4 +1,8 @@
-"""Messages, tables and progress bars on a terminal or in a log."""
+"""Messages, tables and progress bars on a terminal or in a log.
+
+Names, texts and messages may come out of anybody's files: whatever a terminal would obey is shown
+as it is spelled, and nothing is taken for rich's markup or emoji.
+"""
 
 from __future__ import annotations
 
@@ -8,29 +12,41 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-console = Console()
-errors = Console(stderr=True)
+from seqgen_envs.reporting.tables import printable
+
+console = Console(markup=False, emoji=False, highlight=False)
+errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
 
 
 def fail(message: str) -> None:
     """One red line on stderr."""
-    errors.print(f"Error: {message}", style="red", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"Error: {_one_line(message)}", style="red", soft_wrap=True)
 
 
 def warn(message: str) -> None:
     """One yellow line on stderr."""
-    text = f"Warning: {message}"
-    errors.print(text, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    errors.print(f"Warning: {_one_line(message)}", style="yellow", soft_wrap=True)
 
 
 def say(message: str) -> None:
     """One line on stdout, taken literally."""
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    console.print(_one_line(message), soft_wrap=True)
 
 
 def show(table: Table) -> None:
     """A table whose cells are taken literally: file names and SMILES hold brackets."""
-    console.print(table, markup=False)
+    if isinstance(table.title, str):
+        table.title = printable(table.title)
+    for column in table.columns:
+        column.header, *column._cells = (
+            printable(cell) if isinstance(cell, str) else cell
+            for cell in (column.header, *column._cells)
+        )
+    console.print(table)
+
+
+def _one_line(message: str) -> str:
+    return printable(" ".join(message.splitlines()))
 
 
 def progress(items: Iterable[Any], what: str, unit: str) -> Iterable[Any]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 TEMPORARY = ".tmp"
 
@@ -50,10 +51,47 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
-def write_csv(path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]]) -> None:
-    """``rows`` as CSV, a column for each name in any of them; whole or not at all."""
+def write_csv(
+    path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]], raw: bool = False
+) -> None:
+    """``rows`` as CSV, a column for each name in any of them; whole or not at all.
+
+    Args:
+        path: the file.
+        rows: values by column.
+        raw: texts as they are; otherwise see :func:`safe_cell`.
+    """
     columns = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        write_rows(file, columns, [dict(zip(columns, columns, strict=True)), *rows], raw)
+
+
+def write_rows(
+    file: IO[str], columns: Sequence[str], rows: Iterable[Mapping[str, Any]], raw: bool = False
+) -> None:
+    """Append ``rows`` to an open CSV file; see :func:`write_csv`."""
+    writer = csv.DictWriter(file, columns, lineterminator="\n")
+    for row in rows:
+        safe = {name: value if raw else safe_cell(value) for name, value in row.items()}
+        writer.writerow(safe)
+
+
+def safe_cell(value: Any) -> Any:
+    """What a spreadsheet shows and does not compute: a text it takes for a formula gets a ``'``.
+
+    Those are texts that begin with ``= + - @``, a tab or a carriage return, unless they are
+    numbers. :func:`bare_cell` is the inverse.
+    """
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
+        return f"'{value}"
+    return value
+
+
+def bare_cell(text: str) -> str:
+    """What :func:`safe_cell` was given."""
+    return text[1:] if text[:1] == "'" and _FORMULA.match(text) else text
+
+
+#: Those that have the apostrophe already get another one, so that nothing is lost.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|-?(inf|nan)")

@@ -1,6 +1,10 @@
 """SMILES as the tokens of a task, and objectives that other processes can import."""
 
+import ctypes
+import os
 import random
+import signal
+import time
 from itertools import product
 
 import numpy as np
@@ -104,3 +108,21 @@ def rare_lines(n):
     lines = [group + link.format(end) for group, link, end in product(groups, links, ends)]
     random.Random(0).shuffle(lines)
     return lines[:n]
+
+
+def fatal(smiles):
+    """An oracle that some elements are the end of, each in its own way."""
+    for text in smiles:
+        if "Br" in text:
+            os._exit(3)
+        if "Cl" in text:
+            ctypes.string_at(0)
+        if "F" in text:
+            os._exit(0)
+        if "P" in text:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if "S" in text:
+            time.sleep(1000)
+        if "N" in text:
+            raise RuntimeError("the server is down")
+    return lengths_of(smiles)

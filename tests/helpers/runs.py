@@ -3,11 +3,13 @@
 import csv
 from pathlib import Path
 
+import pytest
 import torch
+from stable_baselines3.common.callbacks import BaseCallback
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from kl_agents.hyperparameters import load_hyperparams
-from kl_agents.runs import RunOptions, RunSpec, run
+from kl_agents.runs import RunOptions, RunSpec, run, start_run
 
 STEPS = 15_000
 LOGGED = RunOptions(checkpoint_rounds=2, eval_every=STEPS // 4, eval_episodes=32)
@@ -57,6 +59,28 @@ def letters(smiles):
 def keep_running(folder, spec, options):
     torch.set_num_threads(1)
     run(Path(folder), spec, options)
+
+
+class Interrupt(Exception):
+    pass
+
+
+def interrupt(folder, spec, after):
+    """A run that stops with an error in some round, after checkpoints of the rounds before."""
+
+    class Stop(BaseCallback):
+        rounds = 0
+
+        def _on_step(self):
+            return True
+
+        def _on_rollout_end(self):
+            self.rounds += 1
+            if self.rounds == after:
+                raise Interrupt
+
+    with pytest.raises(Interrupt):
+        start_run(folder, spec, RunOptions(checkpoint_rounds=1, callbacks=[Stop()]))
 
 
 def same_parameters(a, b):

@@ -57,8 +57,8 @@ def test_a_file_extends_another(tmp_path):
     )
     path.write_text("extends: base.yml\ndefault: {policy_kwargs: {scale: 4}}\n")
     bundled = load_hyperparams("psi", "PMO").arguments
-    kept = bundled["policy_kwargs"]["initial_value"]
-    expected = {"c": 3, "tau": 0.1, "policy_kwargs": {"scale": 4, "initial_value": kept}}
+    assert bundled["policy_kwargs"] == {"scale": 0.1}
+    expected = {"c": 3, "tau": 0.1, "policy_kwargs": {"scale": 4}}
     assert load_hyperparams("psi", "Any-v0", (), path).arguments == bundled | expected
     q, pmo = (load_hyperparams("q", "Any-v0", (), p) for p in (path, FOLDER / "PMO.yml"))
     assert q.arguments["epsilon"] == pmo.arguments["epsilon"]

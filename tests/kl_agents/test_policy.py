@@ -68,6 +68,32 @@ def test_an_initial_value_leaves_the_policy_the_prior(algorithm):
     np.testing.assert_allclose(state_values, 3.0 / 0.5, atol=1e-5)
 
 
+@pytest.mark.parametrize("algorithm", [PsiLearning, GLearning, QLearning])
+def test_the_initial_value_is_the_mean_return_of_the_first_round(algorithm):
+    """Without discount, of what is still to come at each step; a given one stays."""
+
+    def first(**policy_kwargs):
+        kwargs = {"scale": 4.0, "init": "random", **policy_kwargs}
+        agent = make(algorithm, native(64), policy_kwargs=kwargs, learning_rate=0.0, seed=3,
+                     discount=1.0, replay_unique=False)  # fmt: skip
+        agent.learn(1)
+        bias = agent.policy.network.trunk.head.bias * 4.0
+        assert torch.equal(bias, agent.policy.target.trunk.head.bias * 4.0)
+        assert agent.policy.network.untrained
+        return agent, bias
+
+    agent, bias = first()
+    episodes = agent.replay.all()
+    to_come = np.cumsum(episodes.task_reward[:, ::-1], axis=1)[:, ::-1]
+    steps = np.arange(to_come.shape[1]) < episodes.lengths[:, None]
+    assert abs(to_come[steps].mean()) > 0.01
+    np.testing.assert_allclose(bias.detach(), to_come[steps].mean(), rtol=1e-5)
+    np.testing.assert_allclose(first(initial_value=2.5)[1].detach(), 2.5, rtol=1e-6)
+    before = agent.policy.network.trunk.head.bias.clone()
+    agent.learn(1, reset_num_timesteps=False)  # a later round estimates nothing
+    assert torch.equal(agent.policy.network.trunk.head.bias, before)
+
+
 @pytest.mark.parametrize("algorithm", [PsiLearning, GLearning])
 @pytest.mark.parametrize("lambda_", [0.0, 0.9])
 def test_at_step_0_the_td_error_is_the_task_reward(algorithm, lambda_):

@@ -17,6 +17,7 @@ from kl_agents.algorithm import SequenceAlgorithm
 from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.reproduction.plan import Scale, load_plan, make_jobs
 from kl_agents.runs import load_run, read_spec
+from seqgen_envs.loading import UntrustedCodeError, trusting
 
 GUEST = Path(__file__).parents[1] / "helpers" / "guest_agent.py"
 ENTRY_POINTS = """
@@ -112,11 +113,12 @@ def test_a_guest_is_trained_evaluated_and_sampled(installed, tmp_path, monkeypat
     seqgen("train", name, "ToyGen-v0", *settings, "--out", "run")
     monkeypatch.chdir("/")
     run = tmp_path / "run"
-    agent, spec = load_run(run)
+    trust = [] if name == "imitation" else ["--trust"]  # the run's files name code
+    agent, spec = load_run(run, trust=bool(trust))
     assert (agent.settings.best, spec.algorithm) == (0.5, registry.absolute(spec.algorithm))
     assert agent._n_updates > 0
-    seqgen("evaluate", run, "-n", 50)
-    seqgen("sample", "toy", "--agent", run, "-n", 5, "--out", tmp_path / "sampled")
+    seqgen("evaluate", run, "-n", 50, *trust)
+    seqgen("sample", "toy", "--agent", run, "-n", 5, "--out", tmp_path / "sampled", *trust)
     again = ["train", spec.algorithm, "ToyGen-v0", "--out", tmp_path / "other"]
     message = seqgen(*again, "--set", "best=2", code=1).stderr.strip()
     assert message.endswith("Error: best must be a number in (0, 1], got 2")
@@ -162,8 +164,11 @@ def test_blocks_and_plans_take_guests(installed, tmp_path, monkeypatch):
                          "agents": {"imitation": {"best": 0.5}, "guest_agent:Imitation": {}}}},
     }  # fmt: skip
     path.write_text(yaml.safe_dump(plan))
-    loaded = load_plan("toy", path)
-    jobs = make_jobs(loaded, list(loaded.blocks.values()), Scale(seeds=1))
+    with pytest.raises(UntrustedCodeError, match=r"x\.yml names code to run .*--trust"):
+        load_plan("toy", path)
+    with trusting():
+        loaded = load_plan("toy", path)
+        jobs = make_jobs(loaded, list(loaded.blocks.values()), Scale(seeds=1))
     best = {job.spec.algorithm: job.spec.arguments.get("best") for job in jobs}
     assert best == {"imitation": 0.5, "guest_agent:Imitation": None}
 
@@ -172,7 +177,14 @@ def test_a_run_of_a_guest_keeps_its_whole_path(installed, tmp_path, monkeypatch)
     monkeypatch.chdir(installed)
     arguments = ["--set", "n_envs=4", "--steps", 50, "--no-progress", "--out", tmp_path / "run"]
     seqgen("train", "guest_agent.py:Imitation", "ToyGen-v0", *arguments)
-    assert read_spec(tmp_path / "run").algorithm == f"{installed}/guest_agent.py:Imitation"
+    with pytest.raises(UntrustedCodeError, match=r"config\.json names code .*--trust"):
+        read_spec(tmp_path / "run")
+    with trusting():
+        assert read_spec(tmp_path / "run").algorithm == f"{installed}/guest_agent.py:Imitation"
+    resume = ["train", "--resume", "--no-progress", "--out", tmp_path / "run"]
+    assert "guest_agent.py:Imitation'): add --trust" in seqgen(*resume, code=1).stderr
+    seqgen(*resume, "--trust")
+    # named here again, it is trusted as it was the first time
     seqgen("train", "./guest_agent.py:Imitation", "ToyGen-v0", *arguments, "--resume")
 
 

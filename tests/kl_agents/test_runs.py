@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import seqgen_envs
-from helpers.runs import LOGGED, same_parameters, toy_spec
+from helpers.runs import LOGGED, interrupt, same_parameters, toy_spec
 from kl_agents import ALGORITHMS, callbacks, load
 from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.runs import (
@@ -62,29 +62,6 @@ def test_the_first_agent_of_a_process_is_like_the_next(tmp_path):
     spec = RunSpec("psi", "MelodyGen-v0", 0, 3, 2, env_kwargs, arguments)
     first, second = (start_run(tmp_path / name, spec) for name in ("first", "second"))
     assert same_parameters(first, second)
-
-
-class Interrupt(Exception):
-    pass
-
-
-def interrupt(folder, spec, after):
-    """A run that stops with an error in some round, after checkpoints of the rounds before."""
-    from stable_baselines3.common.callbacks import BaseCallback
-
-    class Stop(BaseCallback):
-        rounds = 0
-
-        def _on_step(self):
-            return True
-
-        def _on_rollout_end(self):
-            self.rounds += 1
-            if self.rounds == after:
-                raise Interrupt
-
-    with pytest.raises(Interrupt):
-        start_run(folder, spec, RunOptions(checkpoint_rounds=1, callbacks=[Stop()]))
 
 
 def test_another_seed_ends_elsewhere(uninterrupted, tmp_path):

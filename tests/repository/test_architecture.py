@@ -14,8 +14,8 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "extras", "loading", "vocabulary"), 0),
-    (("recurrent", "rules", "ngram", "reporting"), 1),
+    (("_version", "bounded", "extras", "loading", "vocabulary"), 0),
+    (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
     (("prior", "user_tasks", "domain_groups"), 2),
     (("datasets",), 2),
     (("domain",), 3),
@@ -31,6 +31,8 @@ SEQGEN_ORDER = (
 )
 #: What a domain's folder may import besides itself.
 DOMAINS_SEE = {
+    "bounded",
+    "documents",
     "loading",
     "vocabulary",
     "recurrent",
@@ -51,7 +53,7 @@ AGENTS_ORDER = (
     (("settings", "diagnostics", "saving"), 5),
     (("losses",), 6),
     (("algorithm",), 7),
-    (("q_learning", "psi_learning", "g_learning", "baselines"), 8),
+    (("q_learning", "psi_learning", "g_learning", "baselines", "seeding"), 8),
     (("registry",), 9),
     (("hyperparameters", "callbacks"), 10),
     (("runs", "bench"), 11),

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from seqgen_envs.domains.melody.render import (
 )
 from seqgen_envs.domains.melody.roll import draw_svg
 from seqgen_envs.domains.melody.rules import recommended_task, rl_tuner_task
+from seqgen_envs.domains.melody.sheet import PLAIN, Sheet
 from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.extras import require
@@ -43,30 +44,45 @@ HORIZON = 32
 MIN_HORIZON = 8
 
 
-def _write(tokens: NDArray[np.int64], folder: Path, stem: str, prior: Prior) -> list[Path]:
+def _write(
+    tokens: NDArray[np.int64],
+    folder: Path,
+    stem: str,
+    prior: Prior,
+    *,
+    key: str = PLAIN.key,
+    bar_length: int = PLAIN.bar_length,
+    pickup: int = PLAIN.pickup,
+    transpose: int | str | None = PLAIN.transpose,
+    tempo: float = PLAIN.tempo,
+    instrument: int | str = PLAIN.instrument,
+    title: str = PLAIN.title,
+    composer: str = PLAIN.composer,
+) -> list[Path]:
     """A melody as MIDI, WAV, MusicXML, SVG, and PNGs of its piano roll and the prior's view.
 
-    Without verovio (the ``notation`` extra) there is no SVG.
+    The options are those of :class:`~seqgen_envs.domains.melody.sheet.Sheet`. The prior's view is
+    of the tokens, which are not transposed. Without verovio (the ``notation`` extra) there is no
+    SVG.
     """
     import torch
 
+    sheet = Sheet(key, bar_length, pickup, transpose, tempo, instrument, title, composer)
     ids = tokens[tokens < VOCABULARY.size]
     inputs = np.append(ids, 0)  # one more, for what the prior expects after the last token
     log_probs = prior.sequence_log_probs(torch.from_numpy(inputs[None]))[0, : len(ids)].numpy()
-    writers: dict[str, Callable[[NDArray[np.int64], Path], object]] = {
+    writers: dict[str, Callable[..., object]] = {
         f"{stem}.mid": write_midi,
         f"{stem}.wav": write_wav,
         f"{stem}.musicxml": write_musicxml,
         f"{stem}.svg": write_svg,
         f"{stem}.png": write_piano_roll,
-        f"{stem}.prior.png": lambda melody, path: write_probability_heatmap(
-            melody, log_probs, path
-        ),
+        f"{stem}.prior.png": partial(write_probability_heatmap, log_probs=log_probs),
     }
     if not _can_engrave():
         del writers[f"{stem}.svg"]
     for name, write in writers.items():
-        write(ids, folder / name)
+        write(ids, path=folder / name, sheet=sheet)
     return [folder / name for name in writers]
 
 
@@ -81,19 +97,37 @@ def _can_engrave() -> bool:
     return True
 
 
-def _read(path: Path) -> NDArray[np.int64]:
+def _read(path: Path, *, part: str | None = None) -> NDArray[np.int64]:
+    """The one melody of a file; ``part`` chooses of an arrangement (see ``reading.parts``)."""
     from seqgen_envs.domains.melody.dataset import read_melody
 
-    return read_melody(path)
+    return read_melody(path, part=part)
 
 
-def _read_corpus(data: str, *, n_jobs: int | None = None, refresh: bool = False) -> Corpus:
-    """``"corpus"``: music21's folk tunes; otherwise a folder of MIDI, MusicXML and ABC files."""
+def _facts(path: Path, *, part: str | None = None) -> dict[str, Any]:
+    """What a music file says besides its tokens: the upbeat."""
+    from seqgen_envs.domains.melody.dataset import read_line
+
+    return {"pickup": read_line(path, part=part).pickup}
+
+
+def _read_corpus(
+    data: str, *, n_jobs: int | None = None, refresh: bool = False, part: str | None = None
+) -> Corpus:
+    """``"corpus"``: music21's folk tunes; otherwise a folder of MIDI, MusicXML and ABC files.
+
+    ``part`` chooses of the arrangements in a folder (see ``reading.parts``).
+
+    Raises:
+        ValueError: the files cannot be read, or ``part`` is asked of the folk tunes.
+    """
     from seqgen_envs.domains.melody.dataset import builtin_corpus, folder_corpus
 
     if data == "corpus":
+        if part is not None:
+            raise ValueError("the corpus's tunes have one part each: leave out --part")
         return builtin_corpus(n_jobs=n_jobs, refresh=refresh)
-    return folder_corpus(data, n_jobs=n_jobs, refresh=refresh)
+    return folder_corpus(data, n_jobs=n_jobs, refresh=refresh, part=part)
 
 
 DOMAIN = Domain(
@@ -108,7 +142,7 @@ DOMAIN = Domain(
     plural="melodies",
     view=View(render_text, render_image, waveform, svg=draw_svg),
     metrics=Metrics(melody_stats, summarize, PAPER_TABLE),
-    files=Files(read=_read, write=_write, suffixes=SUFFIXES),
+    files=Files(read=_read, write=_write, check=Sheet, facts=_facts, suffixes=SUFFIXES),
     corpora=Corpora(
         read=_read_corpus,
         names={"corpus": "the folk tunes that music21 carries"},

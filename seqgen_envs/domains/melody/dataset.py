@@ -2,10 +2,10 @@
 
 The built-in corpus is four collections in ABC: the Essen folk songs, O'Neill's Music of Ireland
 (1850), Ryan's Mammoth Collection and Aird's Airs. Every tune is brought to one line of sixteenths
-in C (see :mod:`~seqgen_envs.domains.melody.reading.line`); rests longer than a bar of 4/4
-are shortened, tunes shorter than the default melody or longer than 2048 steps are dropped, and so
-is every exact repetition of a tune already kept. Variants of a tune are not recognised: they may
-fall into different splits.
+in C (see :mod:`~seqgen_envs.domains.melody.reading.line`); rests of more than 16 steps are
+shortened by whole bars, tunes longer than 2048 steps are cut into pieces at bar lines, tunes
+shorter than the default melody are dropped, and so is every exact repetition of a tune already
+kept. Variants of a tune are not recognised: they may fall into different splits.
 
 Parsed corpora are cached in the user's cache folder, or the one ``SEQGEN_CACHE`` names.
 """
@@ -29,7 +29,8 @@ from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
 from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
-from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, key_of, read_tunes
+from seqgen_envs.domains.melody.reading.pieces import BAR, pieces
+from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,7 @@ MIN_STEPS = 32
 MAX_STEPS = 2048
 LONGEST_REST = 16
 # Part of the cache's key: raise it whenever a tune's tokens would come out differently.
-FORMAT = 1
+FORMAT = 2
 # Below this many files a worker costs more than it saves (it imports music21 anew).
 _FILES_A_WORKER = 8
 
@@ -56,7 +57,9 @@ class Outcome(NamedTuple):
     error: TuneError | None
 
 
-def read_melody(path: str | os.PathLike[str], *, transpose: bool = False) -> NDArray[np.int64]:
+def read_melody(
+    path: str | os.PathLike[str], *, transpose: bool = False, part: str | None = None
+) -> NDArray[np.int64]:
     """Tokens of the one melody in a MIDI, MusicXML or ABC file, shape [steps].
 
     Rests before the first note and everything after the last note's end are left out.
@@ -64,30 +67,47 @@ def read_melody(path: str | os.PathLike[str], *, transpose: bool = False) -> NDA
     Args:
         path: a file ending in one of ``reading.tunes.SUFFIXES``.
         transpose: move the melody to C major or A minor and into C3..B5, as corpora are.
+        part: of an arrangement the part to read: see ``reading.parts``.
 
     Raises:
         MelodyFileError: the file is missing, broken, polyphonic, empty, off the grid of
             sixteenths or out of range, or holds several tunes.
+    """
+    line = read_line(path, part=part)
+    try:
+        return line_tokens(line, transpose=transpose)
+    except TuneError as error:
+        raise _unusable(path, error) from error
+
+
+def read_line(path: str | os.PathLike[str], *, part: str | None = None) -> Line:
+    """The notes, key and bars of what :func:`read_melody` reads, which makes tokens of them.
+
+    Raises:
+        MelodyFileError: the file is missing, broken or polyphonic, or holds several tunes.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise MelodyFileError(f"{path} is not a melody file; expected one of {', '.join(SUFFIXES)}")
     if not path.is_file():
         raise MelodyFileError(f"{path} does not exist or is not a file")
-    tunes = read_tunes(path)
+    tunes = read_tunes(path, part)
     if len(tunes) != 1:
         raise MelodyFileError(f"{path} holds {len(tunes)} tunes; give a file that holds one")
     try:
-        return line_tokens(_read(tunes[0], transpose), transpose=transpose)
+        return _read(tunes[0])
     except TuneError as error:
-        why = f"{error.reason}: {error.detail}"
-        raise MelodyFileError(f"{path} is not usable as a melody: {why}") from error
+        raise _unusable(path, error) from error
 
 
-def _read(tune: Tune, transpose: bool) -> Line:
+def _unusable(path: str | os.PathLike[str], error: TuneError) -> MelodyFileError:
+    return MelodyFileError(f"{path} is not usable as a melody: {error.reason}: {error.detail}")
+
+
+def _read(tune: Tune) -> Line:
     if isinstance(tune.line, TuneError):
         raise tune.line
-    return tune.line._replace(sharps=key_of(tune.line)) if transpose else tune.line
+    return tune.line
 
 
 def builtin_corpus(
@@ -119,7 +139,7 @@ def builtin_corpus(
     root = _music21_corpus()
     files = [file for name in collections for file in _music_files(root / name)]
     key = f"music21 {version('music21')}: {', '.join(collections)}"
-    build = partial(_build, files, root, key, fractions, n_jobs, progress)
+    build = partial(_build, files, root, key, fractions, n_jobs, progress, None)
     return _cached(build, "builtin", f"{key} {tuple(fractions)}", cache_dir, refresh)
 
 
@@ -133,6 +153,7 @@ def _music21_corpus() -> Path:
 def folder_corpus(
     path: str | os.PathLike[str],
     *,
+    part: str | None = None,
     fractions: Sequence[float] = FRACTIONS,
     cache_dir: str | os.PathLike[str] | None = None,
     refresh: bool = False,
@@ -142,7 +163,8 @@ def folder_corpus(
     """The tunes of every MIDI, MusicXML and ABC file below a folder.
 
     A file that cannot be read is skipped with one warning that names it. The arguments are those
-    of :func:`builtin_corpus`; the cache notices when a file is added, changed or removed.
+    of :func:`builtin_corpus`, and ``part`` (see ``reading.parts``) of arrangements; the cache
+    notices when a file is added, changed or removed.
 
     Raises:
         ValueError: there is no such folder, it holds no music files, or none of them could be used.
@@ -151,8 +173,8 @@ def folder_corpus(
     files = _music_files(root)
     stamps = [(str(file.relative_to(root)), file.stat()) for file in files]
     listing = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stamps]
-    key = "\n".join([str(root), version("music21"), version("mido"), *listing])
-    build = partial(_build, files, root, str(root), fractions, n_jobs, progress)
+    key = "\n".join([str(root), f"part {part}", version("music21"), *listing])
+    build = partial(_build, files, root, str(root), fractions, n_jobs, progress, part)
     return _cached(build, "folder", f"{key} {tuple(fractions)}", cache_dir, refresh)
 
 
@@ -190,18 +212,20 @@ def _build(
     fractions: Sequence[float],
     n_jobs: int | None,
     progress: bool,
+    part: str | None,
 ) -> Corpus:
     report = SkipReport()
     kept: dict[bytes, Outcome] = {}
     broken: list[Outcome] = []
-    for outcome in _outcomes(files, root, n_jobs, progress):
+    for outcome in _outcomes(files, root, n_jobs, progress, part):
         if outcome.tokens is None:
             assert outcome.error is not None
-            report.drop(outcome.error.reason, f"{outcome.name}: {outcome.error.detail}")
+            report.drop(outcome.error.reason, outcome.name, outcome.error.detail)
             if outcome.error.reason == "unreadable":
                 broken.append(outcome)
         elif outcome.tokens.tobytes() in kept:
-            report.drop("duplicate")
+            twin = kept[outcome.tokens.tobytes()].name
+            report.drop("duplicate", outcome.name, f"its notes are those of {twin}")
         else:
             kept[outcome.tokens.tobytes()] = outcome
     for outcome in broken:  # after the progress bar, which would swallow the lines
@@ -224,13 +248,13 @@ def _build(
 
 
 def _outcomes(
-    files: Sequence[Path], root: Path, n_jobs: int | None, progress: bool
+    files: Sequence[Path], root: Path, n_jobs: int | None, progress: bool, part: str | None
 ) -> Iterator[Outcome]:
     """Every tune of every file, in the order of the files whatever the number of workers."""
     from tqdm import tqdm
 
     workers = min(n_jobs or os.cpu_count() or 1, math.ceil(len(files) / _FILES_A_WORKER))
-    work = partial(_file_outcomes, root=root)
+    work = partial(_file_outcomes, root=root, part=part)
 
     def bar(results: Iterable[list[Outcome]]) -> Iterator[Outcome]:
         for outcomes in tqdm(
@@ -241,26 +265,33 @@ def _outcomes(
     yield from bar(in_processes(work, files, workers))
 
 
-def _file_outcomes(file: Path, root: Path) -> list[Outcome]:
+def _file_outcomes(file: Path, root: Path, part: str | None = None) -> list[Outcome]:
     """Every tune of one file; whatever is wrong with it becomes an outcome."""
     name = file.relative_to(root).as_posix()
     try:
-        tunes = read_tunes(file)
+        tunes = read_tunes(file, part)
     except OSError as error:
         return [Outcome(name, None, TuneError("unreadable", f"it cannot be opened ({error})"))]
-    return [_outcome(name + tune.name, tune) for tune in tunes]
+    return [outcome for tune in tunes for outcome in _outcomes_of(name + tune.name, tune)]
 
 
-def _outcome(name: str, tune: Tune) -> Outcome:
+def _outcomes_of(name: str, tune: Tune) -> list[Outcome]:
+    """One tune, or the pieces of a long one."""
     try:
-        line = _read(tune, transpose=True)
-        tokens = line_tokens(line, transpose=True, longest_rest=LONGEST_REST)
+        line = _read(tune)
+        bar = line.bar or BAR
+        rest = bar * math.ceil(LONGEST_REST / bar)  # whole bars: what follows keeps its place
+        tokens = line_tokens(line, transpose=True, longest_rest=rest)
     except TuneError as error:
-        return Outcome(name, None, error)
+        return [Outcome(name, None, error)]
+    if len(tokens) <= MAX_STEPS:
+        return [_outcome(name, tokens)]
+    parts = pieces(tokens, bar, line.pickup, MAX_STEPS)
+    return [_outcome(f"{name} part {i}", part) for i, part in enumerate(parts, 1)]
+
+
+def _outcome(name: str, tokens: NDArray[np.int64]) -> Outcome:
     if len(tokens) < MIN_STEPS:
         short = TuneError("too short", f"it lasts {len(tokens)} steps, fewer than {MIN_STEPS}")
         return Outcome(name, None, short)
-    if len(tokens) > MAX_STEPS:
-        long = TuneError("too long", f"it lasts {len(tokens)} steps, more than {MAX_STEPS}")
-        return Outcome(name, None, long)
     return Outcome(name, tokens.astype(np.int8), None)

@@ -1,6 +1,6 @@
 """Melodies as scores: MusicXML (by music21) and engraved SVG (by verovio, the ``notation`` extra).
 
-A bar is ``bar_length`` sixteenths: 16 is 4/4, 12 is 3/4. A note that crosses a bar line, or whose
+A note that crosses a bar line, or whose
 length no single note value has, is written as tied notes, cut so that a note crosses a beat only if
 it starts on one. The last bar is filled with rests.
 """
@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seqgen_envs.domains.melody.notes import Note, check_tokens, tokens_to_notes
-from seqgen_envs.domains.melody.vocabulary import STEPS_PER_QUARTER, pitch_name
+from seqgen_envs.domains.melody.sheet import PLAIN, Sheet, instrument_name
+from seqgen_envs.domains.melody.vocabulary import STEPS_PER_QUARTER
 from seqgen_envs.extras import require
 
-_FLATS = {"C#": "D-", "D#": "E-", "F#": "G-", "G#": "A-", "A#": "B-"}
 _BASS_BELOW = 57  # MIDI: a melody whose median pitch is lower is written in the bass clef
 
 #: Sixteenths of one note value each, dotted ones included; 6 is used only where it fits exactly,
@@ -53,71 +53,45 @@ class _Piece(NamedTuple):
         return "start" if self.tied_to else None
 
 
-def musicxml(
-    tokens: ArrayLike | Sequence[Any],
-    bar_length: int = 16,
-    fifths: int = 0,
-    tempo: float | None = 120.0,
-    title: str = "Melody",
-) -> str:
+def musicxml(tokens: ArrayLike | Sequence[Any], sheet: Sheet = PLAIN) -> str:
     """A melody as MusicXML.
 
     Args:
         tokens: ids, shape [n]; none at all gives one bar of rest.
-        bar_length: sixteenths in a bar, 1..64.
-        fifths: the key signature, -7 (seven flats) to 7 (seven sharps); 0 is C major. Black keys
-            are spelt as flats where it is negative, as sharps otherwise.
-        tempo: the metronome mark, in quarter notes a minute; None writes no mark.
-        title: the work's title.
+        sheet: key, bars, upbeat, tempo, instrument, title and composer.
 
     Raises:
-        ValueError: a bad token, bar length, key signature or tempo.
+        ValueError: a bad token.
     """
-    checked = check_tokens(tokens)
-    if not 1 <= bar_length <= 64:
-        raise ValueError(f"a bar of {bar_length} sixteenths is outside 1..64")
-    if not -7 <= fifths <= 7:
-        raise ValueError(f"a key signature of {fifths} fifths is outside -7..7")
-    if tempo is not None and not tempo > 0:
-        raise ValueError(f"a tempo of {tempo} is not positive")
-    notes = tokens_to_notes(checked)
-    bars = max(1, -(-checked.size // bar_length))
-    pieces = list(_pieces(notes, bars * bar_length, bar_length))
-    front = _front_matter(notes, bar_length, fifths, tempo)
-    return _export(pieces, front, bar_length, fifths < 0, title)
+    return _musicxml(tokens, sheet, played=True)
 
 
 def write_musicxml(
-    tokens: ArrayLike | Sequence[Any],
-    path: str | os.PathLike[str],
-    bar_length: int = 16,
-    fifths: int = 0,
-    tempo: float | None = 120.0,
-    title: str = "Melody",
+    tokens: ArrayLike | Sequence[Any], path: str | os.PathLike[str], sheet: Sheet = PLAIN
 ) -> None:
     """Write :func:`musicxml` to a file, uncompressed, in UTF-8.
 
     Raises:
-        ValueError: a bad token, bar length, key signature or tempo.
+        ValueError: a bad token.
         OSError: the file cannot be written.
     """
-    Path(path).write_text(musicxml(tokens, bar_length, fifths, tempo, title), encoding="utf-8")
+    Path(path).write_text(musicxml(tokens, sheet), encoding="utf-8")
 
 
-def svg(tokens: ArrayLike | Sequence[Any], bar_length: int = 16, fifths: int = 0) -> str:
+def svg(tokens: ArrayLike | Sequence[Any], sheet: Sheet = PLAIN) -> str:
     """A melody engraved as one SVG picture, as tall as its staves need.
 
     Args:
         tokens: ids, shape [n].
-        bar_length: sixteenths in a bar, 1..64.
-        fifths: the key signature, see :func:`musicxml`.
+        sheet: key, bars and upbeat.
 
     Raises:
-        ValueError: a bad token, bar length or key signature.
+        ValueError: a bad token.
         ImportError: verovio is not installed (``pip install 'seqgen[notation]'``).
     """
     # No metronome mark: its glyph is text in a web font, which few programs but browsers draw.
-    score = musicxml(tokens, bar_length, fifths, tempo=None)
+    # No instrument: verovio would cut off its name at the picture's edge.
+    score = _musicxml(tokens, sheet, played=False)
     toolkit = require("verovio", "notation").toolkit()
     toolkit.setOptions(_ENGRAVING)
     if not toolkit.loadData(score):
@@ -126,29 +100,38 @@ def svg(tokens: ArrayLike | Sequence[Any], bar_length: int = 16, fifths: int = 0
 
 
 def write_svg(
-    tokens: ArrayLike | Sequence[Any],
-    path: str | os.PathLike[str],
-    bar_length: int = 16,
-    fifths: int = 0,
+    tokens: ArrayLike | Sequence[Any], path: str | os.PathLike[str], sheet: Sheet = PLAIN
 ) -> None:
     """Write :func:`svg` to a file.
 
     Raises:
-        ValueError: a bad token, bar length or key signature.
+        ValueError: a bad token.
         ImportError: verovio is not installed (``pip install 'seqgen[notation]'``).
         OSError: the file cannot be written.
     """
-    Path(path).write_text(svg(tokens, bar_length, fifths), encoding="utf-8")
+    Path(path).write_text(svg(tokens, sheet), encoding="utf-8")
 
 
-def _pieces(notes: Sequence[Note], end: int, bar_length: int) -> Iterator[_Piece]:
-    """Notes and the rests between them up to ``end``, cut into single note values, by onset."""
-    now = 0
+def _musicxml(tokens: ArrayLike | Sequence[Any], sheet: Sheet, *, played: bool) -> str:
+    checked = check_tokens(tokens)
+    notes = sheet.written(tokens_to_notes(checked))
+    bars = max(1, -(-(checked.size + sheet.lead) // sheet.bar_length))
+    pieces = list(_pieces(notes, bars * sheet.bar_length, sheet))
+    return _export(pieces, _front_matter(notes, sheet, played), sheet)
+
+
+def _pieces(notes: Sequence[Note], end: int, sheet: Sheet) -> Iterator[_Piece]:
+    """Notes and the rests between them, cut into single note values, by onset.
+
+    Times are counted from the bar line before the first note, as if an upbeat's bar were full; the
+    pieces fill what there is from the first step up to ``end``.
+    """
+    now = lead = sheet.lead
     for note in notes:
-        yield from _cut(None, now, note.onset, bar_length)
-        yield from _cut(note.pitch, note.onset, note.end, bar_length)
-        now = note.end
-    yield from _cut(None, now, end, bar_length)
+        yield from _cut(None, now, note.onset + lead, sheet.bar_length)
+        yield from _cut(note.pitch, note.onset + lead, note.end + lead, sheet.bar_length)
+        now = note.end + lead
+    yield from _cut(None, now, end, sheet.bar_length)
 
 
 def _cut(pitch: int | None, start: int, end: int, bar_length: int) -> Iterator[_Piece]:
@@ -164,56 +147,53 @@ def _cut(pitch: int | None, start: int, end: int, bar_length: int) -> Iterator[_
         now += length
 
 
-def _front_matter(
-    notes: Sequence[Note], bar_length: int, fifths: int, tempo: float | None
-) -> list[Any]:
-    """Instrument, clef, key, time signature and metronome mark, as music21 objects."""
-    from music21 import clef, instrument, key, meter
-    from music21 import tempo as marks
+def _front_matter(notes: Sequence[Note], sheet: Sheet, played: bool) -> list[Any]:
+    """Clef, key, time signature; instrument and metronome mark if ``played``: music21 objects."""
+    from music21 import clef, instrument, key, meter, tempo
 
     low = bool(notes) and float(np.median([note.pitch for note in notes])) < _BASS_BELOW
     player = instrument.Instrument()
     player.partId, player.instrumentId = "P1", "P1-I1"  # music21 would draw them at random
-    unit = next(unit for unit in (4, 2, 1) if bar_length % unit == 0)
     front = [
         player,
         clef.BassClef() if low else clef.TrebleClef(),
-        key.KeySignature(fifths),
-        meter.TimeSignature(f"{bar_length // unit}/{16 // unit}"),
+        key.KeySignature(sheet.signature.fifths).asKey(sheet.signature.mode),
+        meter.TimeSignature(f"{sheet.metre.beats}/{sheet.metre.unit}"),
     ]
-    return front if tempo is None else [*front, marks.MetronomeMark(number=tempo)]
+    if not played:
+        return front
+    player.instrumentName = instrument_name(sheet.program)
+    player.midiProgram, player.midiChannel = sheet.program, 0
+    return [*front, tempo.MetronomeMark(number=sheet.tempo)]
 
 
-def _element(piece: _Piece, bar_length: int, flats: bool) -> Any:
+def _element(piece: _Piece, sheet: Sheet) -> Any:
     """The music21 note or rest of one piece."""
-    from music21 import note, tie
+    from music21 import note, pitch, tie
 
     length = piece.duration / STEPS_PER_QUARTER
     if piece.pitch is None:
         rest = note.Rest(quarterLength=length)
-        rest.fullMeasure = piece.duration == bar_length
+        rest.fullMeasure = piece.duration == sheet.bar_length
         return rest
-    name = pitch_name(piece.pitch)
-    written = note.Note(_FLATS.get(name[:-1], name[:-1]) + name[-1] if flats else name)
+    letter, alter, octave = sheet.signature.spelt(piece.pitch)
+    written = note.Note(pitch.Pitch(letter, octave=octave, accidental=alter or None))
     written.quarterLength = length
     if piece.tie:
         written.tie = tie.Tie(piece.tie)
     return written
 
 
-def _export(
-    pieces: Sequence[_Piece], front: Sequence[Any], bar_length: int, flats: bool, title: str
-) -> str:
-    """The MusicXML of pieces that fill whole bars."""
+def _export(pieces: Sequence[_Piece], front: Sequence[Any], sheet: Sheet) -> str:
+    """The MusicXML of pieces that fill whole bars, but for an upbeat's."""
     from music21 import bar, metadata, stream
     from music21.musicxml.m21ToXml import GeneralObjectExporter
 
-    bars = 1 + pieces[-1].onset // bar_length
-    measures = [stream.Measure(number=number + 1) for number in range(bars)]
+    measures = _empty_measures(1 + pieces[-1].onset // sheet.bar_length, sheet)
     for element in front:
         measures[0].insert(0, element)
     for piece in pieces:
-        measures[piece.onset // bar_length].append(_element(piece, bar_length, flats))
+        measures[piece.onset // sheet.bar_length].append(_element(piece, sheet))
     measures[-1].rightBarline = bar.Barline("final")
     part = stream.Part(id="melody")
     part.append(measures)
@@ -221,10 +201,24 @@ def _export(
     _spell_ties_alike(part)
     part.makeBeams(inPlace=True)
     score = stream.Score([part])
-    score.metadata = metadata.Metadata(title=title)
+    score.metadata = metadata.Metadata(title=sheet.title)
+    if sheet.composer:
+        score.metadata.composer = sheet.composer
     exporter = GeneralObjectExporter(score)
     exporter.makeNotation = False
     return str(exporter.parse().decode("utf-8"))
+
+
+def _empty_measures(bars: int, sheet: Sheet) -> list[Any]:
+    """Bars numbered from 1; an upbeat's has the number 0, which is not shown."""
+    from music21 import stream
+
+    first = 0 if sheet.upbeat else 1
+    measures = [stream.Measure(number=number) for number in range(first, first + bars)]
+    if sheet.upbeat:
+        measures[0].paddingLeft = sheet.lead / STEPS_PER_QUARTER
+        measures[0].showNumber = stream.enums.ShowNumber.NEVER
+    return measures
 
 
 def _spell_ties_alike(part: Any) -> None:

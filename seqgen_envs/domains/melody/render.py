@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from seqgen_envs.domains.melody.notes import Note, check_tokens, tokens_to_notes
+from seqgen_envs.domains.melody.sheet import PLAIN, Sheet
 from seqgen_envs.domains.melody.vocabulary import (
     FIRST_NOTE,
     HIGHEST_PITCH,
@@ -138,9 +139,9 @@ def _step_width(total: int) -> int:
     return max(2, min(STEP_WIDTH, 2048 // max(1, total)))
 
 
-def _step_line(step: int, bar_length: int) -> str:
+def _step_line(step: int, bar_length: int, pickup: int = 0) -> str:
     """The colour of the line at the left of a step."""
-    in_bar = step % bar_length
+    in_bar = (step - pickup) % bar_length
     if in_bar == 0:
         return _BAR_LINE
     return _STEP_LINE if in_bar % STEPS_PER_QUARTER else _BEAT_LINE
@@ -155,7 +156,7 @@ def write_piano_roll(
     tokens: ArrayLike | Sequence[Any],
     path: str | os.PathLike[str],
     title: str = "",
-    bar_length: int = _BAR,
+    sheet: Sheet = PLAIN,
 ) -> None:
     """Write a PNG plot of a melody: pitch names by bars, at least an octave high.
 
@@ -163,21 +164,21 @@ def write_piano_roll(
         tokens: ids, shape [n].
         path: the PNG file to write.
         title: drawn above the plot.
-        bar_length: sixteenths in a bar, at least 1.
+        sheet: bars, upbeat and transposition.
 
     Raises:
-        ValueError: a bad token or bar length.
+        ValueError: a bad token.
         OSError: the file cannot be written.
     """
     checked = check_tokens(tokens)
-    notes = tokens_to_notes(checked)
+    notes = sheet.written(tokens_to_notes(checked))
     low, high = pitch_range(notes)
     total = max(1, checked.size)
     figure, axes = _figure(total, (high - low + 1) * 0.16 + 1.0)
     for pitch in range(low, high + 1):
         if pitch % 12 in _BLACK_KEYS:
             axes.axhspan(pitch - 0.5, pitch + 0.5, color=_BLACK_ROW, linewidth=0, zorder=0)
-    _rule_time(axes, total, bar_length, offset=0.0)
+    _rule_time(axes, total, sheet, offset=0.0)
     for note in notes:
         axes.barh(
             note.pitch, note.duration, left=note.onset, height=0.84,
@@ -197,7 +198,7 @@ def write_probability_heatmap(
     log_probs: ArrayLike,
     path: str | os.PathLike[str],
     title: str = "",
-    bar_length: int = _BAR,
+    sheet: Sheet = PLAIN,
 ) -> None:
     """Write a PNG plot of a model's next-token probabilities along a melody.
 
@@ -210,17 +211,17 @@ def write_probability_heatmap(
             drawn from. Rows past the melody are drawn unmarked. -inf is probability 0.
         path: the PNG file to write.
         title: drawn above the plot.
-        bar_length: sixteenths in a bar, at least 1.
+        sheet: bars and upbeat; tokens are shown as they are, not transposed.
 
     Raises:
-        ValueError: a bad token or bar length, ``log_probs`` of another shape, NaN or positive.
+        ValueError: a bad token, ``log_probs`` of another shape, NaN or positive.
         OSError: the file cannot be written.
     """
     checked = check_tokens(tokens)
     probabilities = _probabilities(log_probs, checked.size)
     total = len(probabilities)
     figure, axes = _figure(total, 6.4)
-    _rule_time(axes, total, bar_length, offset=-0.5)
+    _rule_time(axes, total, sheet, offset=-0.5)
     axes.axhline(FIRST_NOTE - 0.5, color=_BAR_LINE, linewidth=0.8)
     from matplotlib.colors import PowerNorm
 
@@ -274,18 +275,19 @@ def _figure(steps: int, height: float) -> tuple[Any, Any]:
     return figure, figure.add_subplot()
 
 
-def _rule_time(axes: Any, total: int, bar_length: int, offset: float) -> None:
-    """Draw beat and bar lines and number the bars; step t's left edge is at t + offset."""
-    if bar_length < 1:
-        raise ValueError(f"a bar of {bar_length} sixteenths is not at least 1")
+def _rule_time(axes: Any, total: int, sheet: Sheet, offset: float) -> None:
+    """Draw beat and bar lines and number the bars; step t's left edge is at t + offset.
+
+    An upbeat is bar 0.
+    """
+    length, upbeat = sheet.bar_length, sheet.upbeat
     for step in range(total + 1):
-        colour = _step_line(step, bar_length)
+        colour = _step_line(step, length, upbeat)
         if colour != _STEP_LINE:
             axes.axvline(step + offset, color=colour, linewidth=0.8, zorder=2)
-    bars = range(0, total, bar_length)
-    axes.set_xticks(
-        [bar + offset for bar in bars], [str(1 + bar // bar_length) for bar in bars], fontsize=8
-    )
+    starts = {start: number for number, start in enumerate(range(upbeat, total, length), 1)}
+    starts |= {0: 0} if upbeat else {}
+    axes.set_xticks([step + offset for step in starts], list(map(str, starts.values())), fontsize=8)
     axes.set_xlabel("bar (thin lines: beats)", fontsize=8)
     axes.tick_params(length=2)
     for side in ("top", "right"):

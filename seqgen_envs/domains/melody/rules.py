@@ -426,7 +426,8 @@ def rl_tuner_task(
         "leap_resolution": LeapResolutionRule(),
         "unique_extremes": UniqueExtremesRule(),
     }
-    task = Task("rl-tuner", [Term(name, rule) for name, rule in rules.items()])
+    facts = {"key": key, "bar_length": bar_length}
+    task = Task("rl-tuner", [Term(name, rule) for name, rule in rules.items()], facts=facts)
     return task.with_weights(weights) if weights else task
 
 
@@ -442,4 +443,4 @@ def recommended_task(
     ``weights`` replace the recommended ones, term by term.
     """
     task = rl_tuner_task(key, bar_length, {**RECOMMENDED_WEIGHTS, **(weights or {})})
-    return Task("recommended", task.terms)
+    return Task("recommended", task.terms, facts=task.facts)

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from seqgen_envs.domain import Domain, StoredPrior
-from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
+from seqgen_envs.domain_groups import Corpora, Files, Metrics, Templates, View
 from seqgen_envs.domains.molecule.corpus.augment import augment
-from seqgen_envs.domains.molecule.corpus.cleaning import ENDINGS
+from seqgen_envs.domains.molecule.corpus.entries import read_beginnings, read_molecules
 from seqgen_envs.domains.molecule.corpus.named import CORPORA, read_corpus
+from seqgen_envs.domains.molecule.corpus.reading import ENDINGS
+from seqgen_envs.domains.molecule.grammar.decoration import DecoratingMask
 from seqgen_envs.domains.molecule.grammar.mask import PartialSmilesMask
+from seqgen_envs.domains.molecule.grammar.scaffold import read_template
 from seqgen_envs.domains.molecule.metrics import summary
 from seqgen_envs.domains.molecule.objectives.classifiers import fetch_models
-from seqgen_envs.domains.molecule.output.files import read_molecules, write_collection
+from seqgen_envs.domains.molecule.objectives.listed import ingredients
+from seqgen_envs.domains.molecule.output.files import write_collection
 from seqgen_envs.domains.molecule.output.render import draw_svg, render_image, render_text
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode, is_of_smiles
 from seqgen_envs.domains.molecule.tasks import TASKS
@@ -49,10 +53,17 @@ def make_domain(vocabulary: Vocabulary) -> Domain:
         min_horizon=MIN_HORIZON,
         encode=in_tokens(encode),
         masks={"partial-smiles": in_tokens(PartialSmilesMask)},
+        ingredients=ingredients,
+        templates=Templates(
+            read=in_tokens(read_template), masks={"partial-smiles": in_tokens(DecoratingMask)}
+        ),
         view=View(in_tokens(render_text), in_tokens(render_image), svg=draw_svg),
         metrics=_metrics(None, vocabulary),
         files=Files(
-            read_many=read_molecules, write_many=in_tokens(write_collection), suffixes=ENDINGS
+            read_many=read_molecules,
+            read_beginnings=in_tokens(read_beginnings),
+            write_many=in_tokens(write_collection),
+            suffixes=ENDINGS,
         ),
         corpora=Corpora(
             read=in_tokens(read_corpus),

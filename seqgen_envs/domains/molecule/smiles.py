@@ -91,6 +91,11 @@ def is_of_smiles(vocabulary: Vocabulary) -> bool:
     return meant and not vocabulary.joiner and vocabulary.end is not None
 
 
+def is_written_like(text: str) -> bool:
+    """Whether all tokens of a text may stand in SMILES, be it valid or not: no header's do."""
+    return bool(text) and all(_MEANT.fullmatch(token) for token in tokenize(text))
+
+
 def carbon_ids(vocabulary: Vocabulary) -> NDArray[np.int64]:
     """Ids of the carbon tokens ``C`` and ``c``."""
     return np.array([i for i, token in enumerate(vocabulary.tokens) if token in ("C", "c")])
@@ -149,15 +154,15 @@ class Compound:
     def _live(self) -> tuple[Chem.Mol, Known]:
         return _live_of(self) if self.smiles or self._own is None else self._own
 
-    def take(self, function: Callable[[Chem.Mol], Result]) -> Result:
-        """What ``function`` gives for the molecule; it is called once."""
+    def take(self, function: Callable[[Chem.Mol], Result], copied: bool = False) -> Result:
+        """What ``function`` gives for the molecule, or a copy of it; it is called once."""
         # by identity, as callables need not be hashable; held, so that no identity comes again
         key = id(function)
         if key in self._small:
             return cast("Result", self._small[key][1])
         molecule, large = self._live()
         if key not in large:
-            value = function(molecule)
+            value = function(Chem.Mol(molecule) if copied else molecule)
             if isinstance(value, (float, int, str, bytes)):
                 self._small[key] = (function, value)
                 return value
@@ -230,13 +235,6 @@ def scaffold_of(molecule: Chem.Mol) -> str:
     """SMILES of the Bemis-Murcko scaffold without stereochemistry; empty without rings."""
     scaffold = MurckoScaffold.GetScaffoldForMol(molecule)
     return Chem.MolToSmiles(scaffold, isomericSmiles=False)
-
-
-def largest_fragment(molecule: Chem.Mol) -> Chem.Mol:
-    """The fragment of most heavy atoms, the first of equals (salts and solvents go)."""
-    fragments = Chem.GetMolFrags(molecule, asMols=True)
-    found: Chem.Mol = max(fragments, key=lambda fragment: fragment.GetNumHeavyAtoms())
-    return found
 
 
 def randomize(molecule: Chem.Mol, rng: np.random.Generator) -> str:

@@ -63,6 +63,9 @@ def test_numbers_below_1(wrong):
         auc_top([1.0], **wrong)
 
 
-def test_values_must_be_finite():
-    with pytest.raises(ValueError, match="finite"):
-        auc_top([1.0, float("nan")])
+def test_a_failed_molecule_has_cost_its_call():
+    values = [1.0, float("nan"), float("inf"), 0.5]
+    assert auc_top(values, k=1, budget=4, every=1) == auc_top(
+        [1.0, 0.0, 0.0, 0.5], k=1, budget=4, every=1
+    )
+    assert auc_top([float("nan")] * 4, k=1, budget=4, every=4, failed=-2.0) == -1.0

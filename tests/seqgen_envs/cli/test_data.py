@@ -62,12 +62,41 @@ def test_a_file_becomes_a_corpus(smi, tmp_path):
 
 def test_options_change_what_is_written(smi, tmp_path):
     out = tmp_path / "deep" / "other.npz"
-    run("data", smi, "--no-stereo", "--keep-spelling", "--length", 10, "--out", out, "--jobs", 1)
+    run("data", smi, "--as-written", "--length", 10, "--out", out, "--jobs", 1)
     written = texts(out)
-    assert written[:2] == ["OCC", "CCO"]  # alanine, without stereo, has more than ten tokens
+    assert written[:2] == ["OCC", "CCO"]  # alanine has more than ten tokens
     assert max(map(len, written)) == 9
     run("data", smi, "--no-stereo", "--out", out, "--jobs", 1)
     assert texts(out)[1] == "CC(N)C(=O)O"
+    both = run("data", smi, "--no-stereo", "--as-written", "--out", out, "--jobs", 1, code=1)
+    assert "leaves every SMILES as it is: leave out no_stereo and neutralize" in both.stderr
+
+
+def test_two_versions_of_a_file_are_two_corpora(tmp_path):
+    for name, line in (("my.v1.smi", "CCO"), ("my.v2.smi", "CCN"), ("my.v3.csv", "smiles\nCCF")):
+        (tmp_path / name).write_text(f"{line}\n")
+        run("data", name, "--jobs", 1)
+    assert [texts(f"my.v{i}.npz") for i in (1, 2, 3)] == [["CCO"], ["CCN"], ["CCF"]]
+
+
+def test_what_became_of_charges_and_salts_is_counted(tmp_path):
+    lines = ["CC(=O)[O-].[Na+] sodium acetate", "CCN", "[O-]c1ccccc1", "OCC", "C[N+](=O)[O-]"]
+    (tmp_path / "salts.smi").write_text("\n".join(lines))
+    said = run("data", "salts.smi", "--jobs", 1).stdout
+    rows = {
+        row[1].strip(): row[2].strip()
+        for row in (line.split("│") for line in said.splitlines())
+        if len(row) > 3
+    }
+    assert rows["- stripped of counter-ions or solvents"] == "1"
+    assert rows["- charged"] == "2"
+    assert rows["- rewritten"] == "2"
+    assert "rewritten: CC(=O)[O-].[Na+] -> CC(=O)[O-]" in said
+    assert Corpus.load("salts.npz").names[0] == "sodium acetate"
+    said = run("data", "salts.smi", "--neutralize", "--jobs", 1).stdout
+    assert texts("salts.npz") == ["CC(=O)O", "CCN", "Oc1ccccc1", "CCO", "C[N+](=O)[O-]"]
+    assert "- neutralized" in said
+    assert "- charged" not in said
 
 
 def test_further_problems_are_counted(tmp_path):

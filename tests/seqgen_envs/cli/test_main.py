@@ -1,21 +1,49 @@
 """The ``seqgen`` command itself: its ids, its version, its help, its exit codes."""
 
+import json
 import os
 import subprocess
 import sys
 
+import gymnasium
+
 import seqgen_envs.cli as cli
-from helpers.commands import run
+from helpers.commands import refused, run
 from seqgen_envs import registered_domains
+from seqgen_envs.reporting.console import console
 
 
-def test_envs_lists_every_id_with_its_facts():
+def test_envs_is_a_page(monkeypatch):
+    monkeypatch.setattr(console, "width", 80)
     lines = run("envs").stdout.splitlines()
-    (melody,) = [line for line in lines if "MelodyGen-v0" in line]
-    for fact in ("melody", "38", "32", "rl-tuner*", "default*"):
-        assert fact in melody
-    (toy,) = [line for line in lines if "ToyGen-v0" in line]
-    assert "letters*" in toy
+    assert len(lines) <= 40
+    assert max(map(len, lines)) <= 80
+    (melody,) = [line for line in lines if line.startswith("│ melody")]
+    assert " ".join(melody.replace("│", "").split()) == "melody 38 32 1 2 2 rl-tuner default"
+    for env_id in gymnasium.registry:
+        if env_id.startswith(("MelodyGen", "MoleculeGen", "PMO", "ToyGen")):
+            assert sum(env_id in line.split() for line in lines) == 1, env_id
+
+
+def test_envs_of_a_domain_and_of_an_id():
+    text = run("envs", "molecule").stdout
+    assert len(text.splitlines()) < 60
+    names = text.split()
+    for word in ("sequence-tutor*,", "similarity:...,", "pmo/qed,", "zinc250k*,", "PMO-QED-v0"):
+        assert names.count(word) == 1, word
+    assert "MelodyGen-v0" not in text
+    text = run("envs", "MoleculeGen-QED-v0").stdout
+    assert "qed*" in text
+    assert "MoleculeGen-QED-v0 (task=qed, c=0.05)" in text
+    assert "PMO-QED-v0" not in text
+    assert "no domain or environment 'x'; `seqgen envs` lists them" in refused("envs", "x")
+
+
+def test_envs_for_programs():
+    listed = json.loads(run("envs", "--json").stdout)
+    assert listed["domains"]["melody"]["tasks"] == ["rl-tuner", "recommended"]
+    assert listed["environments"]["MoleculeGen-QED-v0"]["task"] == "qed"
+    assert list(json.loads(run("envs", "toy", "--json").stdout)["environments"]) == ["ToyGen-v0"]
 
 
 def test_the_console_script_in_a_process_of_its_own():

@@ -18,10 +18,11 @@ from seqgen_envs.domains.molecule.output import files
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode
 from seqgen_envs.prior import RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.reporting.files import bare_cell
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 #: Odds of the tokens of a prior that forgets everything: mostly chains, some of them broken.
-ODDS = {"C": 10, "O": 1, "N": 1, "F": 0.3, "(": 0.2, "<end>": 2}
+ODDS = {"C": 10, "O": 1, "N": 1, "F": 0.3, "(": 0.2, "=": 1, "<end>": 2}
 
 
 def run(*arguments, code=0):
@@ -33,7 +34,7 @@ def run(*arguments, code=0):
 
 def table(path):
     with open(path, newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+        return [{k: bare_cell(v) for k, v in row.items()} for row in csv.DictReader(file)]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def prior(tmp_path_factory):
 @pytest.fixture(scope="module")
 def sampled(prior, tmp_path_factory):
     out = tmp_path_factory.mktemp("sampled")
-    result = run("sample", "molecule", "-n", 40, "--prior", prior, "--seed", 3, "--out", out)
+    result = run("sample", "molecule", "-n", 40, "--prior", prior, "--seed", 5, "--out", out)
     return out, table(out / "molecules.csv"), result
 
 
@@ -98,19 +99,23 @@ def test_no_files_but_the_table(prior, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["molecules.csv"]
 
 
-def test_sampled_molecules_score_as_they_were_sampled(sampled, prior, tmp_path):
+@pytest.mark.parametrize("name", ["molecules.csv", "molecules.smi", "molecules.sdf"])
+def test_sampled_molecules_score_as_they_were_sampled(sampled, prior, tmp_path, name):
     out, rows, _ = sampled
-    arguments = ("score", out / "molecules.smi", "--prior", prior)
+    starts = {row["text"][:1] for row in rows}
+    assert {"", "C"} < starts  # no molecule at all
+    assert "=" in starts  # what a spreadsheet would take for a formula
+    valid = [row for row in rows if row["metric_valid"] == "1.0"]
+    expected = rows if name == "molecules.csv" else valid
+    arguments = ("score", out / name, "--prior", prior, "--as-written")
     result = run(*arguments, "--csv", tmp_path / "scores.csv")
     scores = table(tmp_path / "scores.csv")
-    valid = [row for row in rows if row["metric_valid"] == "1.0"]
-    assert [score["text"] for score in scores] == [row["text"] for row in valid]
-    assert [s["name"] for s in scores][:2] == [f"{out / 'molecules.smi'}, line {n}" for n in (1, 2)]
-    for score, row in zip(scores, valid, strict=True):
-        for name in row.keys() - {"name", "text", "tokens"}:
-            assert float(score[name]) == pytest.approx(float(row[name]), rel=1e-5), name
-    assert f"... and {len(valid) - 20} more" in result.stdout
-    assert "molecules.smi, line 1" in result.stdout
+    assert [(s["name"], s["text"]) for s in scores] == [(r["name"], r["text"]) for r in expected]
+    for score, row in zip(scores, expected, strict=True):
+        for column in row.keys() - {"name", "text", "tokens"}:
+            assert float(score[column]) == pytest.approx(float(row[column]), rel=1e-5, nan_ok=True)
+    assert scores[0]["source"].startswith(f"{out / name}, ")
+    assert f"... and {len(expected) - 20} more" in result.stdout
     assert "internal diversity" in result.stdout
 
 
@@ -187,8 +192,9 @@ def test_evaluate_shows_the_quality_table_beside_the_anchors(prior, tmp_path):
     assert all(np.isfinite(value) for value in report["metrics"].values())
     assert all(seconds > 0 for seconds in report["seconds"].values())
     assert f"measuring {report['seconds']['measuring']:,.1f} s" in result.stdout
-    (heads,) = [x for x in (tmp_path / "quality.md").read_text().splitlines() if "| Q |" in x]
-    assert heads.startswith("| | this prior | 10,000 of zinc250k | MLE RNN | Q | CharRNN (MOSES) |")
+    (heads,) = [x for x in (tmp_path / "quality.md").read_text().splitlines() if "| Q (" in x]
+    measured = "| | this prior (measured) | 10,000 of zinc250k (measured) |"
+    assert heads.startswith(f"{measured} MLE RNN (published) | Q (published) | CharRNN (MOSES) (pu")
     diversity = next(line for line in result.stdout.splitlines() if "internal diversity" in line)
     for number in (report["metrics"]["internal_diversity"], 0.856):
         assert f"{number:.4g}" in diversity

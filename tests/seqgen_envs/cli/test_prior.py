@@ -191,6 +191,7 @@ def test_evaluate_reports_metrics_beside_the_published_ones(tmp_path, trained, c
     markdown = (tmp_path / "report.md").read_text()
     in_motif = f"{report['metrics']['notes_in_motif']:.4g}"
     assert f"| notes_in_motif | {in_motif} | 0.059 | 0.757 |" in markdown
+    assert "| | this prior (measured) | Note RNN (published) | Q (published) |" in markdown
     assert report["command"] in markdown
     assert in_motif in next(x for x in result.stdout.splitlines() if "notes in motif" in x)
 
@@ -205,6 +206,19 @@ def test_evaluate_is_the_summary_of_the_same_samples(tmp_path):
         assert metrics[name] == pytest.approx(value, nan_ok=True), name
     mean = np.mean([float(row["task_return"]) for row in rows])
     assert metrics["mean_task_return"] == pytest.approx(mean)
+
+
+def test_evaluate_measures_by_the_tasks_key_and_bars(tmp_path):
+    task = '{"key": "D minor", "bar_length": 12}'
+    run("sample", "melody", "-n", 20, "--length", 48, "--max-files", 0, "--out", tmp_path)
+    common = ["prior", "evaluate", "melody", "-n", 20, "--length", 48, "--task", task]
+    run(*common, "--out", tmp_path / "r.md")
+    ids = np.array([ids_of(row) for row in table(tmp_path / "melodies.csv")])
+    metrics = json.loads((tmp_path / "r.json").read_text())["metrics"]
+    in_d = summarize(ids, "D minor", 12)
+    for name, value in in_d.items():
+        assert metrics[name] == pytest.approx(value, nan_ok=True), name
+    assert in_d["notes_not_in_key"] != summarize(ids)["notes_not_in_key"]
 
 
 def test_what_evaluate_refuses(tmp_path):

@@ -2,8 +2,11 @@
 
 import importlib.util
 import sys
+import wave
+import xml.etree.ElementTree as ET
 from importlib.metadata import EntryPoint
 
+import mido
 import numpy as np
 import pytest
 import typer
@@ -14,6 +17,9 @@ from seqgen_envs import get_domain
 from seqgen_envs.cli import agents, episodes
 from seqgen_envs.domains.melody import DOMAIN, PRIORS
 from seqgen_envs.domains.melody.metrics import summarize
+from seqgen_envs.domains.melody.notation import write_musicxml
+from seqgen_envs.domains.melody.sheet import Sheet
+from seqgen_envs.domains.melody.sound import write_midi
 from seqgen_envs.rollout import PriorPolicy
 
 
@@ -49,6 +55,67 @@ def test_the_summary_and_metrics_are_those_of_the_tokens(sampled):
         np.testing.assert_allclose(written, values, err_msg=name)
     line = next(text for text in result.stdout.splitlines() if "notes in motif" in text)
     assert f"{summarize(tokens)['notes_in_motif']:,.4g}" in line
+
+
+def test_files_carry_key_bars_and_what_is_asked_for(tmp_path):
+    task = '{"name": "recommended", "key": "D minor", "bar_length": 12}'
+    run(
+        *("sample", "melody", "-n", 1, "--length", 24, "--task", task, "--out", tmp_path),
+        *("--transpose", "+2", "--tempo", 90, "--instrument", "violin"),
+        *("--title", "Row & <Rows>", "--composer", "Zoë"),
+    )
+    (row,) = table(tmp_path / "melodies.csv")
+    track = mido.MidiFile(tmp_path / "melody-0000.mid", charset="utf-8").tracks[0]
+    said = {message.type: message for message in track}
+    assert said["key_signature"].key == "Em"
+    assert (said["time_signature"].numerator, said["time_signature"].denominator) == (3, 4)
+    assert said["set_tempo"].tempo == round(60e6 / 90)
+    assert said["program_change"].program == 40
+    assert (said["track_name"].name, said["text"].text) == ("Row & <Rows>", "Zoë")
+    pitches = [message.note for message in track if message.type == "note_on"]
+    assert pitches == [i + 46 + 2 for i in ids_of(row) if i > 1]
+    root = ET.parse(tmp_path / "melody-0000.musicxml").getroot()
+    found = {tag: root.findtext(f".//{tag}") for tag in ("fifths", "mode", "beats", "per-minute")}
+    assert found == {"fifths": "1", "mode": "minor", "beats": "3", "per-minute": "90"}
+    assert root.findtext(".//work-title") == "Row & <Rows>"
+    assert root.findtext(".//creator[@type='composer']") == "Zoë"
+    assert root.findtext(".//midi-program") == "41"  # counted from 1 there
+    assert len(list(root.iter("measure"))) == 2
+    with wave.open(str(tmp_path / "melody-0000.wav")) as file:
+        assert file.getnframes() == round(24 * 15 / 90 * 22050)
+
+
+@pytest.mark.parametrize(
+    ("domain", "option", "message"),
+    [
+        ("toy", ("--tempo", 90), "files of domain 'toy' have no option --tempo"),
+        ("molecule", ("--title", "x"), "files of domain 'molecule' have no option --title"),
+        ("melody", ("--tempo", 3), "a tempo of 3.0 is outside 5..1000"),
+        ("melody", ("--transpose", "H"), "unknown key 'H major'; expected a tonic"),
+        ("melody", ("--transpose", 45), "leaves what MIDI can hold: -48..44"),
+        ("melody", ("--instrument", "violn"), "did you mean 'violin'"),
+        ("melody", ("--title", "a\nb"), "holds characters that cannot be written"),
+        ("melody", ("--task", '{"bar_length": 256}'), "a bar of 256 sixteenths is outside 1..255"),
+    ],
+)
+def test_what_files_cannot_be_is_said_before_sampling(domain, option, message, tmp_path):
+    assert message in refused("sample", domain, "-n", 1, "--out", tmp_path, *option)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("write", [write_musicxml, write_midi])
+def test_an_upbeat_of_the_primers_file_is_kept(write, tmp_path):
+    file = tmp_path / ("upbeat.mid" if write is write_midi else "upbeat.musicxml")
+    write([14, 1, 1, 1, 16, 1, 1, 1, 18, *[1] * 7], file, Sheet(bar_length=12, pickup=4))
+    task = '{"bar_length": 12}'
+    out = tmp_path / "out"
+    run("sample", "melody", "-n", 1, "--task", task, "--primer", file, "--length", 28, "--out", out)
+    measures = list(ET.parse(out / "melody-0000.musicxml").getroot().iter("measure"))
+    assert [(m.get("implicit"), m.get("number")) for m in measures] == [
+        ("yes", "0"), ("no", "1"), ("no", "2")
+    ]  # fmt: skip
+    metres = [m for m in mido.MidiFile(out / "melody-0000.mid") if m.type == "time_signature"]
+    assert [(metre.numerator, metre.denominator) for metre in metres] == [(1, 4), (3, 4)]
 
 
 def test_the_seed_decides(sampled, tmp_path):

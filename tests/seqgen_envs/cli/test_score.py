@@ -3,7 +3,8 @@
 import mido
 import pytest
 
-from helpers.commands import refused, run, table, term_sum
+from helpers.commands import ids_of, refused, run, table, term_sum
+from seqgen_envs.domains.melody.metrics import melody_stats
 
 
 def test_a_sampled_file_scores_as_it_was_sampled(sampled, tmp_path):
@@ -35,6 +36,17 @@ def test_the_prior_option_changes_the_log_prior_alone(sampled, tmp_path):
         "log_prior_per_token",
         "return",
     }
+
+
+def test_metrics_are_those_of_the_tasks_key_and_bars(sampled, tmp_path):
+    files = [sampled[0] / f"melody-000{i}.mid" for i in range(4)]
+    task = '{"key": "D minor", "bar_length": 12}'
+    run("score", *files, "--task", task, "--csv", tmp_path / "d.csv")
+    for row in table(tmp_path / "d.csv"):
+        for name, values in melody_stats([ids_of(row)], "D minor", 12).items():
+            assert float(row[f"metric_{name}"]) == pytest.approx(values[0], nan_ok=True), name
+        # the rule fines each note out of the key by 1
+        assert float(row["metric_notes_not_in_key"]) == -float(row["term_key"])
 
 
 def write_midi(path, notes):

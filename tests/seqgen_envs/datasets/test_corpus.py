@@ -25,7 +25,7 @@ def make_corpus(n: int = 5) -> Corpus:
         np.array([SPLITS[i % 3] for i in range(n)]),
         "a test",
         VOCABULARY,
-        SkipReport(n, {"empty": 2}, ["x.mid: it holds no notes"]),
+        SkipReport(n, {"empty": 2}, [["empty", "x.mid", "it holds no notes"]]),
     )
 
 
@@ -102,17 +102,21 @@ def test_splits_follow_content_alone() -> None:
 
 def test_the_report_counts_and_shows() -> None:
     report = SkipReport(kept=6)
-    report.drop("empty", "a.mid: it holds no notes")
+    report.drop("empty", "a.mid", "it holds no notes")
     for _ in range(3):
         report.drop("duplicate")
     console = Console(record=True, width=80)
     console.print(report.table("Tunes"))
     shown = console.export_text()
-    for expected in ("Tunes", "60.0%", "30.0%", "10.0%", "dropped: duplicate"):
+    for expected in ("Tunes", "60.0%", "30.0%", "10.0%", "dropped: duplicate", "a.mid"):
         assert expected in shown
     assert json.loads(json.dumps(report.to_dict())) == {
         "kept": 6,
         "dropped": {"empty": 1, "duplicate": 3},
-        "problems": ["a.mid: it holds no notes"],
+        "items": [["empty", "a.mid", "it holds no notes"]],
         "unknown": {},
+        "noted": {},
+        "examples": [],
     }
+    assert report.problems == ["a.mid: it holds no notes"]
+    assert report.rows() == [{"reason": "empty", "name": "a.mid", "detail": "it holds no notes"}]

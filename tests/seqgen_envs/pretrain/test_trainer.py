@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqgen_envs.datasets.corpus import Corpus
-from seqgen_envs.pretrain import CHECKPOINT_FILE, PriorTrainer, TrainingConfig, cut, evaluate, pad
+from seqgen_envs.pretrain import PriorTrainer, TrainingConfig, cut, evaluate, pad
 from seqgen_envs.prior import RecurrentPrior, load_prior_folder
 from seqgen_envs.recurrent import RecurrentConfig
 from seqgen_envs.vocabulary import Vocabulary
@@ -284,19 +284,6 @@ def test_a_killed_run_draws_the_same_spellings(tmp_path, batches):
     assert all(0.1 < share < 0.4 for share in kept)  # a quarter, by chance
 
 
-def test_checkpoints_from_before_augmentation_go_on(tmp_path):
-    finished = trainer_of(tmp_path / "straight").train()
-    kill_after(trainer_of(tmp_path / "old"), 17)
-    path = tmp_path / "old" / CHECKPOINT_FILE
-    state = torch.load(path, weights_only=True)
-    assert "augment" not in json.loads(state["settings"])
-    del state["progress"]["epoch_kept"]
-    torch.save(state, path)
-    resumed = trainer_of(tmp_path / "old", augment=shift)  # there, but not asked for
-    assert resumed.train(resume=True).fingerprint == finished.fingerprint
-    assert "kept_spelling" not in resumed.progress.history[-1]
-
-
 @pytest.mark.parametrize(("before", "after"), [(False, True), (True, False)])
 def test_augmentation_is_no_setting_to_change(tmp_path, before, after):
     configs = {True: ANEW, False: QUICK}
@@ -315,10 +302,46 @@ def test_augmentation_needs_a_way_and_whole_sequences(tmp_path):
 # -- corpora and batches --------------------------------------------------------------------------
 
 
-def test_empty_splits_are_named():
-    everything = ["train"] * 80
-    with pytest.raises(ValueError, match=r"no validation and no test sequences \(80 in all"):
-        trainer_of("unused", corpus_of(cycles(), everything))
+@pytest.mark.parametrize(
+    ("n", "splits", "why"),
+    [
+        (19, ["train"] * 15 + ["validation"] * 2 + ["test"] * 2, "fewer than 20 sequences"),
+        (24, ["train"] * 20 + ["test"] * 4, "no validation sequences"),
+        (24, ["validation"] * 24, "no train sequences"),
+    ],
+)
+def test_where_nothing_can_be_held_out_all_is_trained_on(tmp_path, n, splits, why):
+    figures = []
+    corpus = corpus_of(cycles(n), splits)
+    trainer = trainer_of(tmp_path, corpus, with_changes(epochs=6, patience=1))
+    assert trainer.nothing_held_out.endswith(why)
+    prior = trainer.train(on_epoch=figures.append)
+    assert [figure["epoch"] for figure in figures] == list(range(6))  # no early stopping
+    assert not [name for figure in figures for name in figure if "validation" in name]
+    assert prior.metadata["sequences"] == {"train": n, "validation": 0, "test": 0}
+    assert prior.metadata["best_epoch"] == 5
+    assert not [name for name in prior.metadata if name.startswith(("validation_", "test_"))]
+    nats, _ = evaluate(trainer.network, corpus.sequences, ABCD)
+    assert prior.metadata["train_nats_per_token"] == pytest.approx(nats, abs=1e-4)
+    assert figures[-1]["train_nats"] < figures[0]["train_nats"]
+    assert prior.metadata["max_tokens"] == max(map(len, corpus.sequences))
+
+
+def test_a_missing_test_split_costs_the_test_figures_only(tmp_path):
+    corpus = corpus_of(cycles(40), ["train"] * 36 + ["validation"] * 4)
+    metadata = trainer_of(tmp_path, replace(corpus, max_tokens=99)).train().metadata
+    assert metadata["validation_nats_per_token"] > 0
+    assert not [name for name in metadata if name.startswith(("test_", "train_"))]
+    assert metadata["max_tokens"] == 99  # what the corpus allowed
+    with pytest.raises(ValueError, match="the corpus has no sequences"):
+        trainer_of(tmp_path, replace(corpus, sequences=[], names=[], splits=np.array([])))
+
+
+def test_a_short_training_does_not_end_in_its_warm_up(tmp_path):
+    trainer = trainer_of(tmp_path, config=with_changes(warmup_steps=1000))
+    rates = [trainer._learning_rate(step, 4) for step in range(12)]  # 3 epochs of 4 batches
+    assert max(rates) == rates[5] == trainer.config.learning_rate
+    assert rates[-1] < rates[0]
 
 
 def test_other_vocabularies_are_refused(tmp_path):

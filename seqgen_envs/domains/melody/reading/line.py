@@ -23,6 +23,7 @@ numbers, a step is a sixteenth. The choices made here, in the order they are mad
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -45,6 +46,7 @@ MAX_COLLIDING = 0.05
 MAX_FOLDED = 0.05
 BETTER_FIT = 0.05
 OFF_GRID = 0.1  # of a step
+MAX_QUARTERS = 24 * 60 * 120  # 24 hours at 120 a minute
 SAME_ONSET = 1 / 32  # of a quarter: a played chord is never quite together
 LEGATO = 1 / 8  # of a quarter: played notes run into each other by less than this
 _WHITE = np.array([0, 2, 4, 5, 7, 9, 11])  # pitch classes of no sharps or flats
@@ -59,10 +61,16 @@ class SourceNote(NamedTuple):
 
 
 class Line(NamedTuple):
-    """The notes of one tune, in any order, and its key signature (sharps > 0, flats < 0)."""
+    """The notes of one tune, in any order, its key signature (sharps > 0, flats < 0) and its bars.
+
+    ``bar`` is the length of a bar in sixteenths, None where the file names no metre; ``pickup`` is
+    the number of sixteenths from the first note to the first bar line; 0 where it starts a bar.
+    """
 
     notes: list[SourceNote]
     sharps: int | None
+    bar: int | None = None
+    pickup: int = 0
 
 
 class StepNote(NamedTuple):
@@ -97,14 +105,17 @@ def line_tokens(
             so that what follows keeps its place in the bar. None keeps all rests.
 
     Raises:
-        TuneError: the tune is empty, polyphonic, off grid, too fast or out of range.
+        TuneError: the tune is empty, too long, polyphonic, off grid, too fast or out of range.
     """
     if not line.notes:
         raise TuneError("empty", "it holds no notes")
-    notes = quantise(single_line(line.notes))
+    check_length(line.notes)
+    single = single_line(line.notes)
+    notes = quantise(single)
     pitches = [note.pitch for note in notes]
     if transpose:
-        pitches = transpose_pitches(pitches, fitting_signature(pitches, line.sharps or 0))
+        notated = analysed_key(single) if line.sharps is None else line.sharps
+        pitches = transpose_pitches(pitches, fitting_signature(pitches, notated))
     check_range(pitches)
     if longest_rest is not None:
         notes = shorten_rests(notes, longest_rest)
@@ -115,6 +126,33 @@ def line_tokens(
     for note, pitch in zip(notes, pitches, strict=True):
         tokens[note.start - first] = pitch_to_token(pitch)
     return tokens
+
+
+def check_length(notes: Sequence[SourceNote]) -> None:
+    """Raise a TuneError where the notes last longer than ``MAX_QUARTERS``, before memory is taken.
+
+    A file of twenty bytes can name a time of years.
+    """
+    first = min(note.onset for note in notes)
+    length = max(note.onset + note.duration for note in notes) - first
+    if not length <= MAX_QUARTERS:  # neither does infinity
+        raise TuneError(
+            "too long",
+            f"it lasts more than {MAX_QUARTERS:,} quarter notes (24 hours at 120 a minute)",
+        )
+
+
+def analysed_key(notes: Sequence[SourceNote]) -> int:
+    """Sharps of the key that music21 finds by how long each pitch class sounds."""
+    from music21 import note, stream
+
+    lengths: dict[int, float] = defaultdict(float)
+    for _, duration, pitch in notes:
+        lengths[pitch % 12] += duration
+    part = stream.Part()  # of one note a pitch class, which is all that the method looks at
+    for pitch_class in sorted(lengths):
+        part.append(note.Note(60 + pitch_class, quarterLength=lengths[pitch_class]))
+    return int(part.analyze("key").sharps)
 
 
 def single_line(notes: Sequence[SourceNote]) -> list[SourceNote]:
@@ -250,15 +288,3 @@ def check_range(pitches: Sequence[int]) -> None:
             f"({pitch_name(outside[0])}), lie outside the valid range "
             f"{LOWEST_PITCH}..{HIGHEST_PITCH} (C3..B5)",
         )
-
-
-def one_part(parts: list[list[SourceNote]], sharps: int | None) -> Line:
-    """The line of the one part that holds notes.
-
-    Raises:
-        TuneError: several do.
-    """
-    parts = [part for part in parts if part]
-    if len(parts) > 1:
-        raise TuneError("polyphonic", f"it has {len(parts)} parts")
-    return Line(parts[0] if parts else [], sharps)

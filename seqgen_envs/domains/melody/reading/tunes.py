@@ -1,5 +1,16 @@
 """Readers: one file of music to the tunes it holds.
 
+====================  =====================================================================
+.mid .midi .smf       standard MIDI files, of type 0 and 1; of type 2 every track is a tune
+.kar                  MIDI with words (karaoke)
+.rmi                  MIDI in a RIFF wrapper; any of these names may hold any of these
+.musicxml .xml        MusicXML (score-partwise), in UTF-8, UTF-16 or as it declares
+.mxl                  MusicXML, zipped
+.abc                  ABC, every ``X:`` a tune
+====================  =====================================================================
+
+Of an arrangement one part is read: see :mod:`~seqgen_envs.domains.melody.reading.parts`.
+
 Grace notes are dropped, tied notes are one note, and repeats are not written out: the text a
 repeat would add is already there, and first and second endings follow each other.
 """
@@ -7,20 +18,22 @@ repeat would add is already there, and first and second endings follow each othe
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from seqgen_envs.domains.melody.reading.abc import abc_line, read_text, split_abc
 from seqgen_envs.domains.melody.reading.line import Line, TuneError
-from seqgen_envs.domains.melody.reading.midi import midi_line
+from seqgen_envs.domains.melody.reading.midi import midi_line, split_midi
 from seqgen_envs.domains.melody.reading.musicxml import xml_line
 
-MIDI_SUFFIXES = (".mid", ".midi")
+MIDI_SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf")
 XML_SUFFIXES = (".xml", ".musicxml", ".mxl")
 ABC_SUFFIXES = (".abc",)
 SUFFIXES = (*MIDI_SUFFIXES, *XML_SUFFIXES, *ABC_SUFFIXES)
 
 _Source = TypeVar("_Source")
+_Result = TypeVar("_Result")
 
 
 class Tune(NamedTuple):
@@ -30,23 +43,32 @@ class Tune(NamedTuple):
     line: Line | TuneError
 
 
-def read_tunes(path: Path) -> list[Tune]:
+def read_tunes(path: Path, part: str | None = None) -> list[Tune]:
     """The tunes of a MIDI, MusicXML or ABC file; a tune that cannot be read is a TuneError.
+
+    Args:
+        path: the file.
+        part: of an arrangement the part to read; see
+            :mod:`~seqgen_envs.domains.melody.reading.parts`.
 
     Raises:
         ValueError: the suffix is none of ``SUFFIXES``.
     """
     suffix = path.suffix.lower()
     if suffix in ABC_SUFFIXES:
-        return [Tune(name, _guarded(abc_line, text)) for name, text in split_abc(read_text(path))]
+        tunes = split_abc(read_text(path))
+        return [Tune(name, _guarded(partial(abc_line, part=part), text)) for name, text in tunes]
     if suffix in MIDI_SUFFIXES:
-        return [Tune("", _guarded(midi_line, path))]
+        found = _guarded(split_midi, path)
+        if isinstance(found, TuneError):
+            return [Tune("", found)]
+        return [Tune(name, _guarded(partial(midi_line, part=part), tune)) for name, tune in found]
     if suffix in XML_SUFFIXES:
-        return [Tune("", _guarded(xml_line, path))]
+        return [Tune("", _guarded(partial(xml_line, part=part), path))]
     raise ValueError(f"{path} does not end in one of {', '.join(SUFFIXES)}")
 
 
-def _guarded(read: Callable[[_Source], Line], source: _Source) -> Line | TuneError:
+def _guarded(read: Callable[[_Source], _Result], source: _Source) -> _Result | TuneError:
     # The parsers raise anything at all on broken files; one of those never ends a corpus.
     try:
         return read(source)
@@ -55,15 +77,3 @@ def _guarded(read: Callable[[_Source], Line], source: _Source) -> Line | TuneErr
     except Exception as error:
         said = [type(error).__name__, *str(error).strip().splitlines()[:1]]
         return TuneError("unreadable", f"it cannot be parsed ({': '.join(said)[:120]})")
-
-
-def key_of(line: Line) -> int:
-    """Sharps of the key signature, or of the key that music21's analysis finds."""
-    if line.sharps is not None or not line.notes:
-        return line.sharps or 0
-    from music21 import note, stream
-
-    part = stream.Part()
-    for onset, length, number in line.notes:
-        part.insert(onset, note.Note(number, quarterLength=length))
-    return int(part.analyze("key").sharps)

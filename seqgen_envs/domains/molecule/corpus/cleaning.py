@@ -1,23 +1,18 @@
 """Molecule corpora: lines of SMILES, cleaned, canonical, each once.
 
-A line is parsed, reduced to its largest fragment and written as RDKit's canonical SMILES; what
-does not parse, holds a token outside the vocabulary, is too short or too long for the horizon, or
-repeats an earlier molecule is dropped and counted. A sequence is the SMILES' tokens and the end
-token. The vocabulary may also come from the corpus: then it has the tokens of all that is kept.
+A line is parsed, freed of counter-ions and solvents (see :mod:`.fragments`) and written as RDKit's
+canonical SMILES; what does not parse, holds a token outside the vocabulary, is too short or too
+long for the horizon, or repeats an earlier molecule is dropped and counted. A sequence is the
+SMILES' tokens and the end token. The vocabulary may also come from the corpus: then it has the
+tokens of all that is kept.
 """
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import os
-import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -26,55 +21,78 @@ from rdkit import Chem
 
 from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
+from seqgen_envs.domains.molecule.corpus.fragments import is_charged, neutral, parent
 from seqgen_envs.domains.molecule.smiles import (
     MAX_CHARACTERS,
     VOCABULARY,
     canonical,
     encode,
-    largest_fragment,
     parse,
     tokenize,
     vocabulary_of,
 )
-from seqgen_envs.vocabulary import Vocabulary
+from seqgen_envs.vocabulary import UnknownTokenError, Vocabulary
 
-SUFFIXES = (".smi", ".smiles", ".txt", ".csv", ".tsv")
-#: How the names of the files end that :func:`numbered_smiles` reads.
-ENDINGS = tuple(f"{suffix}{gzipped}" for suffix in SUFFIXES for gzipped in ("", ".gz"))
-#: Columns of a table that hold the SMILES, in order of preference (compared in lower case).
-SMILES_COLUMNS = ("smiles", "canonical_smiles", "molecule", "structure")
 #: Longest sequence kept, end token included: the default horizon.
 MAX_TOKENS = 100
 #: Most problems a report keeps in words; further ones are only counted.
 MAX_PROBLEMS = 1000
+#: Rewritten SMILES that a report shows.
+MAX_EXAMPLES = 3
+#: What may be noted of a molecule that is kept.
+STRIPPED = "stripped of counter-ions or solvents"
+NEUTRALIZED, CHARGED, REWRITTEN = "neutralized", "charged", "rewritten"
 _CHUNK = 2000
 # Below this many lines a worker costs more than it saves.
 _LINES_A_WORKER = 5000
 
 
+#: Pieces of a substance, its counter-ions and waters among them.
+MAX_PIECES = 50
+
+
 @dataclass(frozen=True)
 class Cleaning:
-    """How lines of SMILES become sequences.
+    """How SMILES become sequences.
 
     Args:
-        canonicalize: write RDKit's canonical SMILES; False keeps a line's own spelling unless a
-            fragment or stereochemistry is taken from it.
+        as_written: leave every SMILES as it is.
         stereo: keep stereochemistry.
+        neutralize: take off charges by protons, as far as they go.
         max_tokens: longest sequence kept, end token included.
         vocabulary: the tokens allowed; None allows any, and the corpus's own become its vocabulary.
 
     Raises:
-        ValueError: ``max_tokens`` is below 2.
+        ValueError: ``max_tokens`` is below 2, or what is left as written is to be changed.
     """
 
-    canonicalize: bool = True
+    as_written: bool = False
     stereo: bool = True
+    neutralize: bool = False
     max_tokens: int = MAX_TOKENS
     vocabulary: Vocabulary | None = VOCABULARY
 
     def __post_init__(self) -> None:
         if self.max_tokens < 2:
             raise ValueError(f"max_tokens must be at least 2, got {self.max_tokens}")
+        if self.as_written and (self.neutralize or not self.stereo):
+            raise ValueError(
+                "as_written leaves every SMILES as it is: leave out no_stereo and neutralize"
+            )
+
+
+class Rewritten(NamedTuple):
+    """A SMILES after cleaning.
+
+    Args:
+        text: cleaned; as it was given where something is wrong with it.
+        notes: of :data:`STRIPPED` and so on, what holds.
+        problem: why it is no molecule; empty where it is one.
+    """
+
+    text: str
+    notes: tuple[str, ...] = ()
+    problem: str = ""
 
 
 class Outcome(NamedTuple):
@@ -85,37 +103,70 @@ class Outcome(NamedTuple):
     detail: str = ""
     length: int = 0
     unknown: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def is_reaction(smiles: str) -> bool:
+    """Whether it has the two arrows of a reaction SMILES, ``A>>B`` or ``A>C>B``."""
+    return smiles.replace("->", "").count(">") == 2  # a dative bond is no arrow
+
+
+def rewrite(smiles: str, cleaning: Cleaning) -> Rewritten:
+    """A SMILES as ``cleaning`` writes it, whatever its tokens and length."""
+    if not smiles:
+        return Rewritten(smiles, problem="there is no SMILES")
+    if is_reaction(smiles):
+        return Rewritten(smiles, problem="it is a reaction SMILES; give one molecule instead")
+    if len(smiles) > MAX_CHARACTERS:
+        detail = f"it has {len(smiles):,} characters, more than {MAX_CHARACTERS:,}"
+        return Rewritten(smiles, problem=detail)
+    if (pieces := smiles.count(".") + 1) > MAX_PIECES:  # RDKit takes seconds over a thousand
+        detail = f"it has {pieces:,} pieces, more than the {MAX_PIECES} of any substance"
+        return Rewritten(smiles, problem=detail)
+    molecule = parse(smiles)
+    if molecule is None:
+        return Rewritten(smiles, problem="it is not a valid SMILES")
+    return _cleaned(smiles, molecule, cleaning)
+
+
+def _cleaned(smiles: str, molecule: Chem.Mol, cleaning: Cleaning) -> Rewritten:
+    notes = []
+    if not cleaning.as_written and "." in smiles:
+        whole, molecule = molecule, parent(molecule)
+        if molecule.GetNumAtoms() < whole.GetNumAtoms():
+            notes.append(STRIPPED)
+    if not cleaning.stereo and any(mark in smiles for mark in "@/\\"):
+        Chem.RemoveStereochemistry(molecule)
+    if cleaning.neutralize and any(atom.GetFormalCharge() for atom in molecule.GetAtoms()):
+        charged, molecule = canonical(molecule), neutral(molecule)
+        if canonical(molecule) != charged:
+            notes.append(NEUTRALIZED)
+    if is_charged(molecule):
+        notes.append(CHARGED)
+    text = smiles if cleaning.as_written else canonical(molecule)
+    if text != smiles and parse(text) is None:  # RDKit writes, very rarely, what it does not read
+        text = smiles
+    return Rewritten(text, (*notes, REWRITTEN) if text != smiles else tuple(notes))
 
 
 def clean(smiles: str, cleaning: Cleaning) -> Outcome:
     """The SMILES that becomes a sequence, or why there is none."""
-    if not smiles:
-        return Outcome("", "unreadable", "there is no SMILES")
-    if len(smiles) > MAX_CHARACTERS:
-        detail = f"it has {len(smiles):,} characters, more than {MAX_CHARACTERS:,}"
-        return Outcome("", "too long", detail)
-    molecule = parse(smiles)
-    if molecule is None:
-        return Outcome("", "unreadable", "it is not a valid SMILES")
-    rewrite = cleaning.canonicalize or "." in smiles
-    if "." in smiles:
-        molecule = largest_fragment(molecule)
-    if not cleaning.stereo and any(mark in smiles for mark in "@/\\"):
-        rewrite = True
-        Chem.RemoveStereochemistry(molecule)
-    text = canonical(molecule) if rewrite else smiles
+    text, notes, problem = rewrite(smiles, cleaning)
+    if problem:
+        long = len(smiles) > MAX_CHARACTERS
+        reason = "too long" if long else "reaction" if is_reaction(smiles) else "unreadable"
+        return Outcome("", reason, problem)
     tokens = tokenize(text)
     if cleaning.vocabulary is not None:
         try:
             cleaning.vocabulary.encode(tokens)
-        except ValueError as error:
-            unknown = sorted(set(tokens).difference(cleaning.vocabulary.tokens))
+        except UnknownTokenError as error:
             detail = str(error).partition(";")[0]
-            return Outcome("", "unknown token", detail, unknown=tuple(unknown))
+            return Outcome("", "unknown token", detail, unknown=tuple(sorted(error.tokens)))
     if len(tokens) + 1 > cleaning.max_tokens:
         detail = f"it has {len(tokens) + 1} tokens, more than {cleaning.max_tokens}"
         return Outcome("", "too long", detail, len(tokens) + 1)
-    return Outcome(text)
+    return Outcome(text, notes=notes)
 
 
 def smiles_corpus(
@@ -123,6 +174,7 @@ def smiles_corpus(
     source: str,
     *,
     names: Sequence[str] | None = None,
+    places: Sequence[str] | None = None,
     cleaning: Cleaning | None = None,
     fractions: Sequence[float] = FRACTIONS,
     splits: Sequence[str] | None = None,
@@ -134,7 +186,8 @@ def smiles_corpus(
     Args:
         lines: one SMILES each.
         source: what the corpus is called.
-        names: what each line is called, in the corpus and in reports; default its number.
+        names: what each line is called in the corpus; default its number.
+        places: what each line is called in reports; default ``line NAME``.
         cleaning: see :class:`Cleaning`.
         fractions: shares of the train, validation and test splits, drawn from each sequence's own
             content.
@@ -146,23 +199,21 @@ def smiles_corpus(
         ValueError: no line could be used; the message gives the reasons and their counts.
     """
     cleaning = cleaning or Cleaning()
-    if names is None:
-        names = [str(number) for number in range(1, len(lines) + 1)]
+    names = [str(n) for n in range(1, len(lines) + 1)] if names is None else names
+    places = [f"line {name}" for name in names] if places is None else places
     report = SkipReport()
     kept: dict[str, int] = {}
     shortest: int | None = None  # of those too long
     for at, outcome in enumerate(_outcomes(lines, cleaning, n_jobs, progress)):
         if not outcome.text:
-            named = f"line {names[at]}, {lines[at][:80]!r}: {outcome.detail}"
-            report.drop(outcome.reason, named if len(report.problems) < MAX_PROBLEMS else None)
-            for token in outcome.unknown:
-                report.unknown[token] = report.unknown.get(token, 0) + 1
+            _drop(report, outcome, f"{places[at]}, {lines[at][:80]!r}")
             if outcome.length:
                 shortest = min(outcome.length, shortest or outcome.length)
         elif outcome.text in kept:
             report.drop("duplicate")
         else:
             kept[outcome.text] = at
+            _note(report, outcome, lines[at])
     report.kept = len(kept)
     if not kept:
         raise ValueError(_nothing_left(source, report, cleaning.max_tokens, shortest))
@@ -180,7 +231,22 @@ def smiles_corpus(
         source=source,
         vocabulary=vocabulary,
         report=report,
+        max_tokens=cleaning.max_tokens,
     )
+
+
+def _drop(report: SkipReport, outcome: Outcome, line: str) -> None:
+    named = line if len(report.items) < MAX_PROBLEMS else ""
+    report.drop(outcome.reason, named, outcome.detail)
+    for token in outcome.unknown:
+        report.unknown[token] = report.unknown.get(token, 0) + 1
+
+
+def _note(report: SkipReport, outcome: Outcome, line: str) -> None:
+    for note in outcome.notes:
+        report.noted[note] = report.noted.get(note, 0) + 1
+    if REWRITTEN in outcome.notes and len(report.examples) < MAX_EXAMPLES:
+        report.examples.append(f"{line[:80]} -> {outcome.text[:80]}")
 
 
 def _sequence(text: str, vocabulary: Vocabulary) -> NDArray[np.integer]:
@@ -194,7 +260,7 @@ def _nothing_left(source: str, report: SkipReport, allowed: int, shortest: int |
     reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
     text = f"none of the {report.found} lines of {source} could be used ({reasons or 'no lines'})"
     if report.unknown:
-        lacking = ", ".join(sorted(report.unknown))
+        lacking = ", ".join(f"{token} ({n})" for token, n in sorted(report.unknown.items()))
         text += f"; the vocabulary 'corpus' would keep {lacking}"
     if shortest is not None:
         text += f"; the shortest valid one has {shortest} tokens, allow more than {allowed}"
@@ -222,75 +288,3 @@ def _outcomes(
 
 def _clean_all(lines: Sequence[str], cleaning: Cleaning) -> list[Outcome]:
     return [clean(line, cleaning) for line in lines]
-
-
-def smiles_in(path: str | os.PathLike[str]) -> list[str]:
-    """SMILES of a file, in order; see :func:`numbered_smiles`."""
-    return [smiles for _, smiles in numbered_smiles(path)]
-
-
-def numbered_smiles(path: str | os.PathLike[str]) -> list[tuple[int, str]]:
-    """SMILES of a file with the numbers of their lines, from 1; blank lines are left out.
-
-    ``.smi``, ``.smiles`` and ``.txt`` have the SMILES first, what follows a blank being its name;
-    ``.csv`` and ``.tsv`` have a header that names a column of :data:`SMILES_COLUMNS`. Each may be
-    gzipped (``.gz``). A row of a table that ends before that column has an empty SMILES.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: the name ends in something else, the text is no UTF-8, the gzip is broken, or a
-            table cannot be read or has no column of SMILES.
-    """
-    path = Path(path)
-    bare = path.with_suffix("") if path.suffix.lower() == ".gz" else path
-    if bare.suffix.lower() not in SUFFIXES:
-        known = ", ".join(SUFFIXES)
-        raise ValueError(f"{path} is not a file of SMILES; expected {known}, gzipped or not")
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        data = path.read_bytes()
-        text = (gzip.decompress(data) if path.suffix.lower() == ".gz" else data).decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} cannot be read as text: {error}") from error
-    if bare.suffix.lower() in (".csv", ".tsv"):
-        return _smiles_column(text, "," if bare.suffix.lower() == ".csv" else "\t", path)
-    lines = enumerate(io.StringIO(text, newline=None), start=1)
-    return [(number, line.split(maxsplit=1)[0]) for number, line in lines if line.strip()]
-
-
-def _smiles_column(text: str, delimiter: str, path: Path) -> list[tuple[int, str]]:
-    try:
-        with _any_cell_length(len(text)):
-            rows = _numbered_rows(text, delimiter)
-    except csv.Error as error:
-        raise ValueError(f"{path} cannot be read as a table: {error}") from error
-    header = [name.strip().lower() for name in rows[0][1]] if rows else []
-    column = next((header.index(name) for name in SMILES_COLUMNS if name in header), None)
-    if column is None:
-        raise ValueError(
-            f"{path} has no column of SMILES: its header is {str(header)[:200]}; name one of "
-            f"{', '.join(SMILES_COLUMNS)}"
-        )
-    return [(at, row[column].strip() if len(row) > column else "") for at, row in rows[1:]]
-
-
-def _numbered_rows(text: str, delimiter: str) -> list[tuple[int, list[str]]]:
-    """Rows that are not blank, each with the number of its first line (a cell may hold breaks)."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    rows, first = [], 1
-    for row in reader:
-        if any(cell.strip() for cell in row):
-            rows.append((first, row))
-        first = reader.line_num + 1
-    return rows
-
-
-@contextmanager
-def _any_cell_length(length: int) -> Iterator[None]:
-    """The csv module's limit is the whole process's: raised for the time of a ``with``."""
-    before = csv.field_size_limit(max(length, csv.field_size_limit()))
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)

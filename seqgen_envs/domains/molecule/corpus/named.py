@@ -30,13 +30,11 @@ from rdkit import rdBase
 from seqgen_envs.datasets.cache import cache_folder, cached_corpus
 from seqgen_envs.datasets.corpus import Corpus, split_of
 from seqgen_envs.datasets.fetch import download, sha256_of, wheel
-from seqgen_envs.domains.molecule.corpus.cleaning import (
+from seqgen_envs.domains.molecule.corpus.cleaning import MAX_TOKENS, Cleaning, smiles_corpus
+from seqgen_envs.domains.molecule.corpus.reading import (
     ENDINGS,
-    MAX_TOKENS,
     SUFFIXES,
-    Cleaning,
-    numbered_smiles,
-    smiles_corpus,
+    read_records,
     smiles_in,
 )
 from seqgen_envs.domains.molecule.smiles import VOCABULARY
@@ -52,7 +50,7 @@ DEFAULT = "zinc250k"
 #: What ``vocabulary`` is called where it comes from the corpus.
 OWN_VOCABULARY = "corpus"
 #: Part of the cache's key: raise it whenever a line's tokens would come out differently.
-FORMAT = 2
+FORMAT = 3
 
 ZINC_FILE = "250k_rndm_zinc_drugs_clean_3.csv"
 ZINC_URLS = (
@@ -82,8 +80,10 @@ def read_corpus(
     data: str,
     *,
     n_jobs: int | None = None,
+    column: str | None = None,
     no_stereo: bool = False,
-    keep_spelling: bool = False,
+    neutralize: bool = False,
+    as_written: bool = False,
     length: int = MAX_TOKENS,
     vocabulary: Vocabulary | str = VOCABULARY,
     cache_dir: Folder = None,
@@ -94,11 +94,13 @@ def read_corpus(
 
     Args:
         data: one of :data:`CORPORA`, ``"corpus"`` for the default one, or a file
-            (see :func:`~.cleaning.numbered_smiles`).
+            (see :mod:`.reading`).
         n_jobs: worker processes; default one a core.
+        column: of a file that is a table, the name or number of the column of SMILES.
         no_stereo: leave out stereochemistry.
-        keep_spelling: keep a line's own SMILES, unless a fragment or stereochemistry is taken
-            from it, instead of RDKit's canonical one; a molecule may then occur in several.
+        neutralize: take off charges by protons, as far as they go.
+        as_written: leave every SMILES as it is, instead of counter-ions taken off and RDKit's
+            canonical spelling; a molecule may then occur in several spellings.
         length: longest sequence kept in tokens, end token included.
         vocabulary: the tokens allowed; ``"corpus"`` allows any and takes the corpus's own.
         cache_dir: where downloads and cleaned corpora are kept; default the ``SEQGEN_CACHE``
@@ -117,8 +119,10 @@ def read_corpus(
             f"vocabulary must be {OWN_VOCABULARY!r} or be left out, got {vocabulary!r}"
         )
     allowed = vocabulary if isinstance(vocabulary, Vocabulary) else None
-    cleaning = Cleaning(not keep_spelling, not no_stereo, length, allowed)
+    cleaning = Cleaning(as_written, not no_stereo, neutralize, length, allowed)
     name = DEFAULT if data == "corpus" else data
+    if column is not None and name in CORPORA:
+        raise ValueError(f"the corpus {name} has no columns: leave column out")
     clean = partial(smiles_corpus, cleaning=cleaning, n_jobs=n_jobs, progress=progress)
     if name == "zinc250k":
         content, build = ZINC_CONTENT, partial(_zinc250k, clean, cache_dir, progress)
@@ -127,7 +131,8 @@ def read_corpus(
         content = f"{MOSES_FILES['train']} {MOSES_FILES[test]} {MOSES_VALIDATION}"
         build = partial(_moses, name, test, clean, cache_dir)
     elif name.lower().endswith(ENDINGS):
-        content, build = _stamp(Path(name)), partial(_file, Path(name), clean)
+        content = f"{_stamp(Path(name))} {column}"
+        build = partial(_file, Path(name), clean, column)
     else:
         raise ValueError(
             f"{data!r} is no corpus of molecules; there are {', '.join(CORPORA)}, and files that "
@@ -184,10 +189,14 @@ def _moses_file(part: str, cache_dir: Folder) -> Path:
     return path
 
 
-def _file(path: Path, clean: Callable[..., Corpus]) -> Corpus:
-    numbered = numbered_smiles(path)
-    names = [str(number) for number, _ in numbered]
-    return clean([smiles for _, smiles in numbered], str(path), names=names)
+def _file(path: Path, clean: Callable[..., Corpus], column: str | None = None) -> Corpus:
+    records = read_records(path, column)
+    return clean(
+        [record.smiles for record in records],
+        str(path),
+        names=[record.name or record.place.split()[-1] for record in records],
+        places=[record.place for record in records],
+    )
 
 
 def _stamp(path: Path) -> str:

@@ -16,6 +16,7 @@ is asked for all tokens at once, kept by prefix, and fitted into the horizon:
 from __future__ import annotations
 
 import heapq
+from collections.abc import Iterable
 from itertools import count
 from typing import Any
 
@@ -59,20 +60,32 @@ class Alphabet:
         others: bonds and brackets, without the two slashes.
         slashes: those.
         endings: what endings are made of, ring labels left out.
+        first: 1 for what the first group on a scaffold may begin with: atoms and ``-``, int8 [V].
+
+    Args:
+        vocabulary: the tokens.
+        taken: ring labels that are left out.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, taken: Iterable[str] = ()) -> None:
+        self._vocabulary = vocabulary
         self.tokens = vocabulary.tokens
         self.ids = {token: i for i, token in enumerate(self.tokens)}
         self.end = -1 if vocabulary.end_id is None else vocabulary.end_id
-        self.labels = tuple(sorted(filter(is_ring_label, self.tokens)))
+        self.labels = tuple(sorted(set(filter(is_ring_label, self.tokens)).difference(taken)))
         self.slashes = tuple(token for token in ("/", "\\") if token in self.ids)
         others = (*BOND_ORDERS, "(", ")")
         self.others = tuple(t for t in others if t in self.ids and t not in self.slashes)
         self._kinds = {t: kind for t in self.tokens if (kind := kind_of(t)) is not None}
         simple = tuple(token for token in _ENDINGS if token in self.ids)
         self.endings = simple if "C" in self.ids else (*self._kinds, *self.others)
+        self.first = np.array([t in self._kinds or t == "-" for t in self.tokens], dtype=np.int8)
         self._classes: dict[int, tuple[tuple[str, list[int]], ...]] = {}
+
+    def without(self, labels: Iterable[str]) -> Alphabet:
+        """The same tokens, but for some ring labels."""
+        taken = set(labels)
+        return Alphabet(self._vocabulary, taken) if taken else self
 
     def atom_classes(self, order: int) -> tuple[tuple[str, list[int]], ...]:
         """Atom tokens in classes that fare alike after any prefix: one of each, and their ids.
@@ -161,7 +174,7 @@ def allowed_ids(state: Partial, alphabet: Alphabet = BUNDLED) -> list[int]:
     return ids + [known[label] for label in state.labels if state.push(label) is not None]
 
 
-class _Known:
+class Completion:
     """What is kept of a prefix: its state, an ending if one was needed, its row if asked for."""
 
     __slots__ = ("alphabet", "ending", "left", "row", "state")
@@ -185,12 +198,12 @@ class _Known:
         """Whether some token might be too much for what is left."""
         return self.state is not None and tokens_to_end(self.state) + FAR > self.left
 
-    def push(self, token: str) -> _Known:
+    def push(self, token: str) -> Completion:
         """What is known of the prefix with another token."""
         after = None if self.state is None else self.state.push(token)
         ending = self.ending
         rest = ending[1:] if ending and ending[0] == token else None
-        return _Known(self.alphabet, after, rest, self.left - 1)
+        return Completion(self.alphabet, after, rest, self.left - 1)
 
     def allowed(self) -> NDArray[np.int8]:
         """The row of the mask, int8 [V]."""
@@ -229,7 +242,7 @@ class PartialSmilesMask:
             raise ValueError(f"cache_size must be at least 2, got {cache_size}")
         self.cache_size, self.vocabulary = cache_size, vocabulary
         self._alphabet = Alphabet(vocabulary)
-        self._known: dict[tuple[int, bytes], _Known] = {}
+        self._known: dict[tuple[int, bytes], Completion] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self.cache_size, self.vocabulary)
@@ -245,7 +258,7 @@ class PartialSmilesMask:
             rows[i] = known.row
         return rows
 
-    def _look_up(self, prefix: Tokens, horizon: int) -> _Known:
+    def _look_up(self, prefix: Tokens, horizon: int) -> Completion:
         known = self._known.get((horizon, prefix.tobytes()))
         if known is not None:
             return known
@@ -254,13 +267,17 @@ class PartialSmilesMask:
             start -= 1
         known = self._known.get((horizon, prefix[: max(start, 0)].tobytes()))
         if known is None:
-            known = _Known(self._alphabet, Partial(), None, horizon)
+            known = self._begin(horizon)
         for token in prefix[max(start, 0) :].tolist():
             known = known.push(self.vocabulary.tokens[token])
         self._keep((horizon, prefix.tobytes()), known)
         return known
 
-    def _keep(self, key: tuple[int, bytes], known: _Known) -> None:
+    def _begin(self, horizon: int) -> Completion:
+        """What is known of the empty prefix."""
+        return Completion(self._alphabet, Partial(), None, horizon)
+
+    def _keep(self, key: tuple[int, bytes], known: Completion) -> None:
         if len(self._known) >= self.cache_size:
             for old in list(self._known)[: self.cache_size // 2]:
                 del self._known[old]

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from seqgen_envs.bounded import read_arrays
+from seqgen_envs.documents import parse_json
 from seqgen_envs.domains.molecule.metrics.measured import MEASURED, describe
 from seqgen_envs.domains.molecule.smiles import canonicalize
 
@@ -128,10 +130,10 @@ class CorpusReference:
 @lru_cache(maxsize=4)
 def _load(path: Path, modified: int) -> CorpusReference:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            about: dict[str, Any] = json.loads(str(file["about"]))
-            gaps = np.ascontiguousarray(file["gaps"].T).view("<u8")[:, 0]
-            quantiles = file["quantiles"].astype(np.float64)
+        file = read_arrays(path, "it")
+        about: dict[str, Any] = parse_json(str(file["about"]))
+        gaps = np.ascontiguousarray(file["gaps"].T).view("<u8")[:, 0]
+        quantiles = file["quantiles"].astype(np.float64)
         if about.pop("format") != FORMAT or quantiles.shape != (2, len(COMPARED), QUANTILES):
             raise ValueError("it is of another version")
         reference = CorpusReference(

@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 from rdkit import Chem
 
+from seqgen_envs.bounded import read_arrays
 from seqgen_envs.datasets.cache import cache_folder
 from seqgen_envs.datasets.fetch import wheel
 from seqgen_envs.domains.molecule.objectives.fingerprints import ecfp4, fcfp6
@@ -268,8 +269,7 @@ def _write_model(model: Model, path: Path) -> None:
 @lru_cache(maxsize=16)
 def _read_model(name: str, path: Path) -> Model:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return _KINDS[name](**{part: file[part] for part in file.files})
+        return _KINDS[name](**read_arrays(path, "it"))
     except Exception as error:  # zipfile, numpy and the dataclass each raise their own
         raise ValueError(
             f"{path} is not the model of {name} ({error}); delete it and run `seqgen data oracles`"

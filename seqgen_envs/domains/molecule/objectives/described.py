@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from seqgen_envs.documents import read_yaml
+from seqgen_envs.domains.molecule.objectives.alerts import AlertCount
 from seqgen_envs.domains.molecule.objectives.means import Arithmetic, Geometric, Objective
 from seqgen_envs.domains.molecule.objectives.modifiers import Modifier, modifier_from
 from seqgen_envs.domains.molecule.objectives.oracles import oracle
@@ -18,7 +19,7 @@ from seqgen_envs.domains.molecule.objectives.parts import (
     Substructure,
 )
 from seqgen_envs.domains.molecule.objectives.properties import MatchCount
-from seqgen_envs.loading import is_reference, load_object
+from seqgen_envs.loading import from_file, is_reference, load_object
 
 
 def objective_from(description: Any) -> Objective:
@@ -31,6 +32,8 @@ def objective_from(description: Any) -> Objective:
 
             - ``property``: a name of :data:`~.properties.PROPERTIES` [``modifier``];
             - ``count``: a SMARTS, whose matches are counted [``modifier``];
+            - ``alerts``: a name of :data:`~.alerts.CATALOGS`, or a list of some, whose alerts are
+              counted [``modifier``];
             - ``similarity``: a SMILES [``fingerprint``, ``modifier``];
             - ``substructure``: a SMARTS [``inverse``];
             - ``isomer``: a molecular formula;
@@ -84,13 +87,14 @@ def read_objective(path: str | os.PathLike[str]) -> Objective:
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no YAML, or describes no objective.
+        UntrustedCodeError: it names code to run, and nobody trusts it.
     """
-    import yaml
-
-    try:
-        return objective_from(yaml.safe_load(Path(path).read_text(encoding="utf-8")))
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
+    description = read_yaml(path)
+    with from_file(path):
+        try:
+            return objective_from(description)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
 
 
 def _property(name: str, modifier: Modifier | None = None) -> Objective:
@@ -99,6 +103,10 @@ def _property(name: str, modifier: Modifier | None = None) -> Objective:
 
 def _count(smarts: str, modifier: Modifier | None = None) -> Objective:
     return Measured(MatchCount(smarts), modifier)
+
+
+def _alerts(catalogs: Any, modifier: Modifier | None = None) -> Objective:
+    return Measured(AlertCount(catalogs), modifier)
 
 
 def _mean(kind: type[Arithmetic | Geometric], parts: Any, weights: Any = None) -> Objective:
@@ -119,6 +127,7 @@ def _mean(kind: type[Arithmetic | Geometric], parts: Any, weights: Any = None) -
 _KINDS: dict[str, tuple[Callable[..., Objective], tuple[str, ...]]] = {
     "property": (_property, ("modifier",)),
     "count": (_count, ("modifier",)),
+    "alerts": (_alerts, ("modifier",)),
     "similarity": (Similarity, ("fingerprint", "modifier")),
     "substructure": (Substructure, ("inverse",)),
     "isomer": (IsomerScore, ()),

@@ -30,7 +30,7 @@ def score_of(objective: Objective, compound: Compound) -> float:
     """What an objective gives for a compound; nothing is measured again."""
     if isinstance(objective, Part):
         return objective.score(compound)
-    return float(compound.take(objective))
+    return float(compound.take(objective, copied=True))  # a user's may change what it is given
 
 
 @dataclass(frozen=True)

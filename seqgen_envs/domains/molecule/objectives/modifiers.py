@@ -1,7 +1,8 @@
 """How desirable a measured value is: functions ``float -> float``.
 
-The definitions are those of GuacaMol (Brown et al. 2019, arXiv 1811.09621). All let NaN through,
-so that a failed measurement never looks like a good one.
+The definitions are those of GuacaMol (Brown et al. 2019, arXiv 1811.09621); those of
+:mod:`~.sigmoids` are REINVENT 4's. All let NaN through, so that a failed measurement never looks
+like a good one.
 """
 
 from __future__ import annotations
@@ -11,22 +12,19 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import Any
 
+from seqgen_envs.domains.molecule.objectives.sigmoids import (
+    DoubleSigmoid,
+    LeftStep,
+    ReverseSigmoid,
+    RightStep,
+    Sigmoid,
+    Step,
+    logistic,
+    require,
+    require_numbers,
+)
+
 Modifier = Callable[[float], float]
-
-
-def _require_numbers(modifier: Any) -> None:
-    """Raises ValueError where an argument is not a finite number."""
-    for field in fields(modifier):
-        value = getattr(modifier, field.name)
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        if not number or not math.isfinite(value):
-            where = f"{type(modifier).__name__}: {field.name}"
-            raise ValueError(f"{where} must be a finite number, got {value!r}")
-
-
-def _require(condition: bool, modifier: Any, what: str) -> None:
-    if not condition:
-        raise ValueError(f"{what}, got {modifier}")
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,7 @@ class Linear:
     offset: float = 0.0
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        require_numbers(self)
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -52,7 +50,7 @@ class Squared:
     coefficient: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        require_numbers(self)
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -67,7 +65,7 @@ class Absolute:
     target: float
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
+        require_numbers(self)
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -86,8 +84,8 @@ class Gaussian:
     sigma: float
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.sigma > 0, self, "sigma must be above 0")
+        require_numbers(self)
+        require(self.sigma > 0, self, "sigma must be above 0")
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -129,9 +127,9 @@ class Clipped:
     high_score: float = 1.0
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.lower != self.upper, self, "lower and upper must differ")
-        _require(self.low_score < self.high_score, self, "low_score must be below high_score")
+        require_numbers(self)
+        require(self.lower != self.upper, self, "lower and upper must differ")
+        require(self.low_score < self.high_score, self, "low_score must be below high_score")
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -149,8 +147,7 @@ class SmoothClipped(Clipped):
     def __call__(self, x: float) -> float:
         """The modified value."""
         z = 4.0 * (x - (self.lower + self.upper) / 2) / (self.upper - self.lower)
-        # the exponential of a number above 0 may overflow
-        share = 1 / (1 + math.exp(-z)) if z >= 0 else math.exp(z) / (1 + math.exp(z))
+        share = logistic(z)
         return self.low_score + share * (self.high_score - self.low_score)
 
 
@@ -165,8 +162,8 @@ class Thresholded:
     threshold: float
 
     def __post_init__(self) -> None:
-        _require_numbers(self)
-        _require(self.threshold > 0, self, "threshold must be above 0")
+        require_numbers(self)
+        require(self.threshold > 0, self, "threshold must be above 0")
 
     def __call__(self, x: float) -> float:
         """The modified value."""
@@ -199,6 +196,12 @@ MODIFIERS: dict[str, type] = {
     "clipped": Clipped,
     "smooth_clipped": SmoothClipped,
     "thresholded": Thresholded,
+    "sigmoid": Sigmoid,
+    "reverse_sigmoid": ReverseSigmoid,
+    "double_sigmoid": DoubleSigmoid,
+    "step": Step,
+    "left_step": LeftStep,
+    "right_step": RightStep,
 }
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from rdkit import Chem, RDConfig
 from rdkit.Chem import QED, Descriptors, GraphDescriptors, rdMolDescriptors
 
+from seqgen_envs.domains.molecule.objectives.alerts import alerts
 from seqgen_envs.domains.molecule.objectives.means import Part
 from seqgen_envs.domains.molecule.objectives.queries import read_smarts
 from seqgen_envs.domains.molecule.smiles import Compound
@@ -31,6 +32,8 @@ RING_SIZE = 6
 ZINC250K_LOGP = (2.4570953396190123, 1.434324401111988)
 ZINC250K_MINUS_SA = (-3.0525811293166134, 0.8335207024513095)
 ZINC250K_MINUS_RING_PENALTY = (-0.0485696876403053, 0.2860212110245455)
+#: Matches that are looked for; a count stops there.
+MAX_MATCHES = 1_000
 _average_weight: Property = vars(Descriptors)["MolWt"]  # RDKit's type stubs do not know it
 
 
@@ -196,6 +199,7 @@ PROPERTIES: dict[str, Property] = {
     "fraction_csp3": fraction_csp3,
     "stereocentres": stereocentres,
     "formal_charge": formal_charge,
+    "alerts": alerts,
 }
 
 
@@ -214,6 +218,8 @@ def get_property(name: str) -> Property:
 class MatchCount:
     """How often a substructure is found, as sets of atoms: a property of your own.
 
+    It stops at :data:`MAX_MATCHES`.
+
     Args:
         smarts: what is looked for.
 
@@ -229,4 +235,4 @@ class MatchCount:
 
     def __call__(self, molecule: Chem.Mol) -> float:
         """The number of matches."""
-        return float(len(molecule.GetSubstructMatches(self._query)))
+        return float(len(molecule.GetSubstructMatches(self._query, maxMatches=MAX_MATCHES)))

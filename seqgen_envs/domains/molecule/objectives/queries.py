@@ -7,8 +7,13 @@ from functools import cache
 
 from rdkit import Chem
 
-from seqgen_envs.domains.molecule.smiles import parse, quiet
+from seqgen_envs.domains.molecule.smiles import MAX_CHARACTERS, parse, quiet
 
+#: Bounds of a SMARTS, without which one that fits nothing may be looked for for hours: its atoms,
+#: and its recursive parts ``$(...)``, those within others counted too.
+MAX_QUERY_ATOMS, MAX_RECURSIONS = 100, 20
+#: Pieces that no bond joins: each multiplies the time of all others.
+MAX_PIECES = 2
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
 
@@ -29,12 +34,28 @@ def read_smarts(smarts: str) -> Chem.Mol:
     """The query of a SMARTS.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or too large to be looked for in reasonable time.
     """
+    recursions = _text(smarts, "SMARTS").count("$(")
+    if recursions > MAX_RECURSIONS or len(smarts) > MAX_CHARACTERS:
+        raise ValueError(
+            f"the SMARTS {smarts[:40]!r}... has {recursions} recursive parts in {len(smarts):,} "
+            f"characters; at most {MAX_RECURSIONS} in {MAX_CHARACTERS:,} are looked for"
+        )
     with quiet():
-        query = Chem.MolFromSmarts(_text(smarts, "SMARTS"))
+        query = Chem.MolFromSmarts(smarts)
     if query is None or not query.GetNumAtoms():
         raise ValueError(f"{smarts!r} is not a valid SMARTS")
+    if query.GetNumAtoms() > MAX_QUERY_ATOMS:
+        raise ValueError(
+            f"the SMARTS {smarts[:40]!r}... has {query.GetNumAtoms()} atoms; at most "
+            f"{MAX_QUERY_ATOMS} are looked for"
+        )
+    if len(Chem.GetMolFrags(query)) > MAX_PIECES:
+        raise ValueError(
+            f"the SMARTS {smarts[:40]!r}... has more than {MAX_PIECES} pieces that no bond joins: "
+            "give each an objective of its own"
+        )
     return query
 
 

@@ -1,4 +1,4 @@
-"""Molecules as files: many in one, with pictures of them, and a user's own read back.
+"""Molecules as files: many in one, with pictures of them.
 
 A ``.smi`` and an ``.sdf`` hold the valid molecules only, as other programs expect; whoever wants
 the others too has the CSV.
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
-from seqgen_envs.domains.molecule.corpus.cleaning import numbered_smiles
 from seqgen_envs.domains.molecule.metrics.measured import MEASURED, describe
 from seqgen_envs.domains.molecule.metrics.reference import COMPARED
 from seqgen_envs.domains.molecule.metrics.summary import reference
@@ -114,19 +113,6 @@ def _fields(smiles: str, row: Mapping[str, Any]) -> dict[str, str]:
         if name not in _NOT_FIELDS and isinstance(value, (int, float)) and math.isfinite(value)
     }
     return {"SMILES": smiles} | numbers
-
-
-def read_molecules(path: Path) -> list[tuple[str, str]]:
-    """Pairs of a name, ``line N``, and a SMILES of a file; see :func:`~.cleaning.numbered_smiles`.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it cannot be read, or holds no SMILES.
-    """
-    molecules = [(f"line {number}", smiles) for number, smiles in numbered_smiles(path)]
-    if not molecules:
-        raise ValueError(f"{path} holds no SMILES")
-    return molecules
 
 
 def _legend(name: str, smiles: str) -> str:

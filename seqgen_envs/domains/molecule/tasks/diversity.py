@@ -247,15 +247,19 @@ class DiverseTask(MoleculeTask):
     """A task of molecules with a memory; see this module.
 
     Args:
-        name, terms: as in :class:`~seqgen_envs.rules.Task`.
-        board: what the terms read.
+        name, terms, board, failed: as in :class:`~.rules.MoleculeTask`.
         diversity: what counts as alike.
     """
 
     def __init__(
-        self, name: str, terms: Sequence[Term], board: Board, diversity: Diversity
+        self,
+        name: str,
+        terms: Sequence[Term],
+        board: Board,
+        diversity: Diversity,
+        failed: Mapping[str, float] | None = None,
     ) -> None:
-        super().__init__(name, terms, board)
+        super().__init__(name, terms, board, failed)
         self.diversity = diversity
         self.memory = Memory(diversity)
         self._judged: dict[bytes, Judgement] = {}  # by the tokens; for remarks()

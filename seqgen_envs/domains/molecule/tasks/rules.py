@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, carbon_ids
 from seqgen_envs.domains.molecule.tasks.scoring import Scorer, Verdict
@@ -29,16 +30,37 @@ class MoleculeTask(Task):
         name, terms: as in :class:`~seqgen_envs.rules.Task`.
         board: what the terms read; the accounts of its scorer (``calls``, ``history``) are the
             task's.
+        failed: by term, what a finished molecule earns on which a rule has failed, before the
+            weights; 0 in those not named.
     """
 
-    def __init__(self, name: str, terms: Sequence[Term], board: Board) -> None:
+    def __init__(
+        self,
+        name: str,
+        terms: Sequence[Term],
+        board: Board,
+        failed: Mapping[str, float] | None = None,
+    ) -> None:
         super().__init__(name, terms)
         self.board = board
+        self._failed = np.array([(failed or {}).get(term, 0.0) for term in self.names])
 
     @property
     def scorer(self) -> Scorer:
         """What scores the molecules."""
         return self.board.scorer
+
+    def settle(self, values: Values, finished: NDArray[np.bool_]) -> Values:
+        """See :class:`~seqgen_envs.rules.Task`: as where the SMILES is invalid, terms of every step
+        included, but with the task's own value of a failed molecule.
+        """
+        at_end = np.array([term.at == "end" for term in self.terms])
+        kept = np.where(at_end | ~np.isfinite(values), 0.0, values)
+        return np.where(finished[:, None] & at_end, self._failed, kept)
+
+    def close(self) -> None:
+        """See :class:`~seqgen_envs.rules.Task`: the scorer's processes."""
+        self.scorer.close()
 
     def for_vocabulary(self: SelfTask, vocabulary: Vocabulary) -> SelfTask:
         """See :class:`~seqgen_envs.rules.Task`; the scorer is the same one."""

@@ -1,11 +1,15 @@
 """Scores of whole batches of SMILES: parsed once, canonical once, each molecule scored once.
 
 An *objective* is what is computed of a molecule: a picklable callable ``Mol -> float``. A
-:class:`SmilesFunction` is one that takes SMILES, many at a time. A bad molecule does not end a run:
-where an objective raises or returns NaN, that molecule's value is NaN and its verdict says why. An
-error of the program does: an import that fails, an answer of the wrong length, processes that
-break, or an objective that fails on whatever it is given
+:class:`~.own.SmilesFunction` is one that takes SMILES, many at a time. A bad molecule does not end
+a run: where an objective raises or gives no finite number, that molecule's value is NaN and its
+verdict says why. An error of the program does: an import that fails, an answer of the wrong length,
+processes that cannot begin, or an objective that fails on whatever it is given
 (:class:`~seqgen_envs.rules.RuleError`).
+
+With ``n_jobs`` of 2 and more, or with a ``timeout``, objectives are called in processes of their
+own only (:mod:`~.workers`): a molecule whose process dies or is late has failed, and the process is
+replaced. Otherwise they are called in this one, and what ends or hangs it ends or hangs the run.
 
 With a budget the scorer keeps the accounts of the PMO benchmark (Gao et al. 2022): distinct
 canonical SMILES cost one call each, repeats and invalid strings cost nothing, and once the budget
@@ -15,49 +19,24 @@ is spent everything scores 0.
 from __future__ import annotations
 
 import math
-import multiprocessing
-import pickle
-import signal
 import traceback
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import BrokenExecutor, ProcessPoolExecutor
+from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
+
+from rdkit import Chem
 
 from seqgen_envs.domains.molecule.objectives.means import Objective, Part
 from seqgen_envs.domains.molecule.smiles import Compound, compound_of, quiet
+from seqgen_envs.domains.molecule.tasks.own import SmilesFunction, number_of
+from seqgen_envs.domains.molecule.tasks.workers import Lost, Workers
 from seqgen_envs.rules import RuleError
 
-#: Molecules a process is given at a time.
+#: Molecules a process is given at a time, where each is scored by itself.
 _CHUNK = 16
-#: Molecules of a batch that all fail before an objective that has worked counts as broken.
+#: Molecules of a batch that all fail, and none works, before an objective counts as broken.
 MANY = 8
-
-
-class SmilesFunction:
-    """An objective that scores canonical SMILES many at a time: docking, a server, a model.
-
-    Args:
-        function: ``list[str] -> list[float]``, picklable where the scorer has several processes.
-    """
-
-    def __init__(self, function: Callable[[list[str]], Sequence[float]]) -> None:
-        self.function = function
-
-    def score(self, smiles: list[str]) -> list[float]:
-        """Values of ``smiles``.
-
-        Raises:
-            RuleError: the function returned another number of values.
-        """
-        values = [float(value) for value in self.function(smiles)]
-        if len(values) != len(smiles):
-            name = getattr(self.function, "__qualname__", repr(self.function))
-            raise RuleError(
-                f"{name} returned {len(values)} values for {len(smiles)} SMILES; it must return "
-                "one each"
-            )
-        return values
 
 
 class Scored(NamedTuple):
@@ -84,7 +63,9 @@ class Scorer:
 
     Args:
         objectives: by name.
-        n_jobs: processes; 1 is this one. Objectives must be picklable for more.
+        n_jobs: processes that call them; 1 is this one. Objectives must be picklable for more.
+        timeout: seconds a molecule may take, or None. With it each molecule is asked for by
+            itself, and ``n_jobs=1`` too is a process of its own.
         cache_size: strings, and molecules, whose results are remembered.
         budget: molecules that may be scored at most, or None.
 
@@ -96,7 +77,7 @@ class Scorer:
             kept only with a budget.
 
     Raises:
-        ValueError: no objectives, or a number is below 1.
+        ValueError: no objectives, or a number is out of its range.
     """
 
     def __init__(
@@ -104,6 +85,7 @@ class Scorer:
         objectives: Mapping[str, Objective | SmilesFunction],
         *,
         n_jobs: int = 1,
+        timeout: float | None = None,
         cache_size: int = 200_000,
         budget: int | None = None,
     ) -> None:
@@ -112,9 +94,11 @@ class Scorer:
         for name, value in (("n_jobs", n_jobs), ("cache_size", cache_size), ("budget", budget)):
             if value is not None and not (isinstance(value, int) and value >= 1):
                 raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        if timeout is not None and not (isinstance(timeout, Real) and 0 < timeout < math.inf):
+            raise ValueError(f"timeout must be a number of seconds above 0, got {timeout!r}")
         self.objectives = dict(objectives)
         self.names = tuple(self.objectives)
-        self.n_jobs, self.budget = n_jobs, budget
+        self.n_jobs, self.timeout, self.budget = n_jobs, timeout, budget
         self.cache_size = cache_size if budget is None else max(cache_size, budget)
         self._start_anew()
 
@@ -126,10 +110,10 @@ class Scorer:
         self._zeros = (0.0,) * len(self.names)
         self._canonical: OrderedDict[str, str | None] = OrderedDict()
         self._scored: OrderedDict[str, Scored] = OrderedDict()
-        self._pool: ProcessPoolExecutor | None = None
+        self._workers: Workers | None = None
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("objectives", "names", "n_jobs", "budget", "cache_size")
+        kept = ("objectives", "names", "n_jobs", "timeout", "budget", "cache_size")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -241,7 +225,7 @@ class Scorer:
             if len(failed) < len(results):
                 self._worked[column] = True
             elif failed and self._is_broken(column, len(failed)):
-                reason = str(results[failed[0]].error).strip().rpartition("\n")[2]
+                reason = last_line(results[failed[0]].error)
                 raise RuleError(
                     f"objective {name!r} failed on each of {len(failed)} molecules, {failed[0]} "
                     f"first, so it is not the molecules: {reason}"
@@ -263,34 +247,49 @@ class Scorer:
         return Verdict(text, *scored)
 
     def _evaluate(self, compounds: list[Compound]) -> list[Scored]:
-        if self.n_jobs == 1 or len(compounds) <= _CHUNK:
+        """Values of compounds, in order, wherever the objectives are called."""
+        if not compounds:
+            return []
+        if self.n_jobs == 1 and self.timeout is None:
             return score_all(list(self.objectives.values()), compounds)
-        chunks = [compounds[i : i + _CHUNK] for i in range(0, len(compounds), _CHUNK)]
-        try:
-            return [scored for part in self._processes().map(_work, chunks) for scored in part]
-        except (BrokenExecutor, pickle.PickleError, AttributeError, TypeError) as error:
-            self.close()  # what cannot be pickled is an AttributeError or a TypeError too
-            raise RuleError(
-                f"{self.n_jobs} processes cannot score with {', '.join(self.names)}: {error}; "
-                "objectives must be picklable, or n_jobs=1"
-            ) from error
+        if self._workers is None:
+            objectives = list(self.objectives.values())
+            self._workers = Workers(self.n_jobs, score_all, objectives, self.timeout)
+        parts = self._parts(compounds)
+        answers = self._workers.run(parts, MANY if self.timeout else len(parts) + 1)
+        suspects = [
+            compound
+            for part, answer in zip(parts, answers, strict=True)
+            if isinstance(answer, Lost) and len(part) > 1
+            for compound in part
+        ]  # of which one has ended its process
+        singly = iter(self._workers.run([[one] for one in suspects], MANY))
+        scored = []
+        for part, answer in zip(parts, answers, strict=True):
+            if isinstance(answer, Lost):
+                found = [next(singly) for _ in part] if len(part) > 1 else [answer]
+                scored += [self._lost(one) if isinstance(one, Lost) else one[0] for one in found]
+            else:
+                scored += answer
+        return scored
 
-    def _processes(self) -> ProcessPoolExecutor:
-        if self._pool is None:
-            # spawn: a fork of a process that already runs torch's threads can hang
-            self._pool = ProcessPoolExecutor(
-                self.n_jobs,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_prepare,
-                initargs=(list(self.objectives.values()),),
-            )
-        return self._pool
+    def _parts(self, compounds: list[Compound]) -> list[list[Compound]]:
+        """What each call of a process gets."""
+        whole = any(isinstance(one, SmilesFunction) for one in self.objectives.values())
+        size = math.ceil(len(compounds) / self.n_jobs)
+        if not whole:
+            size = min(_CHUNK, math.ceil(size / 4))  # some molecules take longer than others
+        if self.timeout is not None:
+            size = 1
+        return [compounds[i : i + size] for i in range(0, len(compounds), size)]
+
+    def _lost(self, lost: Lost) -> Scored:
+        return Scored((math.nan,) * len(self.names), lost.reason)
 
     def close(self) -> None:
-        """End the worker processes; the next batch starts new ones."""
-        if self._pool is not None:
-            self._pool.shutdown(cancel_futures=True)
-            self._pool = None
+        """End the processes; the next batch starts new ones."""
+        if self._workers is not None:
+            self._workers.close()
 
 
 def _remember(cache: OrderedDict[str, Any], key: str, value: Any, size: int) -> None:
@@ -325,46 +324,57 @@ def score_all(
 def _try(objective: Objective, compound: Compound) -> tuple[float, str | None]:
     try:
         if isinstance(objective, Part):
-            return _checked(objective.score(compound))
-        return _checked(float(objective(compound.molecule)))
-    except Exception as error:
+            return number_of(objective.score(compound))
+        return number_of(objective(Chem.Mol(compound.molecule)))  # which it may change
+    except (Exception, SystemExit) as error:
         return _failed(error)
 
 
 def _ask(objective: SmilesFunction, smiles: list[str]) -> list[tuple[float, str | None]]:
-    """All at once; one by one where that fails, to find those to blame."""
+    """All at once; where that fails, the first by themselves and then the rest in halves.
+
+    Raises:
+        RuleError: it fails for each of the first :data:`MANY`; or it is no molecule's fault.
+    """
     try:
-        return [_checked(value) for value in objective.score(smiles)]
-    except Exception as error:
+        return [number_of(value) for value in objective.score(smiles)]
+    except (Exception, SystemExit) as error:
         failed = _failed(error)
-        if len(smiles) == 1:
-            return [failed]
-        return [answer for text in smiles for answer in _ask(objective, [text])]
+    if len(smiles) == 1:
+        return [failed]
+    answers = [answer for text in smiles[:MANY] for answer in _ask(objective, [text])]
+    if len(answers) == MANY and all(error is not None for _, error in answers):
+        raise RuleError(
+            f"{objective.name} failed on a batch of {len(smiles)} molecules and on each of the "
+            f"first {MANY} by themselves, {smiles[0]} first, so it is not the molecules: "
+            f"{last_line(answers[0][1])}"
+        )
+    return answers + _in_halves(objective, smiles[MANY:])
 
 
-def _failed(error: Exception) -> tuple[float, str]:
+def _in_halves(objective: SmilesFunction, smiles: list[str]) -> list[tuple[float, str | None]]:
+    """Asks for all at once, and for each half where that fails."""
+    if not smiles:
+        return []
+    try:
+        return [number_of(value) for value in objective.score(smiles)]
+    except (Exception, SystemExit) as error:
+        failed = _failed(error)
+    if len(smiles) == 1:
+        return [failed]
+    middle = len(smiles) // 2
+    return _in_halves(objective, smiles[:middle]) + _in_halves(objective, smiles[middle:])
+
+
+def _failed(error: BaseException) -> tuple[float, str]:
     """NaN and the traceback, unless the error is the program's."""
     if isinstance(error, RuleError):
         raise error
     if isinstance(error, ImportError):
         raise RuleError(f"an objective needs what cannot be imported: {error}") from error
-    return math.nan, traceback.format_exc()
+    return math.nan, "".join(traceback.format_exception(error))
 
 
-def _checked(value: float) -> tuple[float, str | None]:
-    if math.isfinite(value):
-        return value, None
-    return math.nan, f"the objective returned {value}, expected a finite number"
-
-
-_objectives: list[Objective | SmilesFunction] = []
-
-
-def _prepare(objectives: list[Objective | SmilesFunction]) -> None:
-    """What a worker scores by; Ctrl-C is for its parent, which finishes the round."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _objectives[:] = objectives
-
-
-def _work(compounds: list[Compound]) -> list[Scored]:
-    return score_all(_objectives, compounds)
+def last_line(text: str | None) -> str:
+    """What an error says, of its traceback."""
+    return str(text).strip().rpartition("\n")[2]

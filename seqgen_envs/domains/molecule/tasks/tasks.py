@@ -2,11 +2,13 @@
 
 All terms of a task but the carbon rule judge finished sequences and read one
 :class:`~.scoring.Scorer`. An invalid SMILES earns nothing from them; the term ``validity`` then
-holds minus the penalty. Any task takes a ``diversity`` (see :mod:`~.diversity`).
+holds minus the penalty, and for a valid one on which an objective failed the same or what the task
+says. Any task takes a ``diversity`` (see :mod:`~.diversity`).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Real
@@ -18,6 +20,12 @@ from seqgen_envs.domains.molecule.objectives.modifiers import Clipped, Linear
 from seqgen_envs.domains.molecule.objectives.oracles import ORACLES, oracle
 from seqgen_envs.domains.molecule.objectives.parts import Measured, Similarity, Substructure
 from seqgen_envs.domains.molecule.tasks.diversity import DiverseTask, Diversity, diversity_from
+from seqgen_envs.domains.molecule.tasks.own import (
+    NamedFunction,
+    Program,
+    SmilesFunction,
+    named_function,
+)
 from seqgen_envs.domains.molecule.tasks.rules import (
     Board,
     CarbonRunRule,
@@ -25,8 +33,7 @@ from seqgen_envs.domains.molecule.tasks.rules import (
     MoleculeTask,
     ValidityRule,
 )
-from seqgen_envs.domains.molecule.tasks.scoring import Scorer, SmilesFunction
-from seqgen_envs.loading import load_object
+from seqgen_envs.domains.molecule.tasks.scoring import Scorer
 from seqgen_envs.rules import Task, Term
 
 VALIDITY = "validity"
@@ -42,9 +49,11 @@ def scored_task(
     weights: Mapping[str, float] | None = None,
     valid_reward: float = 0.0,
     invalid_penalty: float = 0.0,
+    failed: float | None = None,
     extra: Sequence[Term] = (),
     diversity: Diversity | Mapping[str, Any] | None = None,
     n_jobs: int = 1,
+    timeout: float | None = None,
     cache_size: int = 200_000,
     budget: int | None = None,
 ) -> MoleculeTask:
@@ -56,10 +65,12 @@ def scored_task(
         weights: of the terms, 1 where not named.
         valid_reward: what ``validity`` pays for a valid SMILES.
         invalid_penalty: what it takes for an invalid one.
+        failed: what ``validity`` holds for a valid SMILES on which an objective failed; its other
+            terms are 0. None: as for an invalid one, and never more than that.
         extra: further terms.
         diversity: what becomes of molecules like those there were, as a
             :class:`~.diversity.Diversity` or the dict of its arguments; None: nothing.
-        n_jobs, cache_size, budget: see :class:`~.scoring.Scorer`.
+        n_jobs, timeout, cache_size, budget: see :class:`~.scoring.Scorer`.
 
     Raises:
         ValueError: a number is out of its range, or a weight is for no term.
@@ -69,7 +80,15 @@ def scored_task(
             raise ValueError(f"{what} must be a number, got {value!r}")
     if not invalid_penalty >= 0:
         raise ValueError(f"invalid_penalty must be >= 0, got {invalid_penalty}")
-    scorer = Scorer(objectives, n_jobs=n_jobs, cache_size=cache_size, budget=budget)
+    failed = -invalid_penalty if failed is None else failed
+    if not (isinstance(failed, Real) and -math.inf < failed <= -invalid_penalty):
+        raise ValueError(
+            f"failed must be at most {-invalid_penalty:g}, what an invalid SMILES earns, got "
+            f"{failed!r}: failing must not pay"
+        )
+    scorer = Scorer(
+        objectives, n_jobs=n_jobs, timeout=timeout, cache_size=cache_size, budget=budget
+    )
     board = Board(scorer)
     terms = [
         Term(term, ColumnRule(board, column), at="end") for column, term in enumerate(scorer.names)
@@ -77,9 +96,9 @@ def scored_task(
     validity = Term(VALIDITY, ValidityRule(board, valid_reward, invalid_penalty), at="end")
     every = [*terms, validity, *extra]
     if diversity is None:
-        task = MoleculeTask(name, every, board)
+        task = MoleculeTask(name, every, board, {VALIDITY: failed})
     else:
-        task = DiverseTask(name, every, board, diversity_from(diversity))
+        task = DiverseTask(name, every, board, diversity_from(diversity), {VALIDITY: failed})
     return task.with_weights(weights or {})
 
 
@@ -155,21 +174,35 @@ def scaffold_task(smarts: str, **others: Any) -> MoleculeTask:
 
 
 def custom_task(where: str, **others: Any) -> MoleculeTask:
-    """A function of yours, ``list[str] -> list[float]``: ``module:NAME`` or ``FILE.py:NAME``.
+    """A function of yours, ``list[str] -> values``: ``module:NAME`` or ``FILE.py:NAME``.
+
+    See :mod:`~.own` for what it may return. With ``n_jobs`` of 2 and more, or with a ``timeout``,
+    it is imported in the processes that call it, and not here.
 
     Raises:
-        ValueError: there is no such function.
+        ValueError: there is no such function; in processes a RuleError says so, when they start.
     """
-    function = load_object(where, "custom task")
-    if not callable(function):
-        raise ValueError(f"custom task {where!r} is no function: {function!r}")
-    return function_task(function, **others)
+    if others.get("n_jobs", 1) == 1 and others.get("timeout") is None:
+        return function_task(named_function(where), **others)
+    objective = NamedFunction(where)
+    return scored_task(f"custom:{objective.name}", {"custom": objective}, **others)
 
 
-def function_task(function: Callable[[list[str]], Sequence[float]], **others: Any) -> MoleculeTask:
+def function_task(function: Callable[[list[str]], Any], **others: Any) -> MoleculeTask:
     """A task of your own function of canonical SMILES, as an object (see :func:`custom_task`)."""
-    name = getattr(function, "__qualname__", type(function).__name__)
-    return scored_task(f"custom:{name}", {"custom": SmilesFunction(function)}, **others)
+    objective = SmilesFunction(function)
+    return scored_task(f"custom:{objective.name}", {"custom": objective}, **others)
+
+
+def command_task(command: str, **others: Any) -> MoleculeTask:
+    """A program of yours: SMILES on standard input, numbers on standard output, one a line.
+
+    See :class:`~.own.Program`.
+
+    Raises:
+        ValueError: there is no such program.
+    """
+    return scored_task(f"command:{command}", {"command": Program(command)}, **others)
 
 
 def objective_task(*, objective: Any, **others: Any) -> MoleculeTask:
@@ -212,5 +245,7 @@ TASKS: dict[str, Callable[..., Task]] = {
     "similarity:": similarity_task,
     "scaffold:": scaffold_task,
     "custom:": custom_task,
+    "command": command_task,
+    "command:": command_task,
     **{f"pmo/{name}": partial(pmo_task, name) for name in ORACLES},
 }

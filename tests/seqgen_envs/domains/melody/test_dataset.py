@@ -14,6 +14,7 @@ import pytest
 from helpers.tunes import SCALE, abc, text, write_midi, write_xml
 from seqgen_envs.domains.melody import dataset
 from seqgen_envs.domains.melody.dataset import MelodyFileError, folder_corpus, read_melody
+from seqgen_envs.domains.melody.reading import line
 from seqgen_envs.domains.melody.reading.abc import split_abc
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
@@ -56,7 +57,7 @@ def test_a_missing_file_and_a_pitch_out_of_range_are_named(tmp_path: Path) -> No
 
 
 def make_folder(root: Path) -> Path:
-    """Nine tunes: one of each kind kept, and one for each reason to drop."""
+    """Nine tunes: one of each kind kept, a long one, and one for each reason to drop."""
     (root / "deep").mkdir(parents=True)
     (root / "tunes.abc").write_text(
         abc("DEFG ABcd | dcBA GFED |" * 2, key="D", number=1)
@@ -78,14 +79,15 @@ def test_a_folder_becomes_a_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixt
     root = make_folder(tmp_path / "music")
     with caplog.at_level(logging.WARNING):
         corpus = folder_corpus(root, cache_dir=tmp_path / "cache", progress=False)
-    assert corpus.names == ["deep/line.mid", "tunes.abc#1 Tune 1"]
+    assert corpus.names == [
+        *("deep/line.mid", "long.mid part 1", "long.mid part 2", "tunes.abc#1 Tune 1")
+    ]
     assert corpus.vocabulary == VOCABULARY
-    assert text(corpus.sequences[1][:8]) == "C4 - D4 - E4 - F4 -"
-    assert corpus.report.kept == 2
+    assert text(corpus.sequences[3][:8]) == "C4 - D4 - E4 - F4 -"
+    assert corpus.report.kept == 4
     assert corpus.report.dropped == {
         "unreadable": 1,
         "empty": 1,
-        "too long": 1,
         "off grid": 1,
         "duplicate": 1,
         "too short": 1,
@@ -95,7 +97,21 @@ def test_a_folder_becomes_a_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixt
     assert len(warnings) == 1
     assert warnings[0].startswith("skipped deep/broken.mid: ")
     assert "\n" not in warnings[0]
-    assert any(line.startswith("tunes.abc#3 Tune 3: ") for line in corpus.report.problems)
+    named = {reason: (name, detail) for reason, name, detail in corpus.report.items}
+    assert set(named) == set(corpus.report.dropped)
+    assert named["too short"][0] == "tunes.abc#3 Tune 3"
+    twins = ("tunes.abc#2 Tune 2", "its notes are those of tunes.abc#1 Tune 1")
+    assert named["duplicate"] == twins
+
+
+def test_polyphony_is_seen_before_the_key_is_analysed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "analysed_key", lambda notes: pytest.fail("the key was analysed"))
+    eighths = [(i / 2, 0.5, 60 + i % 5) for i in range(40)]
+    path = write_midi(tmp_path / "two.mid", [*eighths, *[(on, n, p + 7) for on, n, p in eighths]])
+    with pytest.raises(MelodyFileError, match="sound together"):
+        read_melody(path, transpose=True)
 
 
 @pytest.mark.spawn
@@ -126,9 +142,9 @@ def test_the_cache_is_used_until_the_folder_changes(
     parsed = Counter()
     original = dataset._file_outcomes
 
-    def counting(file: Path, root: Path) -> list[dataset.Outcome]:
+    def counting(file: Path, root: Path, part: str | None) -> list[dataset.Outcome]:
         parsed[file.name] += 1
-        return original(file, root)
+        return original(file, root, part)
 
     monkeypatch.setattr(dataset, "_file_outcomes", counting)
     first = folder_corpus(root, progress=False)

@@ -17,11 +17,12 @@ from seqgen_envs.domains.melody.reading.line import (
     Line,
     SourceNote,
     TuneError,
+    analysed_key,
     line_tokens,
     quantise,
     transpose_pitches,
 )
-from seqgen_envs.domains.melody.reading.tunes import key_of, read_tunes
+from seqgen_envs.domains.melody.reading.tunes import read_tunes
 
 # --- ABC ---------------------------------------------------------------------------------------
 
@@ -83,7 +84,7 @@ def test_a_signature_that_does_not_fit_gives_way_to_one_that_does() -> None:
 
 
 def test_abc_of_several_voices_is_polyphonic() -> None:
-    with pytest.raises(TuneError, match="2 voices") as caught:
+    with pytest.raises(TuneError, match="2 parts") as caught:
         abc_line("X:1\nL:1/8\nK:C\nV:1\nCDEF|\nV:2\nC,D,E,F,|\n")
     assert caught.value.reason == "polyphonic"
 
@@ -190,7 +191,7 @@ def test_midi_key_names(tmp_path: Path, name: str, sharps: int) -> None:
 
 def test_without_a_key_the_key_is_analysed() -> None:
     a_major = [69, 71, 73, 74, 76, 78, 80, 81, 76, 73, 69]
-    assert key_of(Line([SourceNote(i, 1, pitch) for i, pitch in enumerate(a_major)], None)) == 3
+    assert analysed_key([SourceNote(i, 1, pitch) for i, pitch in enumerate(a_major)]) == 3
 
 
 # --- MusicXML ----------------------------------------------------------------------------------

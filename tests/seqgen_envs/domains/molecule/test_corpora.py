@@ -287,7 +287,7 @@ def test_a_file_is_read_again_when_it_changes(tmp_path):
     assert texts(corpus) == ["CCO", "CC"]
     assert corpus.names == ["1", "4"]
     assert corpus.report.problems == ["line 3, 'C(C': it is not a valid SMILES"]
-    assert texts(read_corpus(str(path), keep_spelling=True, **options)) == ["OCC", "CC"]
+    assert texts(read_corpus(str(path), as_written=True, **options)) == ["OCC", "CC"]
     path.write_text("CCCCC\n")
     assert texts(read_corpus(str(path), **options)) == ["CCCCC"]
 

@@ -1,25 +1,25 @@
 """From lines of SMILES to a corpus: what is kept, what is dropped, and what is said about it."""
 
-import csv
-import gzip
 import re
 
 import numpy as np
 import pytest
 
+from helpers.paths import MOLECULES
 from seqgen_envs.domains.molecule.corpus import cleaning as dataset
 from seqgen_envs.domains.molecule.corpus.cleaning import (
+    REWRITTEN,
+    STRIPPED,
     Cleaning,
     clean,
-    numbered_smiles,
+    rewrite,
     smiles_corpus,
-    smiles_in,
 )
-from seqgen_envs.domains.molecule.smiles import END, VOCABULARY
+from seqgen_envs.domains.molecule.corpus.fragments import COUNTERIONS, is_counterion
+from seqgen_envs.domains.molecule.corpus.reading import smiles_in
+from seqgen_envs.domains.molecule.smiles import END, VOCABULARY, canonicalize, parse
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
-#: A file that broke off; no time of its making in it, so that the test has one name.
-CUT_SHORT = gzip.compress(b"CCO" * 99, mtime=0)[:-9]
 
 
 def text_of(tokens):
@@ -43,8 +43,12 @@ def corpus_of(lines, **options):
         ("C[C@H](N)C(=O)O", Cleaning(), "C[C@H](N)C(=O)O"),
         ("N[C@@H](C)C(=O)O", Cleaning(stereo=False), "CC(N)C(=O)O"),
         ("F/C=C/F", Cleaning(stereo=False), "FC=CF"),
-        ("OCC", Cleaning(canonicalize=False), "OCC"),
-        ("Cl.OCC", Cleaning(canonicalize=False), "CCO"),  # what is cut has to be written anew
+        ("OCC", Cleaning(as_written=True), "OCC"),
+        ("C1=CC=CC=C1", Cleaning(as_written=True), "C1=CC=CC=C1"),
+        ("Cl.OCC", Cleaning(as_written=True, vocabulary=None), "Cl.OCC"),
+        ("CC(=O)[O-].[Na+]", Cleaning(neutralize=True), "CC(=O)O"),
+        ("C[NH3+]", Cleaning(neutralize=True), "CN"),
+        ("C[N+](C)(C)C", Cleaning(neutralize=True), "C[N+](C)(C)C"),  # has no proton to give
     ],
 )
 def test_a_line_is_brought_to_its_form(smiles, cleaning, expected):
@@ -57,6 +61,8 @@ def test_a_line_is_brought_to_its_form(smiles, cleaning, expected):
         ("", "unreadable", "there is no SMILES"),
         ("CC(C", "unreadable", "not a valid SMILES"),
         ("c1cccc1", "unreadable", "not a valid SMILES"),
+        ("CCO>>CC=O", "reaction", "it is a reaction SMILES; give one molecule instead"),
+        ("CCO>[Na+]>CC=O", "reaction", "it is a reaction SMILES"),
         ("[Xe]", "unknown token", r"unknown token '\[Xe\]' at position 0"),
         ("[13CH4]", "unknown token", "13CH4"),
         ("C" * 100, "too long", "it has 101 tokens, more than 100"),
@@ -74,6 +80,52 @@ def test_the_longest_sequence_is_one_that_fits():
     assert clean("C" * 99, Cleaning()).text == "C" * 99
     with pytest.raises(ValueError, match="max_tokens must be at least 2, got 1"):
         Cleaning(max_tokens=1)
+    with pytest.raises(ValueError, match="as_written leaves every SMILES as it is: leave out"):
+        Cleaning(as_written=True, neutralize=True)
+
+
+def test_a_spelling_that_rdkit_does_not_read_back_is_not_taken():
+    given = smiles_in(MOLECULES / "canonical-unreadable.smi")[0]
+    assert parse(canonicalize(given)) is None
+    assert rewrite(given, Cleaning()).text == given
+
+
+# -- salts -----------------------------------------------------------------------------------------
+
+DRUG = "CCN(CC)CCNC(=O)c1ccc(N)cc1"  # procainamide
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "[Na+]", "Cl", "[Cl-]", "O.O", "O=C(O)C(F)(F)F", "O=C(O)/C=C/C(=O)O", "CS(=O)(=O)[O-]",
+        "OC(=O)C(O)C(O)C(=O)O", "OC(=O)CC(O)(CC(=O)O)C(=O)O", "CCO", "c1ccccc1", "CS(C)=O",
+        "CNC[C@H](O)[C@@H](O)[C@H](O)[C@H](O)CO", "F[B-](F)(F)F", "C[N+](C)(C)CCO.[OH-]",
+        "OC(=O)c1cc2ccccc2c(Cc2c(O)c(C(=O)O)cc3ccccc23)c1O",  # pamoic acid, larger than the drug
+    ],
+)  # fmt: skip
+def test_counterions_and_solvents_go(other):
+    for mixture in (f"{DRUG}.{other}", f"{other}.{DRUG}"):
+        assert rewrite(mixture, Cleaning()) == (DRUG, (STRIPPED, REWRITTEN), "")
+
+
+@pytest.mark.parametrize(
+    ("mixture", "kept"),
+    [
+        ("CCCCN.CCCCO", "CCCCN"),  # equals: the first by canonical order
+        ("CCCCCC(C)C.CCCCN", "CCCCCC(C)C"),  # none is on the list: the largest
+        ("CC(=O)[O-].[K+]", "CC(=O)[O-]"),  # all are: the largest of all
+        ("CCCCN.CCCCN", "CCCCN"),
+    ],
+)
+def test_what_stays_does_not_depend_on_the_order(mixture, kept):
+    backwards = ".".join(mixture.split(".")[::-1])
+    assert rewrite(mixture, Cleaning()).text == rewrite(backwards, Cleaning()).text == kept
+
+
+def test_the_lists_agree_with_themselves():
+    assert all(is_counterion(canonicalize(smiles)) for smiles in COUNTERIONS)
+    assert not is_counterion(canonicalize(ASPIRIN))
 
 
 # -- a corpus --------------------------------------------------------------------------------------
@@ -127,7 +179,7 @@ def test_workers_give_the_same_corpus(monkeypatch):
         (
             ["C(", "[Xe]"],
             100,
-            r"\(1 unreadable, 1 unknown token\); the vocabulary 'corpus' would keep \[Xe\]$",
+            r"\(1 unreadable, 1 unknown token\); the vocabulary 'corpus' would keep \[Xe\] \(1\)$",
         ),
         (
             [ASPIRIN, "CCO", "C("],
@@ -139,59 +191,3 @@ def test_workers_give_the_same_corpus(monkeypatch):
 def test_a_corpus_of_nothing_is_refused(lines, max_tokens, message):
     with pytest.raises(ValueError, match=message):
         corpus_of(lines, cleaning=Cleaning(max_tokens=max_tokens))
-
-
-# -- files -----------------------------------------------------------------------------------------
-
-SMI = "CCO ethanol\n\nc1ccccc1\tbenzene ring\r\nN"
-TABLE = 'id,SMILES,note\n1,"CCO\n",a\n\n2,"c1ccccc1","b\nc"\n3\n4,N,\n'
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "expected"),
-    [
-        ("a.smi", SMI, [(1, "CCO"), (3, "c1ccccc1"), (4, "N")]),
-        ("a.txt", SMI, [(1, "CCO"), (3, "c1ccccc1"), (4, "N")]),
-        ("a.csv", TABLE, [(2, "CCO"), (5, "c1ccccc1"), (7, ""), (8, "N")]),
-        ("a.CSV", "\ufeffsmiles\nCCO\n", [(2, "CCO")]),
-        ("a.tsv", "x\tCanonical_SMILES\n1\tCCO\n", [(2, "CCO")]),
-        ("empty.smi", "\n\n", []),
-    ],
-)
-@pytest.mark.parametrize("zipped", [False, True])
-def test_files_are_read_with_their_line_numbers(tmp_path, name, text, expected, zipped):
-    path = tmp_path / (name + ".gz" if zipped else name)
-    path.write_bytes(gzip.compress(text.encode()) if zipped else text.encode())
-    assert numbered_smiles(path) == expected
-    assert smiles_in(path) == [smiles for _, smiles in expected]
-
-
-@pytest.mark.parametrize("name", ["a.smi", "a.csv"])
-def test_a_line_of_a_megabyte_is_survived(tmp_path, name):
-    limit = csv.field_size_limit()
-    (tmp_path / name).write_text(f"smiles\n{'C' * 1_000_000}\nCCO\n")
-    lines = smiles_in(tmp_path / name)
-    assert [len(line) for line in lines][-2:] == [1_000_000, 3]
-    assert csv.field_size_limit() == limit  # everybody's: put back
-    corpus = corpus_of(lines)
-    assert [text_of(tokens) for tokens in corpus.sequences] == ["CCO"]
-    assert corpus.report.dropped["too long"] == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "error", "message"),
-    [
-        ("a.pdf", b"", ValueError, r"a.pdf is not a file of SMILES; expected \.smi, "),
-        ("none.smi", None, FileNotFoundError, r"there is no file .*none.smi"),
-        ("a.smi", b"\xff\xfe\x00C", ValueError, "cannot be read as text"),
-        ("a.smi.gz", b"no gzip", ValueError, "cannot be read as text"),
-        ("b.smi.gz", CUT_SHORT, ValueError, "cannot be read as text"),
-        ("a.csv", b"name,weight\nx,1\n", ValueError, r"no column of SMILES: its header is \['name"),
-        ("b.csv", b"", ValueError, r"its header is \[\]"),
-    ],
-)
-def test_files_that_cannot_be_read_are_named(tmp_path, name, content, error, message):
-    if content is not None:
-        (tmp_path / name).write_bytes(content)
-    with pytest.raises(error, match=message):
-        numbered_smiles(tmp_path / name)

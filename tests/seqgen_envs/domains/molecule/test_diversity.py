@@ -19,7 +19,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from helpers.agents import assert_equal_states
 from helpers.episodes import augmenter_of, played
 from helpers.molecules import atoms, tokens_of, totals
-from helpers.paths import DATA
+from helpers.paths import MOLECULES
 from kl_agents import PsiLearning
 from seqgen_envs import get_domain
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, canonicalize, encode, parse
@@ -133,7 +133,7 @@ def test_what_cannot_be_taken_apart_is_a_bucket_of_its_own():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_canonical_smiles_that_rdkit_does_not_read_ends_nothing(kind):
-    path = DATA / "molecule_canonical_unreadable.smi"
+    path = MOLECULES / "canonical-unreadable.smi"
     odd = path.read_text().split()[0]
     assert parse(canonicalize(odd)) is None
     memory = Memory(Diversity(kind))
@@ -313,7 +313,7 @@ def test_other_tasks_have_no_memory_to_load():
 
 ARGUMENTS = {
     "similarity:": "similarity:CCO", "scaffold:": "scaffold:c1ccccc1",
-    "custom:": "custom:helpers.molecules:atoms",
+    "custom:": "custom:helpers.molecules:atoms", "command:": "command:cat",
 }  # fmt: skip
 
 
@@ -322,7 +322,8 @@ def test_every_task_takes_a_diversity(name, tmp_path):
     path = tmp_path / "objective.json"
     path.write_text('{"property": "qed"}')
     wanted = {"objective:": f"objective:{path}", **ARGUMENTS}.get(name, name)
-    arguments = {"objective": {"property": "qed"}} if name == "objective" else {}
+    needed = {"objective": {"objective": {"property": "qed"}}, "command": {"command": "cat"}}
+    arguments = needed.get(name, {})
     diversity = {"kind": "scaffold", "bucket_size": 3, "min_score": 0.4}
     settings = json.loads(json.dumps({"name": wanted, "diversity": diversity, **arguments}))
     try:

@@ -1,20 +1,13 @@
 """Molecules written as files and read back, by us and by RDKit's own readers."""
 
-import gzip
-
 import numpy as np
 import pytest
 from matplotlib.image import imread
 from rdkit import Chem
 from rdkit.Chem import QED
 
-from seqgen_envs.domains.molecule.corpus.cleaning import ENDINGS
-from seqgen_envs.domains.molecule.output.files import (
-    read_molecules,
-    write_collection,
-    write_sdf,
-    write_smi,
-)
+from seqgen_envs.domains.molecule.corpus.entries import read_molecules
+from seqgen_envs.domains.molecule.output.files import write_collection, write_sdf
 from seqgen_envs.domains.molecule.smiles import VOCABULARY, encode
 
 PENICILLIN = "CC1(C)S[C@@H]2[C@H](NC(=O)Cc3ccccc3)C(=O)N2[C@H]1C(=O)O"
@@ -65,8 +58,9 @@ def test_the_smi_holds_the_valid_ones_as_they_were_spelled(written):
     assert lines == [f"{SAMPLED[i]} {NAMES[i]}" for i in VALID]
     supplier = Chem.SmilesMolSupplier(str(folder / "molecules.smi"), titleLine=False)
     assert [mol.GetProp("_Name") for mol in supplier] == [NAMES[i] for i in VALID]
-    assert read_molecules(folder / "molecules.smi") == [
-        (f"line {n}", SAMPLED[i]) for n, i in enumerate(VALID, start=1)
+    entries = read_molecules(folder / "molecules.smi", as_written=True)
+    assert [(e.place, e.name, e.text, e.given) for e in entries] == [
+        (f"line {n}", NAMES[i], SAMPLED[i], SAMPLED[i]) for n, i in enumerate(VALID, start=1)
     ]
 
 
@@ -114,25 +108,3 @@ def test_an_sdf_leaves_out_what_is_no_molecule(tmp_path):
     write_sdf(tmp_path / "x.sdf", rows)
     (mol,) = Chem.SDMolSupplier(str(tmp_path / "x.sdf"))
     assert float(mol.GetProp("qed")) == pytest.approx(0.406808)
-
-
-def test_files_of_all_endings_are_read(tmp_path):
-    assert ".smi.gz" in ENDINGS
-    write_smi(tmp_path / "a.smi", [("ethanol", "CCO"), ("methane", "C")])
-    (tmp_path / "a.smi.gz").write_bytes(gzip.compress((tmp_path / "a.smi").read_bytes()))
-    (tmp_path / "a.csv").write_text("id,SMILES\n7,CCO\n8,C\n")
-    expected = ["CCO", "C"]
-    for name in ("a.smi", "a.smi.gz", "a.csv"):
-        assert [smiles for _, smiles in read_molecules(tmp_path / name)] == expected
-        assert name.endswith(ENDINGS)
-
-
-def test_files_that_cannot_be_read(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"none\.smi"):
-        read_molecules(tmp_path / "none.smi")
-    (tmp_path / "empty.smi").write_text("\n \n")
-    with pytest.raises(ValueError, match=r"empty\.smi holds no SMILES"):
-        read_molecules(tmp_path / "empty.smi")
-    (tmp_path / "a.sdf").write_text("")
-    with pytest.raises(ValueError, match="not a file of SMILES"):
-        read_molecules(tmp_path / "a.sdf")

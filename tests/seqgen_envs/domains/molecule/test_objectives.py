@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
+from seqgen_envs.domains.molecule.objectives.alerts import AlertCount
 from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
 from seqgen_envs.domains.molecule.objectives.means import Arithmetic, Geometric
 from seqgen_envs.domains.molecule.objectives.modifiers import (
@@ -37,6 +38,14 @@ from seqgen_envs.domains.molecule.objectives.parts import (
     atom_counts,
 )
 from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES, MatchCount
+from seqgen_envs.domains.molecule.objectives.sigmoids import (
+    DoubleSigmoid,
+    LeftStep,
+    ReverseSigmoid,
+    RightStep,
+    Sigmoid,
+    Step,
+)
 
 ASPIRIN = Chem.MolFromSmiles("CC(=O)Oc1ccccc1C(=O)O")
 ETHANOL = Chem.MolFromSmiles("CCO")
@@ -85,6 +94,19 @@ def never(molecule):
         (Thresholded(4), 1, 0.25),
         (Thresholded(4), 5, 1),
         (Thresholded(4), -4, -1),
+        (Sigmoid(2, 6, 0.5), 4, 0.5),
+        (Sigmoid(0, 10), 10, 1 / (1 + 10**-1.25)),
+        (ReverseSigmoid(0, 10), 10, 1 / (1 + 10**1.25)),
+        (DoubleSigmoid(100, 500), 100, 0.5),
+        (DoubleSigmoid(100, 500), 110, 1 / (1 + 10**-15.0)),
+        (DoubleSigmoid(1, 3, 2, 1, 4), 0, 1 / (1 + 10**0.5)),
+        (DoubleSigmoid(1, 3, 2, 1, 4), 4, 1 - 1 / (1 + 10**-2.0)),
+        (Step(1, 2), 2, 1),
+        (Step(1, 2), 2.1, 0),
+        (LeftStep(1), 1, 1),
+        (LeftStep(1), 1.1, 0),
+        (RightStep(1), 1, 1),
+        (RightStep(1), 0.9, 0),
         (Chained([Linear(2), Clipped(0, 4)]), 1, 0.5),
     ],
 )
@@ -175,6 +197,12 @@ EXAMPLES = [
     Clipped(0, 1),
     SmoothClipped(0, 1),
     Thresholded(1),
+    Sigmoid(0, 1),
+    ReverseSigmoid(0, 1),
+    DoubleSigmoid(0, 1),
+    Step(0, 1),
+    LeftStep(0),
+    RightStep(0),
     Chained((Linear(2), Clipped(0, 1))),
 ]
 
@@ -210,6 +238,11 @@ def test_every_modifier_has_a_name():
         (lambda: Clipped(0, 1, 1, 1), "low_score must be below high_score"),
         (lambda: SmoothClipped(0, math.inf), "upper must be a finite number"),
         (lambda: Thresholded(0), "threshold must be above 0"),
+        (lambda: Sigmoid(1, 1), "low must be below high"),
+        (lambda: ReverseSigmoid(0, 1, 0), "k must be above 0"),
+        (lambda: DoubleSigmoid(3, 1), "low must be below high"),
+        (lambda: DoubleSigmoid(0, 1, 0), "coef_div, coef_si and coef_se must be above 0"),
+        (lambda: Step(2, 1), "low must not be above high"),
     ],
 )
 def test_bad_arguments(build, message):
@@ -406,6 +439,7 @@ def test_an_mpo_in_yaml(tmp_path):
         ({"similarity": "CCO"}, Similarity("CCO")),
         ({"substructure": "c1ccccc1", "inverse": True}, Substructure("c1ccccc1", True)),
         ({"isomer": "C2H6O"}, IsomerScore("C2H6O")),
+        ({"alerts": "NIH"}, Measured(AlertCount(["NIH"]))),
         ({"oracle": "qed"}, Measured("qed")),
         ({"arithmetic": [half, {"property": "qed"}]}, Arithmetic([half, Measured("qed")])),
         (
@@ -440,6 +474,8 @@ def test_descriptions(description, objective):
         ({"substructure": "[C"}, r"'\[C' is not a valid SMARTS"),
         ({"substructure": "C", "inverse": "yes"}, "inverse must be true or false, got 'yes'"),
         ({"count": "[C"}, r"'\[C' is not a valid SMARTS"),
+        ({"alerts": ["PAIN"]}, "unknown catalogue of alerts 'PAIN'; expected one of PAINS_A"),
+        ({"alerts": []}, "one catalogue or a list of some"),
         ({"isomer": "water"}, "'water' is not a molecular formula"),
         ({"oracle": "qeds"}, "unknown oracle 'qeds'; expected one of albuterol_similarity"),
         ({"property": "qed", "modifier": {"gauss": {}}}, "unknown modifier 'gauss'"),

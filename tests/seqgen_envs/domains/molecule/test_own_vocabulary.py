@@ -8,7 +8,7 @@ import pytest
 
 from helpers.commands import refused, run
 from helpers.molecules import rare_lines
-from helpers.paths import DATA
+from helpers.paths import MOLECULES
 from kl_agents import PsiLearning
 from seqgen_envs import get_domain, load_prior_folder
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
@@ -22,7 +22,7 @@ from seqgen_envs.domains.molecule.tasks import scored_task
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.vocabulary import Vocabulary
 
-RARE = DATA / "molecule_rare_elements.smi"
+RARE = MOLECULES / "rare-elements.smi"
 #: Tokens that the bundled vocabulary lacks.
 FURTHER = [
     "B",
@@ -78,12 +78,14 @@ def test_dropped_tokens_are_counted_by_token(tmp_path):
 def test_the_commands_take_a_corpuss_own_tokens(tmp_path, monkeypatch):
     monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
     out = tmp_path / "rare.npz"
-    assert "would keep B, [Si], [se]" in refused("data", RARE, "--out", out, "--jobs", "1")
+    assert "would keep B (1), [Si] (1), [se] (1)" in refused(
+        "data", RARE, "--out", out, "--jobs", "1"
+    )
     shown = run("data", RARE, "--vocabulary", "corpus", "--out", out, "--jobs", "1").stdout
     assert "new ones: B [Si] [se]" in shown
     assert set(Corpus.load(out).vocabulary.tokens) >= {"B", "[Si]", "[se]"}
     train = ("prior", "train", "molecule", "--out", tmp_path / "run", "--vocabulary", "corpus")
-    assert "has its vocabulary already" in refused(*train, "--data", out)
+    assert "is cleaned already: leave out --vocabulary" in refused(*train, "--data", out)
     assert "exclude each other" in refused(*train, "--data", RARE, "--initial", "zinc250k")
     melody = ("prior", "train", "melody", "--out", tmp_path / "m", "--vocabulary", "corpus")
     assert "have no option --vocabulary" in refused(*melody)

@@ -110,6 +110,8 @@ def test_all_are_finite_floats(molecules):
         ("formal_charge", "[NH3+]CC(=O)[O-].[Na+]", 1),
         ("weight", "O", pytest.approx(18.015, abs=1e-3)),
         ("tpsa", "CCO", pytest.approx(20.23)),
+        ("alerts", "CCO", 0),
+        ("alerts", "O=C1NC(=S)SC1=Cc1ccccc1", 3),  # ene_rhod_A; Michael acceptor, thiocarbonyl
     ],
 )
 def test_by_hand(name, smiles, expected):

@@ -1,0 +1,232 @@
+"""Oracles that users bring: a function of many SMILES, a function by name, a program.
+
+What they answer means one thing each:
+
+============================================ =====================================================
+answer                                       meaning
+============================================ =====================================================
+a list, tuple, iterator or generator, an     one value a SMILES, in order; flattened, so (N, 1) is
+array, tensor or pandas Series of N values   as good as (N,)
+a single number                              a list of one
+a whole number, a truth value                that number; True is 1
+``None``, NaN, infinity, a text (also        that molecule failed
+``"0.5"``), anything else that is no number
+``None`` alone, a text, a dict, a set,       an error of the oracle: the run ends
+another number of values
+it raises, or calls ``sys.exit``             the molecules are asked for again in parts, to find
+                                             those that failed
+============================================ =====================================================
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shlex
+import shutil
+import subprocess
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from itertools import islice
+from typing import Any
+
+from seqgen_envs.loading import check_trusted, checked_reference, load_object
+from seqgen_envs.rules import RuleError
+
+#: What is no list of values, though it can be iterated over.
+_NOT_LISTS = (str, bytes, Mapping, Set)
+
+
+class SmilesFunction:
+    """An objective that scores canonical SMILES many at a time: docking, a server, a model.
+
+    Args:
+        function: ``list[str] -> values``; see this module for what it may return. Picklable where
+            the scorer has processes of its own.
+    """
+
+    def __init__(self, function: Callable[[list[str]], Any]) -> None:
+        self.function = function
+
+    @property
+    def name(self) -> str:
+        """For messages."""
+        return str(getattr(self.function, "__qualname__", type(self.function).__name__))
+
+    def prepare(self) -> None:
+        """Load what is needed before the first call; a process calls it when it starts.
+
+        Raises:
+            RuleError: it cannot be loaded.
+        """
+
+    def score(self, smiles: list[str]) -> list[Any]:
+        """What the function gives for each of ``smiles``, as it is: see :func:`number_of`.
+
+        Raises:
+            RuleError: the answer is not one value each.
+        """
+        return values_of(self.function(list(smiles)), len(smiles), self.name)
+
+
+class NamedFunction(SmilesFunction):
+    """A function that is imported when it is first needed, where it is needed.
+
+    Args:
+        reference: ``"module:attribute"`` or ``"FILE.py:attribute"``.
+
+    Raises:
+        ValueError: it has another form, or there is no such file.
+    """
+
+    def __init__(self, reference: str) -> None:
+        self.reference = checked_reference(reference, "custom task")
+        self._loaded: Callable[[list[str]], Any] | None = None
+
+    @property
+    def name(self) -> str:
+        """See :class:`SmilesFunction`."""
+        return self.reference.rpartition(":")[2]
+
+    def prepare(self) -> None:
+        """See :class:`SmilesFunction`."""
+        if self._loaded is None:
+            try:
+                self._loaded = named_function(self.reference)
+            except ValueError as error:
+                raise RuleError(str(error)) from error
+
+    def score(self, smiles: list[str]) -> list[Any]:
+        """See :class:`SmilesFunction`."""
+        self.prepare()
+        assert self._loaded is not None
+        return values_of(self._loaded(list(smiles)), len(smiles), self.name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"reference": self.reference, "_loaded": None}
+
+
+def named_function(reference: str) -> Callable[[list[str]], Any]:
+    """The function that a user named.
+
+    Raises:
+        ValueError: there is no such function.
+    """
+    function = load_object(reference, "custom task")
+    if not callable(function):
+        raise ValueError(f"custom task {reference!r} is no function: {function!r}")
+    found: Callable[[list[str]], Any] = function
+    return found
+
+
+class Program(SmilesFunction):
+    """A program that reads SMILES from standard input and writes a number a line, in order.
+
+    It is started once a batch, without a shell. A line that is no finite number (``nan``, say) is a
+    molecule that failed. An exit status other than 0 is a failed batch, of which the parts are
+    asked for again; another number of lines ends the run.
+
+    Args:
+        command: the program and its arguments, quoted as for a shell.
+
+    Raises:
+        ValueError: there is no such program.
+        UntrustedCodeError: see :func:`~seqgen_envs.loading.check_trusted`.
+    """
+
+    def __init__(self, command: str) -> None:
+        check_trusted(command, "command task")
+        try:
+            self.words = shlex.split(command)
+        except ValueError as error:
+            raise ValueError(f"command {command!r}: {error}") from None
+        if not self.words:
+            raise ValueError("command is empty: give a program and its arguments")
+        if shutil.which(self.words[0]) is None:
+            raise ValueError(f"command {command!r}: there is no program {self.words[0]!r}")
+        self.command = command
+
+    @property
+    def name(self) -> str:
+        """See :class:`SmilesFunction`."""
+        return self.command
+
+    def score(self, smiles: list[str]) -> list[Any]:
+        """See :class:`SmilesFunction`.
+
+        Raises:
+            RuleError: it cannot be started, or wrote another number of lines.
+            RuntimeError: its exit status is not 0.
+        """
+        lines = "".join(f"{text}\n" for text in smiles).encode()
+        try:
+            ended = subprocess.run(self.words, input=lines, capture_output=True, check=False)
+        except OSError as error:
+            raise RuleError(f"{self.command} cannot be started: {error}") from error
+        said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        because = f"; it said: {said[:300]}" if said else ""
+        if ended.returncode:
+            raise RuntimeError(f"{self.command} ended with status {ended.returncode}{because}")
+        written = ended.stdout.decode(errors="replace").strip().splitlines()
+        if len(written) != len(smiles):
+            first = f", {written[0][:80]!r} first" if written else ""
+            raise RuleError(
+                f"{self.command} wrote {len(written)} lines for {len(smiles)} SMILES{first}; it "
+                f"must write one number a line for each{because}"
+            )
+        return [_read(line) for line in written]
+
+
+def _read(line: str) -> Any:
+    """A number, or the line itself."""
+    try:
+        return float(line)
+    except ValueError:
+        return line.strip()
+
+
+def values_of(answer: Any, n: int, name: str) -> list[Any]:
+    """The N values of an answer, flattened; see this module.
+
+    Raises:
+        RuleError: it is no list of values, or of another number.
+    """
+    must = f"for {n} SMILES; it must return one number each, in their order"
+    if answer is None or isinstance(answer, _NOT_LISTS):
+        raise RuleError(f"{name} returned {_shown(answer)} {must}")
+    values = _flat(list(islice(answer, n + 1)) if isinstance(answer, Iterator) else answer)
+    if len(values) != n:
+        raise RuleError(f"{name} returned {len(values)} values {must}")
+    return values
+
+
+def _flat(answer: Any) -> list[Any]:
+    """Its values in one list: arrays and nested lists come apart, texts and mappings do not."""
+    if hasattr(answer, "detach"):  # a tensor
+        answer = answer.detach().cpu()
+    if not isinstance(answer, (str, bytes)) and hasattr(answer, "to_numpy"):
+        answer = answer.to_numpy()
+    if hasattr(answer, "tolist"):
+        answer = answer.tolist()
+    if isinstance(answer, _NOT_LISTS) or not isinstance(answer, Iterable):
+        return [answer]
+    return [value for part in answer for value in _flat(part)]
+
+
+def number_of(value: Any) -> tuple[float, str | None]:
+    """A value as a finite number; otherwise NaN and what is wrong with it."""
+    number = math.nan
+    with contextlib.suppress(Exception):  # what a stranger's class does when it is converted
+        plain = value.item() if hasattr(value, "item") else value  # of an array of one, a tensor
+        if hasattr(plain, "__float__"):
+            number = float(plain)
+    if math.isfinite(number):
+        return number, None
+    return math.nan, f"the objective returned {_shown(value)}, expected a finite number"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    if value is None or isinstance(value, float):
+        return text
+    short = text if len(text) <= 40 else f"{text[:37]}..."
+    return f"{short} ({type(value).__name__})"

@@ -1,0 +1,158 @@
+"""Files name no code to run: a run's folder, an agent's zip, YAML, objectives."""
+
+import json
+import zipfile
+
+import pytest
+
+from helpers.commands import refused
+from helpers.commands import run as command
+from kl_agents.cli import evaluate, train
+from kl_agents.runs import RunOptions, RunSpec, load, load_run, make_env, read_spec, resume_run
+from kl_agents.runs import run as run_training
+from seqgen_envs import cli
+from seqgen_envs.loading import UntrustedCodeError, trusting
+from seqgen_envs.registration import get_domain
+
+RULE = """
+from pathlib import Path
+Path(__file__).with_suffix(".ran").touch()
+
+def rule(tokens, lengths):
+    return (tokens[:, 0] == 0).astype(float)
+
+def score(smiles):
+    return [1.0] * len(smiles)
+
+def weigh(molecule):
+    return 1.0
+"""
+SMALL = {
+    "policy_kwargs": {"init": "random", "architecture": {"cell": "gru", "hidden_size": 8}},
+    "replay_capacity": 16,
+    "batch_episodes": 4,
+}
+MESSAGE = r"names code to run \(task '.*/mine\.py:rule'\): add --trust \(in Python, trust=True"
+
+
+@pytest.fixture
+def mine(tmp_path, monkeypatch):
+    """A rule in a file, in the current folder; the file beside it tells whether it was run."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.py").write_text(RULE)
+    return tmp_path / "mine.ran"
+
+
+def app():
+    made = cli.make_app()
+    made.command("train")(train)
+    made.command("evaluate")(evaluate)
+    return made
+
+
+@pytest.fixture
+def folder(mine, tmp_path):
+    spec = RunSpec("psi", "ToyGen-v0", 40, 0, 4, {"task": "mine.py:rule"}, SMALL)
+    run_training(tmp_path / "run", spec, RunOptions(tensorboard=False))
+    assert mine.exists()  # the caller named it
+    mine.unlink()
+    return tmp_path / "run"
+
+
+def test_a_run_of_ones_own_rule_is_loaded_by_who_trusts_it(folder):
+    for doing in (load, load_run, read_spec, resume_run):
+        with pytest.raises(UntrustedCodeError, match=MESSAGE) as caught:
+            doing(folder)
+        assert str(folder / "config.json") in str(caught.value)
+    for doing in (load, load_run, resume_run):
+        assert doing(folder, trust=True) is not None
+    with trusting():
+        assert make_env(read_spec(folder)).domain.name == "toy"
+    spec = RunSpec("psi", "ToyGen-v0", 40, 0, 4, {"task": "mine.py:rule"}, SMALL)
+    assert resume_run(folder, spec=spec).num_timesteps >= 40  # the caller names it again
+
+
+def test_the_commands_ask_for_trust(folder, tmp_path):
+    out = tmp_path / "sampled"
+    commands = (
+        ["evaluate", folder, "-n", 8],
+        ["train", "--resume", "--out", folder, "--no-progress"],
+        ["sample", "--agent", folder, "-n", 4, "--out", out],
+        ["sample", "--agent", folder / "agent.zip", "-n", 4, "--out", out],
+    )
+    for arguments in commands:
+        result = command(*arguments, code=1, app=app())
+        assert "mine.py:rule'): add --trust" in result.stderr
+        assert "Traceback" not in result.stderr
+        command(*arguments, "--trust", app=app())
+    command("evaluate", folder, "-n", 8, "--task", "mine.py:rule", app=app())  # named here
+
+
+@pytest.mark.parametrize(
+    ("env_id", "kwargs", "algorithm"),
+    [
+        ("ToyGen-v0", {"task": {"name": "mine:rule", "weight": 2}}, "psi"),
+        ("ToyGen-v0", {"domain": "mine:DOMAIN"}, "psi"),
+        ("ToyGen-v0", {}, "mine.py:Learner"),
+        ("mine:ToyGen-v0", {}, "psi"),
+        ("MoleculeGen-v0", {"task": "custom:mine.py:score"}, "psi"),
+        ("MoleculeGen-v0", {"task": {"name": "objective", "objective": "mine:weigh"}}, "psi"),
+        (
+            "MoleculeGen-v0",
+            {"task": {"name": "objective", "objective": {"geometric": ["mine:weigh"]}}},
+            "psi",
+        ),
+        ("MoleculeGen-v0", {"task": "objective:mine.yaml"}, "psi"),
+        ("ToyGen-v0", {"task": "os:system"}, "psi"),
+    ],
+)  # fmt: skip
+def test_every_way_to_code_is_closed(env_id, kwargs, algorithm, mine, tmp_path):
+    (tmp_path / "mine.yaml").write_text("arithmetic: [{property: qed}, 'mine.py:weigh']")
+    run = {"algorithm": algorithm, "env_id": env_id, "total_timesteps": 10, "seed": 0, "n_envs": 2,
+           "env_kwargs": kwargs, "arguments": {}, "initial": None}  # fmt: skip
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text(json.dumps({"format": 2, "run": run}))
+    with pytest.raises(UntrustedCodeError, match=r"names code to run"):
+        read_spec(tmp_path / "run")
+    with zipfile.ZipFile(tmp_path / "agent.zip", "w") as archive:
+        archive.writestr("run.json", json.dumps({"run": run}))
+    assert "add --trust" in refused("sample", "--agent", "agent.zip", "--out", "out")
+    assert not mine.exists()
+
+
+def test_what_names_no_code_needs_no_trust(tmp_path):
+    for kwargs in (
+        {"task": "similarity:CCO"},
+        {"task": "scaffold:c1ccccc1", "length": 40},
+        {"task": {"name": "objective", "objective": {"count": "C:C"}}},
+    ):
+        spec = RunSpec("psi", "seqgen_envs:MoleculeGen-v0", 10, 0, 2, kwargs)
+        (tmp_path / "config.json").write_text(json.dumps({"format": 2, "run": spec.to_dict()}))
+        assert read_spec(tmp_path) == spec
+
+
+def test_a_file_of_hyperparameters_names_no_code(mine, tmp_path):
+    path = tmp_path / "mine.yml"
+    path.write_text("default: {n_envs: 2, env_kwargs: {task: 'mine.py:rule'}}")
+    start = ["train", "psi", "ToyGen-v0", "--hyperparams", path, "--steps", 4, "--no-progress",
+             "--set", "policy_kwargs.init=random"]  # fmt: skip
+    result = command(*start, "--out", "run", code=1, app=app())
+    assert "mine.yml names code to run (task 'mine.py:rule'): add --trust" in result.stderr
+    assert not mine.exists()
+    command(*start, "--out", "a", "--trust", app=app())
+    mine.unlink()
+    command(*start, "--out", "b", "--set", "env_kwargs.task=mine.py:rule", app=app())
+
+
+def test_an_objective_names_no_code(mine, tmp_path):
+    (tmp_path / "mine.yaml").write_text("arithmetic: [{property: qed}, 'mine.py:weigh']")
+    (tmp_path / "a.smi").write_text("CCO\n")
+    molecule = get_domain("molecule")
+    with pytest.raises(UntrustedCodeError, match=r"mine\.yaml names code to run \(objective"):
+        molecule.make_task("objective:mine.yaml")
+    assert not mine.exists()
+    said = refused("score", "a.smi", "--task", "objective:mine.yaml")
+    assert "mine.yaml names code to run" in said
+    command("score", "a.smi", "--task", "objective:mine.yaml", "--trust")
+    with trusting():
+        assert molecule.make_task("objective:mine.yaml").terms

@@ -1,0 +1,70 @@
+"""``--part``: one part of an arrangement, in every command that reads files of music."""
+
+import shutil
+
+import pytest
+
+from helpers.commands import refused, run, table
+from helpers.paths import DATA
+from seqgen_envs.datasets.corpus import Corpus
+
+CASES = DATA / "cases" / "melody"
+STRAY = CASES / "stray-bass.mid"
+CHOICE = (
+    "choose with --part (number, name, 'channel N' or highest): 1 (channel 1, notes C4..G4: 32)"
+)
+
+
+def test_score_reads_the_part_and_names_those_there_are(tmp_path):
+    plain = tmp_path / "plain.csv"
+    run("score", CASES / "plain.mid", "--csv", plain)
+    for part in ("1", "channel 1", "highest"):
+        run("score", STRAY, "--part", part, "--csv", tmp_path / "part.csv")
+        (expected,), (row,) = table(plain), table(tmp_path / "part.csv")
+        assert {**row, "name": expected["name"]} == expected
+    assert CHOICE in refused("score", STRAY)
+    assert "no part 'harp'; its parts are 1 (channel 1," in refused(
+        "score", STRAY, "--part", "harp"
+    )
+
+
+def test_a_primer_is_a_part(tmp_path):
+    common = ("sample", "melody", "-n", 1, "--max-files", 0, "--primer-length", 8)
+    run(*common, "--primer", STRAY, "--part", "1", "--out", tmp_path)
+    (row,) = table(tmp_path / "melodies.csv")
+    assert row["text"].startswith("C4 - D4 - E4 - F4 -")
+    assert CHOICE in refused(*common, "--primer", STRAY, "--out", tmp_path)
+    for primer in ([], ["--primer", "C4 -"]):
+        said = refused(*common, *primer, "--part", "1", "--out", tmp_path)
+        assert "--part is for a --primer that is a file of melodies" in said
+
+
+def test_a_corpus_is_made_of_the_part_of_every_file(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    music, out = tmp_path / "music", tmp_path / "c.npz"
+    music.mkdir()
+    for name in ("stray-bass", "relay"):
+        shutil.copy(CASES / f"{name}.mid", music / f"{name}.mid")
+    make = ("data", music, "--domain", "melody", "--jobs", 1, "--out", out)
+    for part, names in (
+        ([], ["relay.mid"]),  # the other has parts that sound together
+        (["--part", "channel 1"], ["relay.mid", "stray-bass.mid"]),
+        (["--part", "highest"], ["relay.mid"]),  # the other is the same tune
+    ):
+        run(*make, *part)
+        assert Corpus.load(out).names == names
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["data", "corpus", "--domain", "melody"], "leave out --part"),
+        (["prior", "train", "melody", "--data", "c.npz"], "leave out --part, for `seqgen data`"),
+        (["prior", "train", "melody"], "leave out --part"),
+        (["data", "zinc250k"], "corpora of domain 'molecule' have no option --part"),
+        (["score", "a.smi"], "files of domain 'molecule' have no option --part"),
+    ],
+)
+def test_part_is_refused_where_there_are_none(arguments, message, tmp_path):
+    out = [] if arguments[0] == "score" else ["--out", tmp_path / "x.npz"]
+    assert message in refused(*arguments, "--part", "1", *out)

@@ -1,0 +1,70 @@
+"""What a terminal, a Markdown page and a spreadsheet get of texts out of anybody's files."""
+
+import csv
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.table import Table
+
+from seqgen_envs.reporting.console import fail, say, show, warn
+from seqgen_envs.reporting.files import bare_cell, safe_cell, write_csv
+from seqgen_envs.reporting.tables import markdown_table, metrics_table, printable
+
+EVIL = "\x1b[2J\x1b]0;owned\x07[red]a[/red] :smiley: \u202eb\x9b31m\udcff"
+SEEN = r"\x1b[2J\x1b]0;owned\x07[red]a[/red] :smiley: \u202eb\x9b31m\udcff"
+
+
+def test_a_terminal_obeys_no_text(capsys):
+    fail(EVIL)
+    warn(f"one\n{EVIL}")
+    say(f"{EVIL}\r\nnext")
+    table = Table(EVIL, title=EVIL)
+    table.add_row(EVIL)
+    show(table)
+    show(metrics_table(EVIL, {EVIL: {EVIL.replace("_", " "): 1.0}}))
+    out, err = capsys.readouterr()
+    assert not set(out + err) & set("\x1b\x07\x9b\u202e\udcff\r")
+    assert err.splitlines() == [f"Error: {SEEN}", f"Warning: one {SEEN}"]
+    assert out.startswith(f"{SEEN} next\n")
+    assert out.count(SEEN) >= 5
+
+
+def test_what_can_be_shown_is():
+    for text in ("Für Elise – 第一", "C[C@H](N)C(=O)O", "a\u00a0b", ""):
+        assert printable(text) == text
+    assert printable("a\tb\nc\u2028") == r"a\tb\nc\u2028"
+
+
+def test_markdown_cells_stay_cells():
+    lines = markdown_table({"a|b": {"x|y\nz": 1.0, "back\\slash": 2.0}})
+    assert lines[0] == r"| | a\|b |"
+    assert lines[2:] == [r"| x\|y z | 1 |", r"| back\\slash | 2 |"]
+
+
+@pytest.mark.parametrize(
+    "text", ["=1+1", "+a", "-C", "@SUM(A1)", "\tx", "\rx", "'=1", "=cmd|' /C x'!A0"]
+)
+def test_formulas_are_texts(text):
+    assert safe_cell(text) == f"'{text}"
+    assert bare_cell(f"'{text}") == text
+
+
+@pytest.mark.parametrize(
+    "value", ["-1.5", "+3", "-2e-5", "-inf", "CCO", "'a", "[Na+]", "", -1.5, None]
+)
+def test_numbers_and_other_texts_stay(value):
+    assert safe_cell(value) == value
+
+
+@given(st.text(alphabet="'=+-@\t\rC1"))
+def test_nothing_is_lost(text):
+    assert bare_cell(safe_cell(text)) == text
+
+
+def test_a_csv_is_neutral_unless_it_is_to_be_raw(tmp_path):
+    rows = [{"name": "=1+1", "text": "-C", "score": -1.5}]
+    for raw, kept in ((False, ["'=1+1", "'-C", "-1.5"]), (True, ["=1+1", "-C", "-1.5"])):
+        write_csv(tmp_path / "a.csv", rows, raw=raw)
+        with open(tmp_path / "a.csv", newline="", encoding="utf-8") as file:
+            assert list(csv.reader(file)) == [["name", "text", "score"], kept]
