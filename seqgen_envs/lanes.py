@@ -85,6 +85,7 @@ class Lanes:
         rngs: what each lane draws its primers with, by lane; made when needed.
         on_step: called after each step with what it brought and the rows (int64) of the lanes that
             took it; None: nobody is. What it raises ends the step: so budgets are kept.
+        on_judge: called with what :meth:`judge` returns.
 
     Raises:
         ValueError: the mask forbids a primer, or ``max_episode_steps`` is below 1.
@@ -120,6 +121,7 @@ class Lanes:
         self.started = False
         self.lane_ids = np.arange(n)
         self.on_step: Callable[[Step, Tokens], object] | None = None
+        self.on_judge: Callable[[Values], object] | None = None
         self._prior: Prior | None = None
         self._starts: Starts | None = None
         self._prior_state: tuple[torch.Tensor, ...] = ()
@@ -303,7 +305,11 @@ class Lanes:
             np.concatenate(part) for part in zip(*self._waiting, strict=True)
         )
         self._waiting.clear()
-        return self.task.score(tokens, lengths, np.ones(len(tokens), dtype=bool), tuple(state))[0]
+        ended = np.ones(len(tokens), dtype=bool)
+        terms, _ = self.task.score(tokens, lengths, ended, tuple(state))
+        if self.on_judge is not None:
+            self.on_judge(terms)
+        return terms
 
     def _score(self, actions: Tokens, rows: Tokens, later: bool) -> Step:
         """Append the actions of ``rows``, judge them and compose the reward."""

@@ -35,43 +35,46 @@ class Meter:
     def __init__(self, lanes: Lanes, limit: int | None = None) -> None:
         self.limit = limit
         self.steps = self.episodes = 0
-        self._returns = np.zeros(lanes.n)
-        self._log_prior = np.zeros(lanes.n)
-        self._ended: list[tuple[int, float, float]] = []
+        self._sums: list[tuple[int, int, float, float]] = []
         self._lanes = lanes
-        lanes.on_step = self._count
+        lanes.on_step, lanes.on_judge = self._count, self._judged
 
     def _count(self, step: Step, rows: NDArray[np.int64]) -> None:
         self.steps += len(rows)
-        self._returns[rows] += step.task_reward[rows]
-        self._log_prior[rows] += step.prior_log_prob[rows]
-        for lane in rows[step.ended[rows]].tolist():
-            self.episodes += 1
-            self._ended.append((self.steps, self._returns[lane], self._log_prior[lane]))
-            self._returns[lane] = self._log_prior[lane] = 0.0
+        ended = int(step.ended[rows].sum())
+        self.episodes += ended
+        task_reward, log_prior = step.task_reward[rows].sum(), step.prior_log_prob[rows].sum()
+        self._sums.append((self.steps, ended, float(task_reward), float(log_prior)))
         if self.limit is not None and self.steps > self.limit:
             raise BudgetSpent(f"the {self.limit:,} environment steps of the budget are used up")
         if self.limit is not None and self._lanes.task.spent:
             raise BudgetSpent("the task's budget of calls is used up")
 
+    def _judged(self, terms: NDArray[np.float64]) -> None:
+        self._sums.append((self.steps, 0, float(terms.sum()), 0.0))
+
     def close(self) -> None:
         """Count no further."""
-        self._lanes.on_step = None
+        self._lanes.on_step = self._lanes.on_judge = None
 
     def curve(self) -> list[dict[str, float]]:
-        """Means of the episodes that ended in each of :data:`POINTS` equal parts of the steps."""
-        if not self._ended:
+        """In each of :data:`POINTS` equal parts of the steps: what was earned, an episode ended."""
+        if not self.episodes:
             return []
-        table = np.array(self._ended)
-        part = np.minimum((table[:, 0] - 1) * POINTS // max(self.steps, 1), POINTS - 1)
-        points = []
+        table = np.array(self._sums)
+        part = np.minimum((table[:, 0] - 1) * POINTS // self.steps, POINTS - 1)
+        points, waiting = [], np.zeros(3)
         for number in np.unique(part):
             at = table[part == number]
-            points.append(
-                {
-                    "steps": float(at[-1, 0]),
-                    "task_return": float(at[:, 1].mean()),
-                    "log_prior": float(at[:, 2].mean()),
-                }
-            )
+            waiting += at[:, 1:].sum(axis=0)
+            if waiting[0]:  # an episode longer than a part counts where it ends
+                task_return, log_prior = waiting[1:] / waiting[0]
+                points.append(
+                    {
+                        "steps": float(at[-1, 0]),
+                        "task_return": float(task_return),
+                        "log_prior": float(log_prior),
+                    }
+                )
+                waiting = np.zeros(3)
         return points
