@@ -24,6 +24,7 @@ SMALL = (
     (r"--preset default", "--preset default --data melodies --epochs 1 --hidden 16"),
     (r"-n 10+\b", "-n 64"),
     (r"(train psi \w+-v0)", r"\1 --steps 2048 --set n_envs=16 --eval-episodes 16"),
+    (r"(bench run .*) --out", r"\1 --seeds 1 --out"),
     (r"(reproduce \w+)", r"\1 --quick --seeds 1 --blocks paper"),
 )
 
