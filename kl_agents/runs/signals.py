@@ -1,4 +1,6 @@
-"""SIGINT and SIGTERM end a training after its round, with a checkpoint."""
+"""SIGINT and SIGTERM end a training after its round, with a checkpoint.
+
+While an oracle is waited for they end it at once: the round that has begun is then forgotten."""
 
 from __future__ import annotations
 
@@ -7,6 +9,8 @@ import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+from seqgen_envs import interrupts
 
 WATCHED = (signal.SIGINT, signal.SIGTERM)
 _NOTICE = b"\nStopping after this round, with a checkpoint; once more ends at once.\n"
@@ -26,6 +30,8 @@ class Stopped(KeyboardInterrupt):
 
     def __str__(self) -> str:
         name = signal.Signals(self.signal_number).name
+        if not self.steps:
+            return f"stopped by {name} in the first round, of which nothing is kept"
         return f"stopped by {name} after {self.steps:,} steps, with a checkpoint"
 
 
@@ -58,9 +64,11 @@ class StopSignals:
     ) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+        interrupts.forget()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         for watched in self._before:
             signal.signal(watched, signal.SIG_DFL)
         os.write(2, _NOTICE)  # print is not safe where a print may have been interrupted
+        interrupts.ask()
