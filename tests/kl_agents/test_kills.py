@@ -7,18 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from helpers.runs import (
     KILLED,
     keep_running,
+    letters,
     molecule_spec,
     rows_of,
     same_parameters,
     scalars_of,
 )
-from kl_agents.runs import evaluate_agent, load, resume_run, start_run
+from kl_agents.runs import Stopped, evaluate_agent, load, resume_run, start_run
 from kl_agents.runs.lock import locked
 from kl_agents.writers import read_progress
 
@@ -96,6 +98,25 @@ def assert_same_run(folder, reference):
     assert task.failures.count == other.failures.count
     results = [evaluate_agent(m, molecule_spec(), 64, 1).to_dict() for m in (ours, theirs)]
     assert results[0] | {"seconds": 0} == results[1] | {"seconds": 0}
+
+
+def test_a_signal_while_an_oracle_is_waited_for_ends_at_once(whole, tmp_path, monkeypatch):
+    asked = []
+
+    def slow(smiles):
+        asked.append(len(smiles))
+        if len(asked) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(600)
+        return letters(smiles)
+
+    monkeypatch.setattr("helpers.runs.letters", slow)
+    folder = tmp_path / "run"
+    with pytest.raises(Stopped, match=r"SIGINT after [1-9]\S* steps, with a checkpoint"):
+        start_run(folder, molecule_spec(), replace(KILLED, checkpoint_rounds=None))
+    monkeypatch.undo()
+    resume_run(folder, KILLED)
+    assert_same_run(folder, whole[0])
 
 
 def test_the_run_tests_what_it_should(whole):

@@ -142,7 +142,8 @@ def test_a_run_starts_from_another(toy_run, tmp_path):
 
 
 def test_oracles_that_fail_are_in_the_last_line(tmp_path):
-    settings = ["n_envs=8", "env_kwargs.length=40", "env_kwargs.task=custom:helpers.runs:letters"]
+    task = "env_kwargs.task={name: 'custom:helpers.runs:letters', n_jobs: 0}"
+    settings = ["n_envs=8", "env_kwargs.length=40", task]
     more = [argument for setting in settings for argument in ("--set", setting)]
     result = train(tmp_path, *more, algorithm="prior", env="MoleculeGen-v0", steps=6000)
     rows = read_progress(tmp_path / "progress.csv")
