@@ -48,6 +48,11 @@ def ask() -> None:
         raise Interrupted
 
 
+def waiting() -> bool:
+    """Whether a user's code is waited for."""
+    return _waiting > 0
+
+
 def forget() -> None:
     """Nobody asks any more."""
     global _asked

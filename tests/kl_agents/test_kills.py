@@ -23,12 +23,20 @@ from helpers.runs import (
 from kl_agents.runs import Stopped, evaluate_agent, load, resume_run, start_run
 from kl_agents.runs.lock import locked
 from kl_agents.writers import read_progress
+from seqgen_envs.loading import trusting
 
 pytestmark = pytest.mark.spawn
 CLOCKS = ("time/fps", "time/time_elapsed")
 SEQGEN = (sys.executable, "-c", "from seqgen_envs.cli import main; main()")
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["kl_agents.runs", "helpers.runs"])
+
+
+@pytest.fixture(autouse=True)
+def trusted():
+    """The task is code that config.json names."""
+    with trusting():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +159,7 @@ def test_a_second_process_is_refused(tmp_path):
     first = begin(folder)
     wait_for(folder / "progress.csv", 0, first)
     second = subprocess.run(
-        [*SEQGEN, "train", "--resume", "--out", folder], capture_output=True, text=True
+        [*SEQGEN, "train", "--resume", "--trust", "--out", folder], capture_output=True, text=True
     )
     assert second.returncode == 1
     assert f"is in use: process {first.pid} on " in second.stderr

@@ -226,8 +226,7 @@ class Scorer:
         self.repeats += known
         fresh = self._fresh(smiles, texts)
         with interruptible():
-            scored = self._evaluate(list(fresh.values()))
-        results = dict(zip(fresh, scored, strict=True))
+            results = dict(zip(fresh, self._evaluate(list(fresh.values())), strict=True))
         self._watch(results)
         self.calls += len(fresh)
         if self.budget is not None:
