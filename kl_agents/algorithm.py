@@ -272,8 +272,7 @@ class SequenceAlgorithm(BaseAlgorithm):
             callback.update_locals({"self": self, "dones": finished, "infos": []})
             return bool(callback.on_step())
 
-        before = saving.progress_of(self)
-        try:
+        with saving.undone_on_error(self):
             collected = self.collector.collect(
                 self.policy,
                 self.settings.episodes_per_round or self.n_envs,
@@ -281,9 +280,6 @@ class SequenceAlgorithm(BaseAlgorithm):
                 self.rng,
                 on_step,
             )
-        except BaseException:
-            saving.go_back(self, before)
-            raise
         if collected is not None:
             self._keep(collected.episodes)
         return collected

@@ -140,19 +140,22 @@ def restore(agent: SequenceAlgorithm, state: SavedAgent) -> None:
             task.load_state_dict(saved)
 
 
-def progress_of(agent: SequenceAlgorithm) -> dict[str, Any]:
-    """What a round of episodes changes: counters, generators, and what the tasks remember."""
+@contextmanager
+def undone_on_error(agent: SequenceAlgorithm) -> Iterator[None]:
+    """Where something is raised in the block, which collects episodes, the agent's counters and
+    generators, and what its tasks remember, are again as they were before.
+    """
+    position = _position(agent)
     tasks = [] if agent.facts is None else agent.facts.tasks
     memories = [(task, task.state_dict(), task.failures.state_dict()) for task in tasks]
-    return {**_position(agent), "tasks": memories}
-
-
-def go_back(agent: SequenceAlgorithm, before: Mapping[str, Any]) -> None:
-    """Undo what happened since :func:`progress_of`."""
-    _put_position(agent, before)
-    for task, remembered, failures in before["tasks"]:
-        task.load_state_dict(remembered)
-        task.failures.load_state_dict(failures)
+    try:
+        yield
+    except BaseException:
+        _put_position(agent, position)
+        for task, remembered, failures in memories:
+            task.load_state_dict(remembered)
+            task.failures.load_state_dict(failures)
+        raise
 
 
 def _position(agent: SequenceAlgorithm) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import pickle
 import signal
 import threading
 from multiprocessing.connection import Connection
@@ -19,7 +18,7 @@ def serve(connection: Connection) -> None:
         os.setpgid(0, 0)  # Ctrl-C is for the parent alone, which ends this group
     _end_with_parent()
     try:
-        function, objectives = pickle.loads(connection.recv_bytes())
+        function, objectives = connection.recv()
         for objective in objectives:
             if (prepare := getattr(objective, "prepare", None)) is not None:
                 prepare()
