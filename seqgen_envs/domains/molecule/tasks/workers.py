@@ -257,7 +257,7 @@ def _serve(connection: Connection) -> None:
         os.setpgid(0, 0)  # Ctrl-C is for the parent alone, which ends this group
     threading.Thread(target=_follow_parent, daemon=True).start()
     try:
-        function, objectives = pickle.loads(connection.recv_bytes())
+        function, objectives = connection.recv()  # pickled once by the parent, for all
         for objective in objectives:
             if (prepare := getattr(objective, "prepare", None)) is not None:
                 prepare()
