@@ -4,8 +4,8 @@ Counter-ions and solvents go by a list, RDKit's (``FragmentRemover``: ions of me
 small acids, solvents) and :data:`COUNTERIONS`, larger ones of drugs, some of which are larger than
 the drug. All of these but the last group are in the list of ChEMBL's structure pipeline (Bento et
 al. 2020, "An open source chemical structure curation pipeline using RDKit", ``salts.smi`` of its
-version 1.2.4); what that list has further is rare, or acids that occur as parts of esters. Of what is
-left the largest stays; nothing depends on the order in which fragments are written.
+version 1.2.4); what that list has further is rare, or acids that occur as parts of esters. Of what
+is left the largest stays; nothing depends on the order in which fragments are written.
 """
 
 from __future__ import annotations
