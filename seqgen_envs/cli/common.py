@@ -190,16 +190,21 @@ def _shown(value: Any) -> str:
 
 
 def load_corpus(
-    domain: Domain, data: str, jobs: int | None, *, any_tokens: bool = False, **options: Any
+    domain: Domain,
+    data: str,
+    jobs: int | None,
+    options: Mapping[str, Any],
+    *,
+    any_tokens: bool = False,
 ) -> Corpus:
     """``--data``: a corpus file (.npz), or whatever the domain's ``corpora.read`` makes of it.
 
     Args:
-        domain: whose corpus it is.
+        domain: whose corpus it is; where ``length`` is not given, its horizon is.
         data: what was given.
         jobs: processes that read.
+        options: of the domain's reader, by keyword, where ``data`` is no .npz file.
         any_tokens: a .npz file may have another vocabulary than the domain.
-        options: of the domain's reader, where ``data`` is no .npz file.
 
     Raises:
         ValueError: it is neither, or a .npz file with options for a reader; the domain's reader
@@ -208,14 +213,16 @@ def load_corpus(
     from seqgen_envs.datasets.corpus import Corpus
 
     if Path(data).suffix == ".npz":
-        if asked := [FLAGS[name] for name, value in options.items() if value is not None]:
+        if given := [FLAGS[name] for name, value in options.items() if value]:
             raise ValueError(
-                f"{data} was made of files already: {', '.join(asked)} is for `seqgen data`"
+                f"{data} is cleaned already: leave out {', '.join(given)}, for `seqgen data`"
             )
         return Corpus.load(data, None if any_tokens else domain.vocabulary)
     if domain.corpora.read is None:
         raise ValueError(f"domain {domain.name!r} reads no corpora: give --data a .npz file")
     chosen = taken(domain.corpora.read, options, domain, "corpora")
+    if "length" in inspect.signature(domain.corpora.read).parameters:
+        chosen = {"length": domain.horizon, **chosen}
     corpus = domain.corpora.read(data, n_jobs=jobs, **chosen)
     assert isinstance(corpus, Corpus)
     return corpus

@@ -155,11 +155,11 @@ def _read(domain: Domain, name: str, jobs: int | None, options: dict[str, Any]) 
 def _report(corpus: Corpus) -> None:
     from seqgen_envs.datasets.corpus import SPLITS
 
-    problems = corpus.report.problems
-    for problem in problems[:SHOWN]:
+    problems = corpus.report.problems[:SHOWN]
+    for problem in problems:
         warn(f"dropped {problem}")
-    if len(problems) > SHOWN:
-        warn(f"dropped {len(problems) - SHOWN:,} more for such reasons")
+    if more := corpus.report.n_dropped - len(problems):
+        warn(f"dropped {more:,} more for such reasons")
     show(corpus.report.table(f"Corpus: {corpus.source}"))
     for example in corpus.report.examples:
         say(f"rewritten: {example}")

@@ -12,8 +12,14 @@ import typer
 
 from seqgen_envs.cli.common import (
     COMMAND_KEY,
+    FLAGS,
+    AsWrittenOption,
+    ColumnOption,
     DomainArgument,
     MaskOption,
+    NeutralizeOption,
+    NoStereoOption,
+    PartOption,
     PriorOption,
     SeedOption,
     TaskOption,
@@ -49,8 +55,16 @@ def evaluate(
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="Samples.")] = 100_000,
     data: Annotated[
         str | None,
-        typer.Option(help="Also nats per token on the test split: 'corpus', a folder or a .npz."),
+        typer.Option(
+            help="Also nats per token on the test split: 'corpus' (the domain's own) or another "
+            "name, a file or folder that `seqgen data` reads, or a corpus (.npz)."
+        ),
     ] = None,
+    part: PartOption = None,
+    column: ColumnOption = None,
+    no_stereo: NoStereoOption = False,
+    neutralize: NeutralizeOption = False,
+    as_written: AsWrittenOption = False,
     task: TaskOption = None,
     length: Annotated[int | None, typer.Option(help="Tokens in a sequence.")] = None,
     mask: MaskOption = None,
@@ -72,11 +86,18 @@ def evaluate(
     kind = get_domain(domain).for_prior(prior)
     if out is not None and out.suffix not in ("", ".json", ".md"):
         raise ValueError(f"--out {out} must end in .json or .md (both are written)")
+    reading = {
+        "part": part,
+        "column": column,
+        "no_stereo": no_stereo,
+        "neutralize": neutralize,
+        "as_written": as_written,
+    }
     set_threads(threads)
     set_trust(ctx, trust, domain, parse_task(task))
     chosen = LaneSettings(kind, prior, parse_task(task), length=length, mask=mask)
     lanes = Lanes(min(n, LANES), chosen)
-    corpus = None if data is None else load_corpus(kind, data, jobs)
+    corpus = _corpus(kind, data, jobs, reading)
     metrics, seconds = sample_metrics(lanes, n, seed)
     report: dict[str, Any] = {
         "command": ctx.meta[COMMAND_KEY],
@@ -99,6 +120,17 @@ def evaluate(
     say(_took(report))
     if out is not None:
         _write(report, out)
+
+
+def _corpus(
+    domain: Domain, data: str | None, jobs: int | None, reading: Mapping[str, Any]
+) -> Corpus | None:
+    """Raises: ValueError if there are options for a reader and nothing to read."""
+    if data is not None:
+        return load_corpus(domain, data, jobs, reading)
+    if given := [FLAGS[name] for name, value in reading.items() if value]:
+        raise ValueError(f"{', '.join(given)}: for a --data that is read from files; give one")
+    return None
 
 
 def sample_metrics(lanes: Lanes, n: int, seed: int) -> tuple[dict[str, float], dict[str, float]]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen_envs.cli.common import (
-    FLAGS,
     AsWrittenOption,
     ColumnOption,
     DomainArgument,
@@ -155,8 +154,6 @@ def train(
         "length": length,
         "vocabulary": vocabulary,
     }
-    if length is None and kind.horizon > get_domain(domain).horizon:
-        cleaning["length"] = kind.horizon  # what the prior to start from was trained for
     corpus = _corpus_of(kind, data, jobs, cleaning, start)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
     kind = kind.with_vocabulary(corpus.vocabulary)
@@ -199,13 +196,7 @@ def _corpus_of(
             "--vocabulary and --initial exclude each other: a training goes on with the tokens of "
             "the prior that it starts from"
         )
-    if data.endswith(".npz"):
-        if given := [FLAGS[name] for name, value in options.items() if value]:
-            raise ValueError(
-                f"{data} is cleaned already: leave out {', '.join(given)}, for `seqgen data`"
-            )
-        return load_corpus(domain, data, jobs, any_tokens=start is None)
-    return load_corpus(domain, data, jobs, **options)
+    return load_corpus(domain, data, jobs, options, any_tokens=start is None)
 
 
 def preset_values(domain: Domain, preset: str | None) -> dict[str, Any]:

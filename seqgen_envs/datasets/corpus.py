@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 SPLITS = ("train", "validation", "test")
 FRACTIONS = (0.9, 0.05, 0.05)
+#: Sequences dropped that a report names; further ones are only counted.
+MAX_NAMED = 100_000
 _NAMES_SHOWN = 3
 
 
@@ -38,7 +40,8 @@ class SkipReport:
     Args:
         kept: sequences kept.
         dropped: number dropped for each reason.
-        items: [reason, name, detail] of the sequences dropped that were named, in their order.
+        items: [reason, name, detail] of the sequences dropped that were named, in their order: of
+            the first ``MAX_NAMED``.
         unknown: how many dropped sequences hold each token that the vocabulary lacks.
         noted: how many of those kept each remark holds for, such as "rewritten".
         examples: some that are not kept as they were given: ``given -> kept``.
@@ -54,7 +57,7 @@ class SkipReport:
     def drop(self, reason: str, name: str = "", detail: str = "") -> None:
         """Count one sequence as dropped, and keep its name and what is wrong with it."""
         self.dropped[reason] = self.dropped.get(reason, 0) + 1
-        if name:
+        if name and len(self.items) < MAX_NAMED:
             self.items.append([reason, name, detail])
 
     @property
@@ -63,13 +66,21 @@ class SkipReport:
         return [f"{name}: {detail}" for _, name, detail in self.items]
 
     def rows(self) -> list[dict[str, str]]:
-        """What was dropped and named, as rows of a table."""
-        return [dict(zip(("reason", "name", "detail"), item, strict=True)) for item in self.items]
+        """What was dropped, as rows of a table; a last row counts those that are not named."""
+        unnamed = self.n_dropped - len(self.items)
+        more = ["not named", "", f"{unnamed:,} more; the first {len(self.items):,} are named above"]
+        items = [*self.items, more] if unnamed else self.items
+        return [dict(zip(("reason", "name", "detail"), item, strict=True)) for item in items]
+
+    @property
+    def n_dropped(self) -> int:
+        """All sequences dropped, named or not."""
+        return sum(self.dropped.values())
 
     @property
     def found(self) -> int:
         """All sequences found, kept and dropped."""
-        return self.kept + sum(self.dropped.values())
+        return self.kept + self.n_dropped
 
     def table(self, title: str = "Corpus") -> Table:
         """Kept and dropped by reason, with shares of all found and the first dropped by name."""
@@ -169,7 +180,7 @@ class Corpus:
                 splits=np.array([SPLITS.index(name) for name in self.splits], np.uint8),
                 source=np.array(self.source),
                 vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
-                report=np.array(json.dumps(self.report.to_dict())),
+                report=np.array(json.dumps(self.report.to_dict(), ensure_ascii=False)),
                 max_tokens=np.array(self.max_tokens),
             )
 

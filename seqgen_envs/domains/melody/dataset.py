@@ -286,8 +286,8 @@ def _outcomes_of(name: str, tune: Tune) -> list[Outcome]:
         return [Outcome(name, None, error)]
     if len(tokens) <= MAX_STEPS:
         return [_outcome(name, tokens)]
-    parts = pieces(tokens, bar, line.pickup, MAX_STEPS)
-    return [_outcome(f"{name} part {i}", part) for i, part in enumerate(parts, 1)]
+    cut = pieces(tokens, bar, line.pickup, MAX_STEPS)
+    return [_outcome(f"{name} piece {i}", piece) for i, piece in enumerate(cut, 1)]
 
 
 def _outcome(name: str, tokens: NDArray[np.int64]) -> Outcome:

@@ -1,10 +1,13 @@
 """``seqgen data``, and training on other spellings: what is written, said and refused."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 import seqgen_envs.cli as cli
+from helpers.commands import table
 from seqgen_envs import get_domain, load_prior_folder
 from seqgen_envs.cli import data
 from seqgen_envs.datasets.corpus import Corpus
@@ -97,6 +100,32 @@ def test_what_became_of_charges_and_salts_is_counted(tmp_path):
     assert texts("salts.npz") == ["CC(=O)O", "CCN", "Oc1ccccc1", "CCO", "C[N+](=O)[O-]"]
     assert "- neutralized" in said
     assert "- charged" not in said
+
+
+def test_all_that_is_dropped_is_named_in_a_table(tmp_path):
+    lines = ["OCC ethanol", "CC(C", "", "CCO again", "[Xe] =xenon", "CCCCC"]
+    (tmp_path / "mine.smi").write_text("\n".join(lines))
+    said = run("data", "mine.smi", "--length", 5, "--jobs", 1).stdout
+    assert "mine.dropped.csv names what was dropped, and why" in said
+    (tmp_path / "mine.dropped.csv").rename("first.csv")
+    run("data", "mine.smi", "--length", 5, "--jobs", 1)  # out of the cache
+    assert Path("mine.dropped.csv").read_text() == Path("first.csv").read_text()
+    assert [list(row.values()) for row in table("first.csv")] == [
+        ["unreadable", "line 2, 'CC(C'", "it is not a valid SMILES"],
+        ["duplicate", "line 4 (again), 'CCO'", "it is the molecule of line 1 (ethanol)"],
+        ["unknown token", "line 5 (=xenon), '[Xe]'", "unknown token '[Xe]' at position 0"],
+        ["too long", "line 6, 'CCCCC'", "it has 6 tokens, more than 5"],
+    ]
+
+
+def test_tunes_that_are_dropped_are_named_in_a_table(tmp_path):
+    (tmp_path / "music").mkdir()
+    tune = f"X:1\nT:Twice\nM:4/4\nL:1/16\nK:C\n{'CDEFGABc' * 5}\n\n"
+    (tmp_path / "music" / "a.abc").write_text(tune + tune.replace("X:1", "X:2"))
+    (tmp_path / "music" / "b.mid").write_bytes(b"MThd")
+    run("data", "music", "--domain", "melody", "--jobs", 1)
+    rows = [(row["reason"], row["name"]) for row in table("music.dropped.csv")]
+    assert rows == [("duplicate", "a.abc#2 Twice"), ("unreadable", "b.mid")]
 
 
 def test_further_problems_are_counted(tmp_path):

@@ -1,5 +1,6 @@
 """A guest's molecules from file to scores and priors, by the commands."""
 
+import json
 import pickle
 
 import pytest
@@ -106,8 +107,9 @@ def test_a_prior_has_the_length_of_its_corpus(tmp_path):
     assert get_domain("molecule").for_prior("moses").horizon == 100
     assert SequenceEnv("molecule", prior=prior).lanes.horizon == 200
     onward = ("prior", "train", "molecule", "--initial", prior, "--epochs", 1, "--jobs", 1)
-    run(*onward, "--data", MOLECULES / "long-corpus.smi", "--out", tmp_path / "M")
-    assert load_prior_folder(tmp_path / "M" / "prior").metadata["max_tokens"] == 200
+    for name, data in (("M", MOLECULES / "long-corpus.smi"), ("N", corpus)):
+        run(*onward, "--data", data, "--out", tmp_path / name)
+        assert load_prior_folder(tmp_path / name / "prior").metadata["max_tokens"] == 200
 
 
 def test_a_prior_is_trained_on_a_file_as_it_is(tmp_path):
@@ -122,3 +124,10 @@ def test_a_prior_is_trained_on_a_file_as_it_is(tmp_path):
     assert prior.metadata["max_tokens"] == 150
     assert sum(prior.metadata["sequences"].values()) == 25
     assert "has several columns of SMILES" in refused(*train, "--out", tmp_path / "other")
+    evaluate = ("prior", "evaluate", "molecule", "-n", 4, "--jobs", 1, "--data", file)
+    evaluate += ("--prior", tmp_path / "run" / "prior")
+    run(*evaluate, "--column", "mine", "--out", tmp_path / "report")
+    report = json.loads((tmp_path / "report.json").read_text())
+    expected = prior.metadata["test_nats_per_token"]
+    assert report["test_split"]["nats_per_token"] == pytest.approx(expected, abs=1e-4)
+    assert "has several columns of SMILES" in refused(*evaluate)

@@ -61,10 +61,13 @@ def test_a_corpus_is_made_of_the_part_of_every_file(tmp_path, monkeypatch):
         (["data", "corpus", "--domain", "melody"], "leave out --part"),
         (["prior", "train", "melody", "--data", "c.npz"], "leave out --part, for `seqgen data`"),
         (["prior", "train", "melody"], "leave out --part"),
+        (["prior", "evaluate", "melody", "-n", "1"], "--part: for a --data that is read"),
+        (["prior", "evaluate", "melody", "--data", "c.npz"], "leave out --part, for `seqgen data`"),
         (["data", "zinc250k"], "corpora of domain 'molecule' have no option --part"),
         (["score", "a.smi"], "files of domain 'molecule' have no option --part"),
     ],
 )
 def test_part_is_refused_where_there_are_none(arguments, message, tmp_path):
-    out = [] if arguments[0] == "score" else ["--out", tmp_path / "x.npz"]
+    written = "r.md" if "evaluate" in arguments else "x.npz"
+    out = [] if arguments[0] == "score" else ["--out", tmp_path / written]
     assert message in refused(*arguments, "--part", "1", *out)

@@ -8,6 +8,7 @@ import pytest
 
 from helpers.commands import ids_of, refused, run, table
 from seqgen_envs import get_domain, load_prior_folder
+from seqgen_envs.cli.prior import preset_values
 from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.domains.melody import DOMAIN
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, summarize
@@ -52,7 +53,7 @@ def test_train_says_what_it_did_and_the_prior_is_usable(trained, tmp_path):
     prior = load_prior_folder(out / "prior")
     config = prior.network.config
     assert (config.hidden_size, config.embedding_size, config.cell) == (12, 6, "gru")
-    assert prior.metadata["config"]["learning_rate"] == 0.004  # the default preset's
+    assert prior.metadata["config"]["learning_rate"] == preset_values(DOMAIN, None)["learning_rate"]
     test_row = next(line for line in result.stdout.splitlines() if "test nats per token" in line)
     for name in ("test_nats_per_token", "test_nats_per_token_5gram"):
         assert f"{prior.metadata[name]:.4g}" in test_row
@@ -134,8 +135,6 @@ def test_a_folder_of_files_trains_a_prior(tmp_path, monkeypatch):
 
 
 def test_presets_name_the_bundled_priors_and_options_override_them():
-    from seqgen_envs.cli.prior import preset_values
-
     for domain in (DOMAIN, get_domain("molecule")):
         for name in domain.priors:
             sizes = domain.load_prior(name).network.config.to_dict()

@@ -100,11 +100,12 @@ def test_splits_follow_content_alone() -> None:
         split_of(tunes[0], (0.9, 0.2, 0.1))
 
 
-def test_the_report_counts_and_shows() -> None:
+def test_the_report_counts_and_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seqgen_envs.datasets.corpus.MAX_NAMED", 1)
     report = SkipReport(kept=6)
     report.drop("empty", "a.mid", "it holds no notes")
-    for _ in range(3):
-        report.drop("duplicate")
+    for i in range(3):
+        report.drop("duplicate", f"{i}.mid", "its notes are those of d.mid")
     console = Console(record=True, width=80)
     console.print(report.table("Tunes"))
     shown = console.export_text()
@@ -119,4 +120,7 @@ def test_the_report_counts_and_shows() -> None:
         "examples": [],
     }
     assert report.problems == ["a.mid: it holds no notes"]
-    assert report.rows() == [{"reason": "empty", "name": "a.mid", "detail": "it holds no notes"}]
+    assert report.rows() == [
+        {"reason": "empty", "name": "a.mid", "detail": "it holds no notes"},
+        {"reason": "not named", "name": "", "detail": "3 more; the first 1 are named above"},
+    ]

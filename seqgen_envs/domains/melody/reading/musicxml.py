@@ -1,7 +1,9 @@
 """MusicXML files, read by music21, which is imported only when such a file is read.
 
-Chord symbols (of a lead sheet) are no notes. A staff of its own, as the left hand of a piano, is a
-part. Text may be in UTF-8, UTF-16 or what the XML declaration names, zipped (``.mxl``) or not.
+Chord symbols (of a lead sheet) are no notes. What stands beside the notes, such as dynamics, is
+left out before music21 reads: at an offset behind the last note it would make the bar longer. A
+staff of its own, as the left hand of a piano, is a part. Text may be in UTF-8, UTF-16 or what the
+XML declaration names, zipped (``.mxl``) or not.
 """
 
 from __future__ import annotations
@@ -10,14 +12,18 @@ import codecs
 import io
 import re
 import zipfile
+from itertools import chain
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from seqgen_envs.domains.melody.reading.line import Line, SourceNote, TuneError
 from seqgen_envs.domains.melody.reading.parts import Metre, Part, one_part
 
 MAX_BYTES = 8 * 2**20  # of text: tens of pages of orchestra
 MAX_BEATS = 128
+#: Elements of a bar that may have an offset.
+_BESIDE = ("direction", "harmony", "figured-bass", "sound", "listening")
 _ZIP = b"PK\x03\x04"
 _CONTAINER = "META-INF/container.xml"
 _ROOT_FILE = re.compile(r"""<rootfile\s[^>]*full-path\s*=\s*["']([^"']+)""")
@@ -43,7 +49,7 @@ def xml_line(path: Path, part: str | None = None) -> Line:
     """
     from music21 import converter, stream
 
-    score = converter.parseData(xml_text(path), format="musicxml")
+    score = converter.parseData(_notes_alone(xml_text(path)), format="musicxml")
     score.toSoundingPitch(inPlace=True)  # in place: copies take most of the time
     sharps = [int(key.sharps) for key in score.recurse().getElementsByClass("KeySignature")]
     staves = list(score.getElementsByClass(stream.Part))
@@ -71,6 +77,15 @@ def xml_text(path: Path) -> str:
         if not _SOME_BEATS.fullmatch(beats) or sum(counts) > MAX_BEATS:
             raise TuneError("unreadable", f"a bar has {beats[:40]!r} beats, not up to {MAX_BEATS}")
     return text
+
+
+def _notes_alone(text: str) -> str:
+    root = ElementTree.fromstring(text)
+    bars = list(root.iter("measure"))
+    for bar in chain(bars, *(bar.iter("part") for bar in bars)):  # of score-timewise, its parts
+        for element in [element for element in bar if element.tag in _BESIDE]:
+            bar.remove(element)
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def _limited(file: Any, size: int) -> bytes:

@@ -176,10 +176,9 @@ def _onsets(notes: Sequence[SourceNote]) -> Iterator[list[SourceNote]]:
 
 
 def bar_and_pickup(metres: Sequence[Metre], first: float, end: float) -> tuple[int | None, int]:
-    """Steps of the bar that most of ``first..end`` has, and before the first full one.
+    """Steps of the bar that most of ``first..end`` has, and from ``first`` to the next bar line.
 
-    Bars are counted on from the bar line after ``first``, and back to the start of the file. None
-    where no metre is known, or its bar is no whole number of steps.
+    None where no metre is known, or its bar is no whole number of steps.
     """
     metres = [metre for metre in metres if metre.bar > _NEAR]
     if not metres:
@@ -198,4 +197,5 @@ def bar_and_pickup(metres: Sequence[Metre], first: float, end: float) -> tuple[i
     here = inside[-1] if inside else 0
     phase = (first - metres[here].start + _NEAR) % metres[here].bar
     to_next = min(metres[here].bar - phase + _NEAR, ends[here] - first)
-    return round(steps), nearest_step(first + to_next) % round(steps)
+    pickup = nearest_step(first + to_next) - nearest_step(first)
+    return round(steps), pickup % round(steps)

@@ -35,8 +35,8 @@ from seqgen_envs.vocabulary import UnknownTokenError, Vocabulary
 
 #: Longest sequence kept, end token included: the default horizon.
 MAX_TOKENS = 100
-#: Most problems a report keeps in words; further ones are only counted.
-MAX_PROBLEMS = 1000
+#: Characters of a line that reports show.
+SHOWN = 80
 #: Rewritten SMILES that a report shows.
 MAX_EXAMPLES = 3
 #: What may be noted of a molecule that is kept.
@@ -206,11 +206,12 @@ def smiles_corpus(
     shortest: int | None = None  # of those too long
     for at, outcome in enumerate(_outcomes(lines, cleaning, n_jobs, progress)):
         if not outcome.text:
-            _drop(report, outcome, f"{places[at]}, {lines[at][:80]!r}")
+            _drop(report, outcome, f"{places[at]}, {lines[at][:SHOWN]!r}")
             if outcome.length:
                 shortest = min(outcome.length, shortest or outcome.length)
         elif outcome.text in kept:
-            report.drop("duplicate")
+            twin = f"it is the molecule of {places[kept[outcome.text]]}"
+            report.drop("duplicate", f"{places[at]}, {lines[at][:SHOWN]!r}", twin)
         else:
             kept[outcome.text] = at
             _note(report, outcome, lines[at])
@@ -236,8 +237,7 @@ def smiles_corpus(
 
 
 def _drop(report: SkipReport, outcome: Outcome, line: str) -> None:
-    named = line if len(report.items) < MAX_PROBLEMS else ""
-    report.drop(outcome.reason, named, outcome.detail)
+    report.drop(outcome.reason, line, outcome.detail)
     for token in outcome.unknown:
         report.unknown[token] = report.unknown.get(token, 0) + 1
 
@@ -246,7 +246,7 @@ def _note(report: SkipReport, outcome: Outcome, line: str) -> None:
     for note in outcome.notes:
         report.noted[note] = report.noted.get(note, 0) + 1
     if REWRITTEN in outcome.notes and len(report.examples) < MAX_EXAMPLES:
-        report.examples.append(f"{line[:80]} -> {outcome.text[:80]}")
+        report.examples.append(f"{line[:SHOWN]} -> {outcome.text[:SHOWN]}")
 
 
 def _sequence(text: str, vocabulary: Vocabulary) -> NDArray[np.integer]:

@@ -1,9 +1,11 @@
 """Salts and solvents: which part of a mixture is the molecule meant, and its charges.
 
 Counter-ions and solvents go by a list, RDKit's (``FragmentRemover``: ions of metals and halogens,
-small acids, solvents) and :data:`COUNTERIONS`, larger ones of drugs (Stahl and Wermuth, "Handbook
-of Pharmaceutical Salts", 2002), some of which are larger than the drug. Of what is left the largest
-stays; nothing depends on the order in which fragments are written.
+small acids, solvents) and :data:`COUNTERIONS`, larger ones of drugs, some of which are larger than
+the drug. All of these but the last group are in the list of ChEMBL's structure pipeline (Bento et
+al. 2020, "An open source chemical structure curation pipeline using RDKit", ``salts.smi`` of its
+version 1.2.4); what that list has further is rare, or acids that occur as parts of esters. Of what
+is left the largest stays; nothing depends on the order in which fragments are written.
 """
 
 from __future__ import annotations
@@ -36,23 +38,18 @@ COUNTERIONS = (
     "OC(=O)c1ccccc1O",  # salicylic
     "OC(=O)C(O)c1ccccc1",  # mandelic
     "OC(=O)c1cc2ccccc2c(Cc2c(O)c(C(=O)O)cc3ccccc23)c1O",  # pamoic
-    "OC(=O)c1cc2ccccc2cc1O",  # 3-hydroxy-2-naphthoic
+    "OC(=O)c1ccc2ccccc2c1O",  # 1-hydroxy-2-naphthoic: xinafoate
     "CS(=O)(=O)O",  # mesylate
     "CCS(=O)(=O)O",  # esylate
     "OCCS(=O)(=O)O",  # isethionate
     "OS(=O)(=O)CCS(=O)(=O)O",  # edisylate
     "OS(=O)(=O)c1ccccc1",  # besylate
     "Cc1ccc(S(=O)(=O)O)cc1",  # tosylate
-    "OS(=O)(=O)c1cccc2ccccc12",  # napsylate, 1 and 2
-    "OS(=O)(=O)c1ccc2ccccc2c1",
+    "OS(=O)(=O)c1ccc2ccccc2c1",  # napsylate
     "CC1(C)C2CCC1(CS(=O)(=O)O)C(=O)C2",  # camsylate
     "O=S(=O)(O)C(F)(F)F",  # triflate
-    "Cc1cc(O)c(C(=O)O)cc1",  # cresotic
     "OC(=O)c1cccnc1",  # nicotinic
     "OC(=O)C1CCC(=O)N1",  # pyroglutamic
-    "O=c1[nH]c(=O)c(O)c(C(=O)O)[nH]1",  # hydroxyorotic
-    "O=C(O)c1cc(=O)[nH]c(=O)[nH]1",  # orotic
-    "Cn1c(=O)c2[nH]c(Cl)nc2n(C)c1=O",  # 8-chlorotheophylline
     "CNCC(O)C(O)C(O)C(O)CO",  # meglumine
     "NC(CO)(CO)CO",  # tromethamine
     "NCCO", "OCCNCCO", "OCCN(CCO)CCO",  # ethanolamines
@@ -60,10 +57,41 @@ COUNTERIONS = (
     "C1CCCCC1NC1CCCCC1",  # dicyclohexylamine
     "c1ccc(CNCCNCc2ccccc2)cc1",  # benzathine
     "CCN(CC)CCO", "C[N+](C)(C)CCO",  # diethylaminoethanol, choline
-    "NCCCCC(N)C(=O)O", "NC(=N)NCCCC(N)C(=O)O", "NCC(=O)O",  # lysine, arginine, glycine
+    "NCCCCC(N)C(=O)O", "NC(=N)NCCCC(N)C(=O)O",  # lysine, arginine
     "OC(=O)CCC(N)C(=O)O", "OC(=O)CC(N)C(=O)O",  # glutamic and aspartic acid
-    "O[Cl+3]([O-])([O-])[O-]", "F[B-](F)(F)F", "F[P-](F)(F)(F)(F)F",
-    "c1ccncc1", "OCC(O)CO", "CC(O)CO", "OCCO",  # pyridine, glycerol, glycols
+    "O[Cl+3]([O-])([O-])[O-]", "F[B-](F)(F)F",
+    "OCC(O)CO", "CC(O)CO",  # glycerol, propylene glycol
+    "CCC(=O)O", "CCCC(=O)O", "CCCCCC(=O)O", "CC(C)C(=O)O", "CC(C)(C)C(=O)O",  # propionic, ...
+    "CCCCCCCC(=O)O", "CCCCCCCCCC(=O)O", "CCCCCCCCCCCC(=O)O",  # caprylic, capric, lauric
+    "CCCCCCCCCCCCCCCC(=O)O", "CCCCCCCCC=CCCCCCCCC(=O)O",  # palmitic, oleic
+    "OC(=O)CCCC(=O)O", "OC(=O)CCC(=O)C(=O)O",  # glutaric, 2-oxoglutaric
+    "OC(=O)C=Cc1ccccc1", "OC(=O)c1cc(O)ccc1O", "OC(=O)c1occc1",  # cinnamic, gentisic, furoic
+    "OC(=O)CNC(=O)c1ccccc1", "CC(=O)NCC(=O)O",  # hippuric, aceturic
+    "CC(=O)Nc1ccc(cc1)C(=O)O",  # 4-acetamidobenzoic
+    "CC1(C)C(CCC1(C)C(=O)O)C(=O)O",  # camphoric
+    "OC(=O)C(Cl)Cl",  # dichloroacetic
+    "OC(=O)C(c1ccccc1)(c1ccccc1)c1ccccc1",  # trifenatate
+    "OCC(O)C1OC(=O)C(O)=C1O",  # ascorbic
+    "OCC(O)C(OC1OC(CO)C(O)C(O)C1O)C(O)C(O)C(=O)O",  # lactobionic
+    "OC(=O)CN(CCN(CC(=O)O)CC(=O)O)CC(=O)O",  # EDTA
+    "OC(=O)c1cccc(S(=O)(=O)O)c1O",  # sulfosalicylic
+    "OS(=O)(=O)c1cccc2c(S(=O)(=O)O)cccc12",  # napadisilate
+    "OS(=O)(=O)c1ccc(Cl)cc1",  # closylate
+    "OS(=O)(=O)NC1CCCCC1",  # cyclamate
+    "COS(=O)(=O)O", "CCOS(=O)(=O)O", "CCCCCCCCCCCCOS(=O)(=O)O",  # alkyl sulfates
+    "OCC(O)COP(=O)(O)O",  # glycerophosphate
+    "OC(=O)O", "SC#N",  # carbonic, thiocyanic
+    "O=C1NS(=O)(=O)c2ccccc12",  # saccharin
+    "Oc1c([N+](=O)[O-])cc([N+](=O)[O-])cc1[N+](=O)[O-]",  # picric
+    "CN(C)CCO", "CC(C)(N)CO", "CC(O)CN(C)C",  # further amino alcohols
+    "OCCN1CCCC1", "OCCN1CCOCC1",  # epolamine, hydroxyethylmorpholine
+    "C(Cc1ccccc1)NCc1ccccc1", "C1CNCCN1", "c1c[nH]cn1",  # benethamine, piperazine, imidazole
+    # of our own
+    "O=C(O)c1cc(=O)[nH]c(=O)[nH]1",  # orotic, whose SMILES in ChEMBL's list is another tautomer's
+    "OC(=O)c1cc2ccccc2cc1O",  # 3-hydroxy-2-naphthoic
+    "OS(=O)(=O)c1cccc2ccccc12",  # 1-naphthalenesulfonic
+    "Cn1c(=O)c2[nH]c(Cl)nc2n(C)c1=O",  # 8-chlorotheophylline, of dimenhydrinate
+    "NCC(=O)O", "c1ccncc1", "OCCO",  # glycine, pyridine, ethylene glycol
     "[Cs+]", "[Rb+]", "[Sr+2]", "[Ba+2]", "[Cu+2]", "[Mn+2]", "[Bi+3]", "[Fe+2]", "[Fe+3]",
 )  # fmt: skip
 

@@ -30,10 +30,11 @@ from rdkit import rdBase
 from seqgen_envs.datasets.cache import cache_folder, cached_corpus
 from seqgen_envs.datasets.corpus import Corpus, split_of
 from seqgen_envs.datasets.fetch import download, sha256_of, wheel
-from seqgen_envs.domains.molecule.corpus.cleaning import MAX_TOKENS, Cleaning, smiles_corpus
+from seqgen_envs.domains.molecule.corpus.cleaning import MAX_TOKENS, SHOWN, Cleaning, smiles_corpus
 from seqgen_envs.domains.molecule.corpus.reading import (
     ENDINGS,
     SUFFIXES,
+    Record,
     read_records,
     smiles_in,
 )
@@ -50,7 +51,7 @@ DEFAULT = "zinc250k"
 #: What ``vocabulary`` is called where it comes from the corpus.
 OWN_VOCABULARY = "corpus"
 #: Part of the cache's key: raise it whenever a line's tokens would come out differently.
-FORMAT = 3
+FORMAT = 4
 
 ZINC_FILE = "250k_rndm_zinc_drugs_clean_3.csv"
 ZINC_URLS = (
@@ -195,8 +196,12 @@ def _file(path: Path, clean: Callable[..., Corpus], column: str | None = None) -
         [record.smiles for record in records],
         str(path),
         names=[record.name or record.place.split()[-1] for record in records],
-        places=[record.place for record in records],
+        places=[_place(record) for record in records],
     )
+
+
+def _place(record: Record) -> str:
+    return f"{record.place} ({record.name[:SHOWN]})" if record.name else record.place
 
 
 def _stamp(path: Path) -> str:

@@ -80,7 +80,7 @@ def test_a_folder_becomes_a_corpus(tmp_path: Path, caplog: pytest.LogCaptureFixt
     with caplog.at_level(logging.WARNING):
         corpus = folder_corpus(root, cache_dir=tmp_path / "cache", progress=False)
     assert corpus.names == [
-        *("deep/line.mid", "long.mid part 1", "long.mid part 2", "tunes.abc#1 Tune 1")
+        *("deep/line.mid", "long.mid piece 1", "long.mid piece 2", "tunes.abc#1 Tune 1")
     ]
     assert corpus.vocabulary == VOCABULARY
     assert text(corpus.sequences[3][:8]) == "C4 - D4 - E4 - F4 -"

@@ -33,6 +33,7 @@ from seqgen_envs.domains.molecule.objectives.oracles import oracle
 from seqgen_envs.domains.molecule.objectives.parts import (
     IsomerScore,
     Measured,
+    Named,
     Similarity,
     Substructure,
     atom_counts,
@@ -447,6 +448,7 @@ def test_an_mpo_in_yaml(tmp_path):
             Geometric([Measured("qed"), IsomerScore("CH4")], [2, 1]),
         ),
         (half, half),
+        ("math:sqrt", Named("math:sqrt")),
     ],
 )
 def test_descriptions(description, objective):
@@ -501,7 +503,7 @@ def test_bad_files(tmp_path):
         read_objective(tmp_path / "none.yaml")
     path = tmp_path / "bad.yaml"
     path.write_text("geometric: [", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"bad\.yaml: while parsing"):
+    with pytest.raises(ValueError, match=r"bad\.yaml is not YAML: while parsing"):
         read_objective(path)
     path.write_text("similarity: NO", encoding="utf-8")
     with pytest.raises(ValueError, match=r"bad\.yaml: a SMILES must be text, got False"):

@@ -82,6 +82,25 @@ def test_a_lead_sheet_is_its_melody_with_an_upbeat(tmp_path: Path) -> None:
     assert text(read_melody(file)) == "G4 - - - C5 - - - - - - - B4 - - - - - - -"
 
 
+@pytest.mark.parametrize(
+    "element",
+    [
+        "<direction><direction-type><dynamics><f/></dynamics></direction-type>{}</direction>",
+        "<harmony><root><root-step>C</root-step></root><kind>major</kind>{}</harmony>",
+        '<sound tempo="90">{}</sound>',
+    ],
+)
+def test_what_stands_beside_the_notes_makes_no_bar_longer(element: str, tmp_path: Path) -> None:
+    """As in movement 3 of Mozart's K. 155 in music21's corpus, whose upbeat has a late forte."""
+    late = element.format("<offset>12</offset>")
+    bars = xml_note("G", 4, 4) + late + '</measure><measure number="2">' + xml_note("C", 5, 16)
+    file = write_xml(tmp_path / "a.xml", bars)
+    (tune,) = read_tunes(file)
+    assert isinstance(tune.line, Line)
+    assert (tune.line.bar, tune.line.pickup) == (16, 4)
+    assert text(read_melody(file)) == "G4 - - - C5" + 15 * " -"
+
+
 def test_a_key_signature_that_stands_for_no_key_is_none(tmp_path: Path) -> None:
     (tune,) = read_tunes(write_xml(tmp_path / "a.xml", BODY, fifths=9))
     assert isinstance(tune.line, Line)

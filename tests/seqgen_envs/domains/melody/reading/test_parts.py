@@ -175,10 +175,10 @@ def test_the_top_line_on_the_grid_is_what_its_definition_says(notes: list[Source
     [
         ([], 0, (None, 0)),
         ([Metre(0, 4)], 0, (16, 0)),
-        ([Metre(0, 4)], 7, (16, 0)),
+        ([Metre(0, 4)], 7, (16, 4)),
         ([Metre(0, 4)], 8, (16, 0)),
         ([Metre(0, 1), Metre(1, 4)], 0, (16, 4)),
-        ([Metre(0, 1), Metre(1, 4)], 0.5, (16, 4)),
+        ([Metre(0, 1), Metre(1, 4)], 0.5, (16, 2)),
         ([Metre(0, 4), Metre(2, 3)], 0, (12, 8)),  # the first bar is cut short
         ([Metre(1, 3)], 0, (12, 4)),
         ([Metre(0, 0.3)], 0, (None, 0)),
