@@ -501,7 +501,7 @@ def test_bad_files(tmp_path):
         read_objective(tmp_path / "none.yaml")
     path = tmp_path / "bad.yaml"
     path.write_text("geometric: [", encoding="utf-8")
-    with pytest.raises(ValueError, match=r"bad\.yaml: while parsing"):
+    with pytest.raises(ValueError, match=r"bad\.yaml is not YAML: while parsing"):
         read_objective(path)
     path.write_text("similarity: NO", encoding="utf-8")
     with pytest.raises(ValueError, match=r"bad\.yaml: a SMILES must be text, got False"):
