@@ -257,7 +257,11 @@ class SequenceAlgorithm(BaseAlgorithm):
         return self
 
     def collect(self, callback: BaseCallback) -> Collected | None:
-        """One round of episodes into the replay; None where a callback stops the training."""
+        """One round of episodes into the replay; None where a callback stops the training.
+
+        Where something is raised meanwhile (Ctrl-C, an oracle's error), the agent and its tasks are
+        as they were before the round.
+        """
         assert self.collector is not None
         callback.on_rollout_start()
         remaining = self._current_progress_remaining
@@ -268,13 +272,14 @@ class SequenceAlgorithm(BaseAlgorithm):
             callback.update_locals({"self": self, "dones": finished, "infos": []})
             return bool(callback.on_step())
 
-        collected = self.collector.collect(
-            self.policy,
-            self.settings.episodes_per_round or self.n_envs,
-            self.epsilon_schedule(remaining),
-            self.rng,
-            on_step,
-        )
+        with saving.undone_on_error(self):
+            collected = self.collector.collect(
+                self.policy,
+                self.settings.episodes_per_round or self.n_envs,
+                self.epsilon_schedule(remaining),
+                self.rng,
+                on_step,
+            )
         if collected is not None:
             self._keep(collected.episodes)
         return collected

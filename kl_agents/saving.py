@@ -106,12 +106,7 @@ def state_of(agent: SequenceAlgorithm, replay: bool) -> SavedAgent:
             "horizon": len(agent.observation_space["tokens"].nvec),  # type: ignore[index]
         },
         "prior": agent.prior_record(),
-        "c_now": agent.policy.c,
-        "counters": {name: getattr(agent, name) for name in _COUNTERS},
-        "generators": {
-            "collection": agent.rng.bit_generator.state,
-            "policy": agent.policy.rng.bit_generator.state,
-        },
+        **_position(agent),
     }
     stored = None
     if replay and agent.replay is not None and agent.facts is not None:
@@ -137,16 +132,49 @@ def restore(agent: SequenceAlgorithm, state: SavedAgent) -> None:
         agent._setup_model()
     put_weights(agent.policy, state.policy)
     load_optimizer_tensors(agent.policy.optimizer, state.optimizer)
-    for name, value in config["counters"].items():
-        setattr(agent, name, value)
-    agent.rng.bit_generator.state = config["generators"]["collection"]
-    agent.policy.rng.bit_generator.state = config["generators"]["policy"]
-    agent.policy.c = config["c_now"]
+    _put_position(agent, config)
     if state.replay is not None and agent.replay is not None and agent.facts is not None:
         agent.replay.load_state_dict(state.replay)
         # as many as there are, where the number of environments is another
         for task, saved in zip(agent.facts.tasks, config.get("tasks", []), strict=False):
             task.load_state_dict(saved)
+
+
+@contextmanager
+def undone_on_error(agent: SequenceAlgorithm) -> Iterator[None]:
+    """Where something is raised in the block, which collects episodes, the agent's counters and
+    generators, and what its tasks remember, are again as they were before.
+    """
+    position = _position(agent)
+    tasks = [] if agent.facts is None else agent.facts.tasks
+    memories = [(task, task.state_dict(), task.failures.state_dict()) for task in tasks]
+    try:
+        yield
+    except BaseException:
+        _put_position(agent, position)
+        for task, remembered, failures in memories:
+            task.load_state_dict(remembered)
+            task.failures.load_state_dict(failures)
+        raise
+
+
+def _position(agent: SequenceAlgorithm) -> dict[str, Any]:
+    return {
+        "c_now": agent.policy.c,
+        "counters": {name: getattr(agent, name) for name in _COUNTERS},
+        "generators": {
+            "collection": agent.rng.bit_generator.state,
+            "policy": agent.policy.rng.bit_generator.state,
+        },
+    }
+
+
+def _put_position(agent: SequenceAlgorithm, position: Mapping[str, Any]) -> None:
+    for name, value in position["counters"].items():
+        setattr(agent, name, value)
+    agent.rng.bit_generator.state = position["generators"]["collection"]
+    agent.policy.rng.bit_generator.state = position["generators"]["policy"]
+    agent.policy.c = position["c_now"]
 
 
 def record_of(prior: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import importlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib.machinery import ModuleSpec, PathFinder
@@ -146,6 +146,19 @@ def load_object(reference: str, what: str) -> Any:
             raise ValueError(f"{what} {reference!r}: {where} has no attribute {name!r}{hint}")
         found = getattr(found, name)
     return found
+
+
+def load_callable(reference: str, what: str) -> Callable[..., Any]:
+    """The function that ``reference`` names.
+
+    Raises:
+        UntrustedCodeError, ValueError: see :func:`load_object`; or it is no function.
+    """
+    found = load_object(reference, what)
+    if not callable(found):
+        raise ValueError(f"{what} {reference!r} is no function: {found!r}")
+    function: Callable[..., Any] = found
+    return function
 
 
 def checked_reference(reference: str, what: str) -> str:

@@ -273,6 +273,14 @@ class Task:
         """
         return np.zeros_like(values)
 
+    def prepare(self) -> None:
+        """Load what the rules need and load at their first call otherwise: nothing, unless a
+        subclass has something. Trainings call it before they begin.
+
+        Raises:
+            RuleError: it cannot be loaded.
+        """
+
     def close(self) -> None:
         """End what runs beside this process for the task, such as its workers; what is asked
         later starts them again. Environments call it when they are closed.

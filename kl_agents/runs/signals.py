@@ -1,4 +1,7 @@
-"""SIGINT and SIGTERM end a training after its round, with a checkpoint."""
+"""SIGINT and SIGTERM end a training after its round, with a checkpoint.
+
+While an oracle is waited for they end it at once: the round that has begun is then given up.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +11,11 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from seqgen_envs import interrupts
+
 WATCHED = (signal.SIGINT, signal.SIGTERM)
-_NOTICE = b"\nStopping after this round, with a checkpoint; once more ends at once.\n"
+_AFTER = b"\nStopping after this round, with a checkpoint; once more ends at once.\n"
+_NOW = b"\nStopping: this round is given up.\n"
 
 
 class Stopped(KeyboardInterrupt):
@@ -26,11 +32,16 @@ class Stopped(KeyboardInterrupt):
 
     def __str__(self) -> str:
         name = signal.Signals(self.signal_number).name
+        if not self.steps:
+            return f"stopped by {name} in the first round, of which nothing is kept"
         return f"stopped by {name} after {self.steps:,} steps, with a checkpoint"
 
 
 class StopSignals:
     """Notes the first signal in the block; the next one ends the process.
+
+    Where :func:`~seqgen_envs.interrupts.interruptible` allows it, the first one raises
+    :class:`~seqgen_envs.interrupts.Interrupted` too.
 
     Outside the main thread, where Python allows no handlers, nothing is noted. A signal that is
     ignored when the block begins (``nohup``, a job in the background) stays ignored.
@@ -58,9 +69,12 @@ class StopSignals:
     ) -> None:
         for number, before in self._before.items():
             signal.signal(number, before)
+        interrupts.forget()
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.received = number
         for watched in self._before:
             signal.signal(watched, signal.SIG_DFL)
-        os.write(2, _NOTICE)  # print is not safe where a print may have been interrupted
+        # print is not safe where a print may have been interrupted
+        os.write(2, _NOW if interrupts.waiting() else _AFTER)
+        interrupts.ask()

@@ -27,6 +27,7 @@ from kl_agents.runs.lock import locked
 from kl_agents.runs.signals import Stopped, StopSignals
 from kl_agents.runs.spec import RunSpec, check_same
 from kl_agents.writers import ProgressCsv, SequencesCsv, TensorBoard
+from seqgen_envs.interrupts import Interrupted
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.loading import trusting
 from seqgen_envs.reporting.files import remove_leftovers
@@ -76,6 +77,9 @@ def start_run(folder: Path, spec: RunSpec, options: RunOptions | None = None) ->
         with locked(folder):
             _check_empty(folder)
     model = _new_model(spec, options.device)  # what is wrong with the settings is said before
+    assert model.facts is not None
+    for task in model.facts.tasks:
+        task.prepare()
     with locked(folder):
         _check_empty(folder)
         assert model.env is not None
@@ -216,6 +220,8 @@ def _train(
                     reset_num_timesteps=done == 0,
                     progress_bar=options.progress_bar,
                 )
+        except Interrupted:  # while an oracle was waited for: the agent is between two rounds
+            checkpoint()
         finally:
             model.logger.close()
             for task in model.facts.tasks:
@@ -238,7 +244,8 @@ class _Checkpoint:
     signals: StopSignals
 
     def __call__(self) -> None:
-        files.save(self.model, self.path, self.spec, whole=True)
+        if self.model.num_timesteps:  # before, a resumed run just begins
+            files.save(self.model, self.path, self.spec, whole=True)
         if self.signals.received is not None:
             raise Stopped(self.signals.received, self.model.num_timesteps)
 

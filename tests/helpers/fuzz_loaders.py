@@ -21,6 +21,7 @@ from kl_agents.registry import load as load_agent
 from kl_agents.runs import RunSpec, make_env, read_spec
 from kl_agents.runs.folder import write_config
 from seqgen_envs.datasets.corpus import Corpus
+from seqgen_envs.domains.melody.reading.line import TuneError
 from seqgen_envs.domains.melody.reading.tunes import read_tunes
 from seqgen_envs.domains.molecule.objectives.described import read_objective
 from seqgen_envs.domains.molecule.smiles import parse
@@ -58,20 +59,29 @@ def to_file(*suffixes):
 
 
 def read_music(path):
+    """Every tune; then the file as a command reads it, which takes one tune only."""
     melody = get_domain("melody")
-    for _ in read_tunes(path):
-        pass
-    with contextlib.suppress(ValueError):
-        melody.to_text(melody.files.read(path))
-    if (sum(path.name.encode()) + path.stat().st_size) % 2:
-        melody.files.read(path)
+    lines = [tune.line for tune in read_tunes(path, part="highest")]
+    if len(lines) == 1:
+        with contextlib.suppress(ValueError):  # it may have several parts
+            return melody.to_text(melody.files.read(path))
+        return melody.to_text(melody.files.read(path, part="highest"))
+    for line in lines:
+        if not isinstance(line, TuneError) and line.notes:
+            return line
+    raise ValueError("no tune of it can be read")
 
 
 def read_smiles(path):
-    molecule = get_domain("molecule")
-    for _, text, *_ in molecule.files.read_many(path):
-        with contextlib.suppress(ValueError):
-            molecule.to_ids(text)
+    """Every molecule, to its tokens."""
+    molecule, found = get_domain("molecule"), []
+    for entry in molecule.files.read_many(path):
+        if not entry.problem:
+            with contextlib.suppress(ValueError):
+                found.append(molecule.to_ids(entry.text))
+    if not found:
+        raise ValueError("no molecule of it can be read")
+    return found
 
 
 ABC = (
@@ -137,11 +147,6 @@ def sdf_seeds(folder):
     return ["".join(blocks).encode(), blocks[0].encode()]
 
 
-def read_sdf(path):
-    if ".sdf" in get_domain("molecule").files.suffixes:
-        read_smiles(path)
-
-
 # -- our own formats ------------------------------------------------------------------------------
 
 
@@ -186,7 +191,7 @@ def write_prior(folder, content, rng):
 
 def read_prior(path):
     prior = load_prior_folder(path)
-    prior.step(torch.tensor([prior.vocabulary.start_id]), prior.initial_state(1))
+    return prior.step(torch.tensor([prior.vocabulary.start_id]), prior.initial_state(1))
 
 
 def agent_seeds(folder):
@@ -208,7 +213,7 @@ def get_toy(n):
 
 def read_agent(path):
     load_agent(path, device="cpu")
-    load_agent(path, env=get_toy(2), device="cpu")
+    return load_agent(path, env=get_toy(2), device="cpu")
 
 
 def run_seeds(folder):
@@ -234,6 +239,7 @@ def read_run(path):
     spec = read_spec(path)
     if spec.n_envs <= 1000:  # as many lanes as asked for take as much memory as they take
         make_env(spec)
+    return spec
 
 
 def hyper_seeds(folder):
@@ -266,7 +272,7 @@ def mutated_text_or_json(rng, seeds):
 
 
 def read_objective_file(path):
-    read_objective(path)(parse("CC(=O)Oc1ccccc1C(=O)O"))
+    return read_objective(path)(parse("CC(=O)Oc1ccccc1C(=O)O"))
 
 
 LOADERS = {
@@ -276,7 +282,7 @@ LOADERS = {
     "mxl": Loader(mxl_seeds, read_music, to_file(".mxl"), mutated_zip),
     "smi": Loader(smi_seeds, read_smiles, to_file(".smi", ".txt")),
     "csv": Loader(csv_seeds, read_smiles, to_file(".csv", ".tsv", ".csv.gz")),
-    "sdf": Loader(sdf_seeds, read_sdf, to_file(".sdf")),
+    "sdf": Loader(sdf_seeds, read_smiles, to_file(".sdf")),
     "corpus": Loader(corpus_seeds, Corpus.load, to_file(".npz"), mutated_zip),
     "prior": Loader(prior_seeds, read_prior, write_prior, mutated_prior),
     "agent": Loader(agent_seeds, read_agent, to_file(".zip"), mutated_agent),

@@ -201,7 +201,7 @@ def hangs_deaf(smiles):
     return with_bad(smiles, deaf)
 
 
-#: What happens with one process, this one; and in processes of their own where that is another.
+#: What happens in this process (``n_jobs=0``); and in processes of their own where it is another.
 SCORES, FAILS, ENDS, DIES = "scores", "one molecule fails", "ends", "takes Python with it"
 FAULTY = {
     raises: ENDS, raises_on_one: FAILS, raises_on_many: SCORES, nan: ENDS, nan_on_one: FAILS,
@@ -212,7 +212,7 @@ FAULTY = {
     mutates_the_list: SCORES, needs_a_module: ENDS, calls_sys_exit: FAILS, recurses: FAILS,
     too_much_memory: FAILS,
 }  # fmt: skip
-#: Those against which only processes of their own help (``n_jobs=2``, or a ``timeout``).
+#: Those against which only processes of their own help.
 DANGEROUS = {
     exits: FAILS, exits_with_0: FAILS, exits_always: ENDS, segmentation_fault: FAILS,
     is_killed: FAILS,
@@ -253,14 +253,14 @@ def in_a_python_of_its_own(oracle, **options):
 
 
 def main():
-    print("| oracle | n_jobs=1 | n_jobs=2 |\n| --- | --- | --- |")
+    print("| oracle | n_jobs=0 | n_jobs=1 | n_jobs=2 |\n| --- | --- | --- | --- |")
     for oracle in [*FAULTY, *DANGEROUS, *HANGING]:
         more = {"timeout": TIMEOUT} if oracle in HANGING else {}
         alone = in_a_python_of_its_own if oracle in DANGEROUS else described
-        cells = [alone(oracle.__name__, n_jobs=1, **more)]
-        cells.append(described(oracle.__name__, n_jobs=2, **more))
+        cells = ["hangs" if more else alone(oracle.__name__, n_jobs=0)]
+        cells += [described(oracle.__name__, n_jobs=n, **more) for n in (1, 2)]
         note = f" (timeout={TIMEOUT:g})" if more else ""
-        print(f"| {oracle.__name__}{note} | {cells[0]} | {cells[1]} |", flush=True)
+        print(f"| {oracle.__name__}{note} | {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

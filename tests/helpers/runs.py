@@ -30,6 +30,7 @@ def molecule_spec(budget=100_000, steps=MOLECULE_STEPS):
     """A training with a budget, a diversity filter, augmentation and an oracle that fails."""
     task = {
         "name": "custom:helpers.runs:letters",
+        "n_jobs": 0,
         "budget": budget,
         "diversity": {"kind": "scaffold", "bucket_size": 3, "min_score": 0.2},
     }

@@ -7,26 +7,36 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
 from helpers.runs import (
     KILLED,
     keep_running,
+    letters,
     molecule_spec,
     rows_of,
     same_parameters,
     scalars_of,
 )
-from kl_agents.runs import evaluate_agent, load, resume_run, start_run
+from kl_agents.runs import Stopped, evaluate_agent, load, resume_run, start_run
 from kl_agents.runs.lock import locked
 from kl_agents.writers import read_progress
+from seqgen_envs.loading import trusting
 
 pytestmark = pytest.mark.spawn
 CLOCKS = ("time/fps", "time/time_elapsed")
 SEQGEN = (sys.executable, "-c", "from seqgen_envs.cli import main; main()")
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(["kl_agents.runs", "helpers.runs"])
+
+
+@pytest.fixture(autouse=True)
+def trusted():
+    """The task is code that config.json names."""
+    with trusting():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -98,6 +108,25 @@ def assert_same_run(folder, reference):
     assert results[0] | {"seconds": 0} == results[1] | {"seconds": 0}
 
 
+def test_a_signal_while_an_oracle_is_waited_for_ends_at_once(whole, tmp_path, monkeypatch):
+    asked = []
+
+    def slow(smiles):
+        asked.append(len(smiles))
+        if len(asked) == 4:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(600)
+        return letters(smiles)
+
+    monkeypatch.setattr("helpers.runs.letters", slow)
+    folder = tmp_path / "run"
+    with pytest.raises(Stopped, match=r"SIGINT after [1-9]\S* steps, with a checkpoint"):
+        start_run(folder, molecule_spec(), replace(KILLED, checkpoint_rounds=None))
+    monkeypatch.undo()
+    resume_run(folder, KILLED)
+    assert_same_run(folder, whole[0])
+
+
 def test_the_run_tests_what_it_should(whole):
     """Budget, diversity, augmentation and failures all had something to do."""
     folder = whole[0]
@@ -130,7 +159,7 @@ def test_a_second_process_is_refused(tmp_path):
     first = begin(folder)
     wait_for(folder / "progress.csv", 0, first)
     second = subprocess.run(
-        [*SEQGEN, "train", "--resume", "--out", folder], capture_output=True, text=True
+        [*SEQGEN, "train", "--resume", "--trust", "--out", folder], capture_output=True, text=True
     )
     assert second.returncode == 1
     assert f"is in use: process {first.pid} on " in second.stderr

@@ -32,7 +32,7 @@ def new_model(spec, algorithm="psi", **arguments):
 
 
 def test_seeds_are_the_episodes_that_would_have_made_them(tmp_path):
-    task = {"name": "custom:helpers.runs:letters", "budget": 100}
+    task = {"name": "custom:helpers.runs:letters", "n_jobs": 0, "budget": 100}
     spec = seeded_spec(tmp_path)
     spec = replace(spec, env_kwargs={**spec.env_kwargs, "task": task})
     model = new_model(spec)

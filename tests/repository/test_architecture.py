@@ -14,7 +14,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "bounded", "extras", "loading", "vocabulary"), 0),
+    (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
     (("prior", "user_tasks", "domain_groups"), 2),
     (("datasets",), 2),
@@ -32,6 +32,7 @@ SEQGEN_ORDER = (
 DOMAINS_SEE = {
     "bounded",
     "documents",
+    "interrupts",
     "loading",
     "vocabulary",
     "recurrent",

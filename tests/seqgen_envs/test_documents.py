@@ -41,10 +41,10 @@ def test_yaml_is_read_as_ever():
     ],
 )
 def test_other_yaml_is_refused_in_one_line(text, message):
-    began = time.monotonic()
+    began = time.process_time()
     with pytest.raises(ValueError, match=message) as caught:
         parse_yaml(text)
-    assert time.monotonic() - began < 1
+    assert time.process_time() - began < 1
     assert "\n" not in str(caught.value)
 
 

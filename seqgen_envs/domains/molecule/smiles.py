@@ -68,8 +68,13 @@ def encode(smiles: str, vocabulary: Vocabulary = VOCABULARY) -> NDArray[np.int64
     """Ids of a SMILES, without the end token, int64 [n].
 
     Raises:
-        ValueError: a token is unknown; the message names it and its position.
+        ValueError: a token is unknown (the message names it and its position), or it has more than
+            :data:`MAX_CHARACTERS`.
     """
+    if len(smiles) > MAX_CHARACTERS:
+        raise ValueError(
+            f"it has {len(smiles):,} characters; SMILES with at most {MAX_CHARACTERS:,} are read"
+        )
     return vocabulary.encode(tokenize(smiles))
 
 

@@ -141,8 +141,26 @@ def test_a_run_starts_from_another(toy_run, tmp_path):
     assert same_parameters(load(tmp_path / "run"), load(toy_run))
 
 
+def test_a_program_is_an_oracle_to_train_on(tmp_path):
+    settings = ["n_envs=4", "env_kwargs.length=20", "policy_kwargs.init=random",
+                "policy_kwargs.architecture={cell: gru, hidden_size: 16}",
+                "env_kwargs.task=command:awk '{print length($0)}'"]  # fmt: skip
+    more = [argument for setting in settings for argument in ("--set", setting)]
+    train(tmp_path / "run", *more, env="MoleculeGen-QED-v0", steps=300)
+    scored = [
+        row for row in rows_of(tmp_path / "run" / "molecules.csv") if row["term_command"] > "0"
+    ]
+    assert scored
+    assert all(float(row["task_return"]) == float(row["term_command"]) for row in scored)
+    broken = "env_kwargs.task=custom:helpers.runs:leters"
+    said = refused("train", "psi", "MoleculeGen-v0", "--set", broken, "--out", tmp_path / "other")
+    assert "no attribute 'leters'; did you mean 'letters'" in said
+    assert not (tmp_path / "other").exists()
+
+
 def test_oracles_that_fail_are_in_the_last_line(tmp_path):
-    settings = ["n_envs=8", "env_kwargs.length=40", "env_kwargs.task=custom:helpers.runs:letters"]
+    task = "env_kwargs.task={name: 'custom:helpers.runs:letters', n_jobs: 0}"
+    settings = ["n_envs=8", "env_kwargs.length=40", task]
     more = [argument for setting in settings for argument in ("--set", setting)]
     result = train(tmp_path, *more, algorithm="prior", env="MoleculeGen-v0", steps=6000)
     rows = read_progress(tmp_path / "progress.csv")

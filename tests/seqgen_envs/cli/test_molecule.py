@@ -168,6 +168,19 @@ def test_few_molecules_are_shown_with_every_figure(prior, tmp_path):
     assert "holds no SMILES" in run("score", empty, "--prior", prior, code=1).stderr
 
 
+def test_a_program_and_a_function_score_files(prior, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mine.smi").write_text(f"{ASPIRIN}\nC1CC\nCCO\n")
+    (tmp_path / "mine.py").write_text("def lengths(smiles):\n    return map(len, smiles)\n")
+    function = json.dumps({"name": "custom:mine.py:lengths", "n_jobs": 0})
+    for task, term in (("command:awk '{print length($0)}'", "command"), (function, "custom")):
+        run("score", "mine.smi", "--prior", prior, "--task", task, "--csv", "s.csv")
+        assert [float(row[f"term_{term}"]) for row in table("s.csv")] == [len(ASPIRIN), 0, 3]
+    said = run("score", "mine.smi", "--prior", prior, "--task", "command:cat", code=1).stderr
+    assert "the objective returned 'CCO' (str), expected a finite number" in said
+    assert "Traceback" not in said
+
+
 def test_the_file_names_tell_the_domain(prior, tmp_path):
     for name in ("a.smi", "a.SMI", "a.unknown", "a.mid"):
         (tmp_path / name).write_text("CCO\n")

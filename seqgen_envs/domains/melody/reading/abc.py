@@ -20,6 +20,7 @@ _FIELD = re.compile(r"\s*(?![A-Ga-g]:[|:])([A-Za-z+]):(.*)")
 _COMMENT = re.compile(r"(?<!\\)%.*")  # of a field; "\\%" is a percent sign
 _MUSIC_COMMENT = re.compile(r'("(?:\\%|[^"%])*")|%.*')
 _LONGEST_FIELD = 1000  # what is longer says nothing of the notes
+_LONGEST_TUNE = 200_000  # a symphony's movement in all its voices
 MAX_BYTES = 64 * 2**20  # O'Neill's 2,009 tunes have one million
 
 
@@ -74,9 +75,14 @@ def abc_line(text: str, part: str | None = None) -> Line:
     """Notes, first key signature and bars of one ABC tune; of its voices those ``part`` asks for.
 
     Raises:
-        TuneError: several voices hold notes, a chord or a group of grace notes is not closed, or
-            the ``K:`` is missing that every ABC tune has.
+        TuneError: several voices hold notes, a chord or a group of grace notes is not closed, the
+            ``K:`` is missing that every ABC tune has, or it is too long.
     """
+    if len(text) > _LONGEST_TUNE:
+        raise TuneError(
+            "unreadable",
+            f"it has {len(text):,} characters, tunes with at most {_LONGEST_TUNE:,} are read",
+        )
     music = AbcMusic()
     in_header = True
     for letter, content in _logical_lines(text):

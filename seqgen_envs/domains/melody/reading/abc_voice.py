@@ -6,9 +6,11 @@ annotations, chord symbols, slurs and grace notes hold no note of the line.
 
 from __future__ import annotations
 
+import math
 import re
 from copy import copy
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 from seqgen_envs.domains.melody.reading import abc_fields as fields
@@ -157,8 +159,10 @@ class Voice:
         if self.unit is None:
             self.unit = fields.default_unit(self.metre)
         factor, left = self._tuplet
-        length = units * self.unit * 4 * self._broken * (factor if left else 1)
-        self._tuplet, self._broken = (factor, max(0, left - 1)), Fraction(1)
+        length = _quarters(units, self.unit)
+        if left or self._broken != 1:  # most notes are spared the arithmetic
+            length *= self._broken * (factor if left else 1)
+            self._tuplet, self._broken = (factor, max(0, left - 1)), Fraction(1)
         tied = {head.pitch for head in self._ties}
         if heads and not self.has_notes:
             self._set_out()
@@ -176,32 +180,40 @@ class Voice:
 
     def notes(self) -> list[SourceNote]:
         """The notes so far, tied ones joined; the length of the upbeat becomes known."""
-        result: list[tuple[Fraction, Fraction, int]] = []  # onset, end, pitch
+        ticks = math.lcm(*(event.length.denominator for event in self.events))  # of a quarter
+        result: list[tuple[int, int, int]] = []  # onset, end, pitch
         place: dict[int, int] = {}  # pitch to the last note of that pitch
-        now = bar_start = latest = Fraction(0)
-        upbeat = None
+        now = bar_start = latest = upbeat = 0
         for event in self.events:
             if event.mark:
                 latest = max(latest, now)
                 now = bar_start if event.mark == "&" else latest
                 if event.mark == "|":
                     bar_start = now
-                    upbeat = now if upbeat is None and now else upbeat
+                    upbeat = upbeat or now
                 continue
+            end = now + event.length.numerator * (ticks // event.length.denominator)
             for (_, _, pitch), joins in event.heads.items():
                 i = place.get(pitch)
                 if joins and i is not None and result[i][1] == now:
-                    result[i] = (result[i][0], now + event.length, pitch)
+                    result[i] = (result[i][0], end, pitch)
                 else:
                     place[pitch] = len(result)
-                    result.append((now, now + event.length, pitch))
-            now += event.length
+                    result.append((now, end, pitch))
+            now = end
         if result and self.bar:
-            first_bar = upbeat * 4 if upbeat and upbeat * 4 < self.bar else Fraction(0)
-            self.pickup = int(first_bar - result[0][0] * 4) % self.bar
-        return [SourceNote(float(on), float(end - on), pitch) for on, end, pitch in result]
+            first_bar = upbeat * 4 if upbeat * 4 < self.bar * ticks else 0
+            self.pickup = int(Fraction(first_bar - result[0][0] * 4, ticks)) % self.bar
+        return [SourceNote(on / ticks, (end - on) / ticks, pitch) for on, end, pitch in result]
 
 
+@lru_cache(maxsize=1000)
+def _quarters(units: Fraction, unit: Fraction) -> Fraction:
+    """Units of a voice in quarter notes."""
+    return units * unit * 4
+
+
+@lru_cache(maxsize=1000)
 def _length(text: str) -> Fraction:
     """``3/2``, ``/``, ``//`` and their like, in units."""
     over, slashes, under = re.fullmatch(r"(\d*)(/*)(\d*)", text).groups()  # type: ignore[union-attr]

@@ -15,11 +15,12 @@ from seqgen_envs.domains.molecule.objectives.oracles import oracle
 from seqgen_envs.domains.molecule.objectives.parts import (
     IsomerScore,
     Measured,
+    Named,
     Similarity,
     Substructure,
 )
 from seqgen_envs.domains.molecule.objectives.properties import MatchCount
-from seqgen_envs.loading import from_file, is_reference, load_object
+from seqgen_envs.loading import from_file, is_reference
 
 
 def objective_from(description: Any) -> Objective:
@@ -54,7 +55,7 @@ def objective_from(description: Any) -> Objective:
         ValueError: it describes none; the message says which part and why.
     """
     if isinstance(description, str) and is_reference(description):
-        description = load_object(description, "objective")
+        return Named(description)
     if callable(description):
         found: Objective = description
         return found

@@ -25,11 +25,23 @@ class Part(ABC):
     def score(self, compound: Compound) -> float:
         """The score of a compound."""
 
+    @property
+    def named(self) -> bool:
+        """Whether code is imported for it that a user named: that is done where it is called."""
+        return False
+
+    def prepare(self) -> None:  # noqa: B027
+        """Load what is needed before the first call, if anything; processes begin with it.
+
+        Raises:
+            RuleError: it cannot be loaded.
+        """
+
 
 def score_of(objective: Objective, compound: Compound) -> float:
     """What an objective gives for a compound; nothing is measured again."""
     if isinstance(objective, Part):
-        return objective.score(compound)
+        return float(objective.score(compound))
     return float(compound.take(objective, copied=True))  # a user's may change what it is given
 
 
@@ -47,6 +59,17 @@ class _Mean(Part):
         if self.weights is not None:
             weights = _checked_weights(self.weights, len(self.parts))
             object.__setattr__(self, "weights", weights)
+
+    @property
+    def named(self) -> bool:
+        """See :class:`Part`."""
+        return any(isinstance(part, Part) and part.named for part in self.parts)
+
+    def prepare(self) -> None:
+        """See :class:`Part`."""
+        for part in self.parts:
+            if isinstance(part, Part):
+                part.prepare()
 
     def _scored(self, compound: Compound) -> Iterator[tuple[Objective, float, float]]:
         """Parts, their weights and their scores, in order and one at a time."""

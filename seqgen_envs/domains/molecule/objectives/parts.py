@@ -1,4 +1,4 @@
-"""Objectives of one measurement: a property, a similarity, a substructure, a formula."""
+"""Objectives of one measurement: a property, a similarity, a substructure, a formula, a user's."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from seqgen_envs.domains.molecule.objectives.fingerprints import (
     get_fingerprint,
     tanimoto,
 )
-from seqgen_envs.domains.molecule.objectives.means import Part, score_of
+from seqgen_envs.domains.molecule.objectives.means import Objective, Part, score_of
 from seqgen_envs.domains.molecule.objectives.modifiers import Modifier
 from seqgen_envs.domains.molecule.objectives.properties import Property, get_property
 from seqgen_envs.domains.molecule.objectives.queries import read_formula, read_smarts, read_smiles
 from seqgen_envs.domains.molecule.smiles import Compound
+from seqgen_envs.loading import checked_reference, load_callable
+from seqgen_envs.rules import RuleError
 
 
 def _modified(value: float, modifier: Modifier | None) -> float:
@@ -53,6 +55,48 @@ class Measured(Part):
     def score(self, compound: Compound) -> float:
         """See :class:`~.means.Part`."""
         return _modified(score_of(self._measure, compound), self.modifier)
+
+
+@dataclass(frozen=True)
+class Named(Part):
+    """A function ``Mol -> float`` of a user's, imported when and where it is first called.
+
+    Args:
+        reference: ``"module:attribute"`` or ``"FILE.py:attribute"``.
+
+    Raises:
+        UntrustedCodeError: see :func:`~seqgen_envs.loading.check_trusted`.
+        ValueError: it has another form, or there is no such file.
+    """
+
+    reference: str
+    _loaded: Objective | None = field(init=False, repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        checked_reference(self.reference, "objective")
+
+    @property
+    def named(self) -> bool:
+        """See :class:`~.means.Part`."""
+        return True
+
+    def prepare(self) -> None:
+        """See :class:`~.means.Part`."""
+        if self._loaded is None:
+            try:
+                _derive(self, "_loaded", load_callable(self.reference, "objective"))
+            except ValueError as error:
+                raise RuleError(str(error)) from error
+
+    def score(self, compound: Compound) -> float:
+        """See :class:`~.means.Part`."""
+        self.prepare()
+        assert self._loaded is not None
+        found: float = compound.take(self._loaded, copied=True)  # it may change what it is given
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"reference": self.reference, "_loaded": None}
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import islice
 from typing import Any
 
-from seqgen_envs.loading import check_trusted, checked_reference, load_object
+from seqgen_envs.loading import check_trusted, checked_reference, load_callable
 from seqgen_envs.rules import RuleError
 
 #: What is no list of values, though it can be iterated over.
@@ -51,6 +51,11 @@ class SmilesFunction:
     def name(self) -> str:
         """For messages."""
         return str(getattr(self.function, "__qualname__", type(self.function).__name__))
+
+    @property
+    def named(self) -> bool:
+        """Whether code is imported for it that a user named: that is done where it is called."""
+        return False
 
     def prepare(self) -> None:
         """Load what is needed before the first call; a process calls it when it starts.
@@ -87,11 +92,16 @@ class NamedFunction(SmilesFunction):
         """See :class:`SmilesFunction`."""
         return self.reference.rpartition(":")[2]
 
+    @property
+    def named(self) -> bool:
+        """See :class:`SmilesFunction`."""
+        return True
+
     def prepare(self) -> None:
         """See :class:`SmilesFunction`."""
         if self._loaded is None:
             try:
-                self._loaded = named_function(self.reference)
+                self._loaded = load_callable(self.reference, "custom task")
             except ValueError as error:
                 raise RuleError(str(error)) from error
 
@@ -103,19 +113,6 @@ class NamedFunction(SmilesFunction):
 
     def __getstate__(self) -> dict[str, Any]:
         return {"reference": self.reference, "_loaded": None}
-
-
-def named_function(reference: str) -> Callable[[list[str]], Any]:
-    """The function that a user named.
-
-    Raises:
-        ValueError: there is no such function.
-    """
-    function = load_object(reference, "custom task")
-    if not callable(function):
-        raise ValueError(f"custom task {reference!r} is no function: {function!r}")
-    found: Callable[[list[str]], Any] = function
-    return found
 
 
 class Program(SmilesFunction):

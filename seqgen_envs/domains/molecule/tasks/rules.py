@@ -58,6 +58,10 @@ class MoleculeTask(Task):
         kept = np.where(at_end | ~np.isfinite(values), 0.0, values)
         return np.where(finished[:, None] & at_end, self._failed, kept)
 
+    def prepare(self) -> None:
+        """See :class:`~seqgen_envs.rules.Task`: the scorer's objectives."""
+        self.scorer.prepare()
+
     def close(self) -> None:
         """See :class:`~seqgen_envs.rules.Task`: the scorer's processes."""
         self.scorer.close()

@@ -7,9 +7,10 @@ verdict says why. An error of the program does: an import that fails, an answer 
 processes that cannot begin, or an objective that fails on whatever it is given
 (:class:`~seqgen_envs.rules.RuleError`).
 
-With ``n_jobs`` of 2 and more, or with a ``timeout``, objectives are called in processes of their
-own only (:mod:`~.workers`): a molecule whose process dies or is late has failed, and the process is
-replaced. Otherwise they are called in this one, and what ends or hangs it ends or hangs the run.
+With ``n_jobs`` of 2 and more, with a ``timeout``, and where text names code to import, objectives
+are called in processes of their own only (:mod:`~.workers`): a molecule whose process dies or is
+late has failed, and the process is replaced. Otherwise they are called in this one, and what ends
+or hangs it ends or hangs the run.
 
 With a budget the scorer keeps the accounts of the PMO benchmark (Gao et al. 2022): distinct
 canonical SMILES cost one call each, repeats and invalid strings cost nothing, and once the budget
@@ -19,6 +20,7 @@ is spent everything scores 0.
 from __future__ import annotations
 
 import math
+import multiprocessing
 import traceback
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
@@ -31,6 +33,7 @@ from seqgen_envs.domains.molecule.objectives.means import Objective, Part
 from seqgen_envs.domains.molecule.smiles import Compound, compound_of, quiet
 from seqgen_envs.domains.molecule.tasks.own import SmilesFunction, number_of
 from seqgen_envs.domains.molecule.tasks.workers import Lost, Workers
+from seqgen_envs.interrupts import interruptible
 from seqgen_envs.rules import RuleError
 
 #: Molecules a process is given at a time, where each is scored by itself.
@@ -63,7 +66,10 @@ class Scorer:
 
     Args:
         objectives: by name.
-        n_jobs: processes that call them; 1 is this one. Objectives must be picklable for more.
+        n_jobs: processes that call them; objectives must be picklable for those. 1 is this one for
+            what comes with this package and for function objects, and one of its own for code that
+            text names (``"custom:FILE.py:function"``); in a daemonic process, which may not have
+            any, it is this one. 0 is this one always.
         timeout: seconds a molecule may take, or None. With it each molecule is asked for by
             itself, and ``n_jobs=1`` too is a process of its own.
         cache_size: strings, and molecules, whose results are remembered.
@@ -91,9 +97,15 @@ class Scorer:
     ) -> None:
         if not objectives:
             raise ValueError("a scorer needs at least one objective")
-        for name, value in (("n_jobs", n_jobs), ("cache_size", cache_size), ("budget", budget)):
-            if value is not None and not (isinstance(value, int) and value >= 1):
-                raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
+        for name, value, least in (
+            ("n_jobs", n_jobs, 0), ("cache_size", cache_size, 1), ("budget", budget, 1)
+        ):  # fmt: skip
+            if value is not None and not (isinstance(value, int) and value >= least):
+                raise ValueError(
+                    f"{name} must be a whole number of at least {least}, got {value!r}"
+                )
+        if timeout is not None and n_jobs == 0:
+            raise ValueError("timeout needs processes of their own, and n_jobs=0 forbids them")
         if timeout is not None and not (isinstance(timeout, Real) and 0 < timeout < math.inf):
             raise ValueError(f"timeout must be a number of seconds above 0, got {timeout!r}")
         self.objectives = dict(objectives)
@@ -164,6 +176,34 @@ class Scorer:
         """Whether the budget is spent."""
         return self.budget is not None and self.calls >= self.budget
 
+    @property
+    def _here(self) -> bool:
+        """Whether the objectives are called in this process."""
+        if self.n_jobs != 1 or self.timeout is not None:
+            return self.n_jobs == 0
+        named = any(getattr(one, "named", False) for one in self.objectives.values())
+        return not named or multiprocessing.current_process().daemon
+
+    def prepare(self) -> None:
+        """Load the objectives where they will be called.
+
+        Raises:
+            RuleError: one of them cannot be loaded.
+        """
+        if self._here:
+            for objective in self.objectives.values():
+                if isinstance(objective, (Part, SmilesFunction)):
+                    objective.prepare()
+        else:
+            with interruptible():
+                self._pool().prepare()
+
+    def _pool(self) -> Workers:
+        if self._workers is None:
+            objectives = list(self.objectives.values())
+            self._workers = Workers(max(self.n_jobs, 1), score_all, objectives, self.timeout)
+        return self._workers
+
     def canonicalize(self, smiles: str) -> str | None:
         """The canonical SMILES of a string, or None where it is invalid; remembered."""
         if smiles not in self._canonical:
@@ -185,7 +225,8 @@ class Scorer:
         texts = [self.canonicalize(s) for s in smiles]
         self.repeats += known
         fresh = self._fresh(smiles, texts)
-        results = dict(zip(fresh, self._evaluate(list(fresh.values())), strict=True))
+        with interruptible():
+            results = dict(zip(fresh, self._evaluate(list(fresh.values())), strict=True))
         self._watch(results)
         self.calls += len(fresh)
         if self.budget is not None:
@@ -250,20 +291,17 @@ class Scorer:
         """Values of compounds, in order, wherever the objectives are called."""
         if not compounds:
             return []
-        if self.n_jobs == 1 and self.timeout is None:
+        if self._here:
             return score_all(list(self.objectives.values()), compounds)
-        if self._workers is None:
-            objectives = list(self.objectives.values())
-            self._workers = Workers(self.n_jobs, score_all, objectives, self.timeout)
-        parts = self._parts(compounds)
-        answers = self._workers.run(parts, MANY if self.timeout else len(parts) + 1)
+        workers, parts = self._pool(), self._parts(compounds)
+        answers = workers.run(parts, MANY if self.timeout else len(parts) + 1)
         suspects = [
             compound
             for part, answer in zip(parts, answers, strict=True)
             if isinstance(answer, Lost) and len(part) > 1
             for compound in part
         ]  # of which one has ended its process
-        singly = iter(self._workers.run([[one] for one in suspects], MANY))
+        singly = iter(workers.run([[one] for one in suspects], MANY))
         scored = []
         for part, answer in zip(parts, answers, strict=True):
             if isinstance(answer, Lost):

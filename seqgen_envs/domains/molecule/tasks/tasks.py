@@ -24,7 +24,6 @@ from seqgen_envs.domains.molecule.tasks.own import (
     NamedFunction,
     Program,
     SmilesFunction,
-    named_function,
 )
 from seqgen_envs.domains.molecule.tasks.rules import (
     Board,
@@ -176,14 +175,13 @@ def scaffold_task(smarts: str, **others: Any) -> MoleculeTask:
 def custom_task(where: str, **others: Any) -> MoleculeTask:
     """A function of yours, ``list[str] -> values``: ``module:NAME`` or ``FILE.py:NAME``.
 
-    See :mod:`~.own` for what it may return. With ``n_jobs`` of 2 and more, or with a ``timeout``,
-    it is imported in the processes that call it, and not here.
+    See :mod:`~.own` for what it may return. It is imported in the processes that call it and not
+    here, unless ``n_jobs`` is 0.
 
     Raises:
-        ValueError: there is no such function; in processes a RuleError says so, when they start.
+        ValueError: the name has another form, or there is no such file. That the file has no such
+            function is said by ``prepare()`` or at the first call.
     """
-    if others.get("n_jobs", 1) == 1 and others.get("timeout") is None:
-        return function_task(named_function(where), **others)
     objective = NamedFunction(where)
     return scored_task(f"custom:{objective.name}", {"custom": objective}, **others)
 

@@ -1,8 +1,9 @@
 """Processes of their own for objectives: one that dies or hangs takes one molecule with it.
 
 A process is started with spawn (a fork of one that already runs torch's threads can hang), reads
-the objectives from its pipe and then scores what it is sent. It leads a process group, which is
-killed as a whole: programs that an oracle has started end with it. It ends when its parent does.
+the objectives from its pipe and then scores what it is sent (:mod:`~.serving`). It leads a process
+group, which is killed as a whole: programs that an oracle has started end with it. It ends when its
+parent does. The user's script is imported there only where the objectives are defined in it.
 
 ``concurrent.futures`` cannot kill one task and breaks as a whole where a process dies; Pebble can,
 but waits for ever where a process ends with status 0 and starts anew without end one that cannot
@@ -16,15 +17,17 @@ import multiprocessing
 import os
 import pickle
 import signal
-import threading
+import sys
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Any, NamedTuple
 
+from seqgen_envs.domains.molecule.tasks.serving import kill_group, serve
 from seqgen_envs.rules import RuleError
 
 #: Seconds that a process may take to begin: it imports what the objectives need.
@@ -58,7 +61,7 @@ class Workers:
         except Exception as error:  # what cannot be pickled raises one of many kinds
             raise RuleError(
                 f"processes of their own (n_jobs, timeout) cannot be given the objectives, which "
-                f"cannot be pickled ({error}): define them at the top of a module, or use n_jobs=1"
+                f"cannot be pickled ({error}): define them at the top of a module, or use n_jobs=0"
             ) from error
         self._workers: list[_Worker] = []
         # at the latest when Python ends, and when nobody has the pool any more
@@ -76,6 +79,7 @@ class Workers:
         Raises:
             RuleError: a process cannot begin, or its function raised one.
         """
+        self._replace_dead()
         answers: list[Any] = [None] * len(parts)
         waiting, lost, done = deque(range(len(parts))), 0, 0
         try:
@@ -95,6 +99,27 @@ class Workers:
             self.close()
             raise
         return answers
+
+    def prepare(self) -> None:
+        """Start a process, and wait until it has read the objectives.
+
+        Raises:
+            RuleError: it cannot begin.
+        """
+        self._replace_dead()
+        try:
+            self._start(1)
+            while self._workers and not any(worker.ready for worker in self._workers):
+                self._collect()
+        except BaseException:
+            self.close()
+            raise
+
+    def _replace_dead(self) -> None:
+        """Forget processes that have died since the last batch: no molecule is to blame."""
+        for worker in [w for w in self._workers if not w.process.is_alive()]:
+            worker.end()
+            self._workers.remove(worker)
 
     def _start(self, wanted: int) -> None:
         """As many processes as there is work for."""
@@ -151,9 +176,10 @@ class _Worker:
             os._exit(_NO_GUARD)
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        started = context.Process(target=_serve, args=(theirs,), name="oracle", daemon=False)
+        started = context.Process(target=serve, args=(theirs,), name="oracle", daemon=False)
         try:
-            started.start()
+            with contextlib.nullcontext() if b"__main__" in begin else _no_script():
+                started.start()
             theirs.close()
             ours.send_bytes(begin)
         except AssertionError as error:  # daemonic processes may not have children
@@ -211,7 +237,7 @@ class _Worker:
 
     def end(self) -> None:
         """Kill it and what it has started."""
-        _kill_group(self.process.pid)
+        kill_group(self.process.pid)
         self.process.kill()
         self.process.join()
         self.connection.close()
@@ -244,55 +270,14 @@ def _end_all(workers: list[_Worker], owner: int) -> None:
     workers.clear()
 
 
-def _kill_group(leader: int) -> None:
-    """Kill a process group, where there is one of that leader."""
-    if hasattr(os, "killpg"):
-        with contextlib.suppress(OSError):
-            os.killpg(leader, signal.SIGKILL)
-
-
-def _serve(connection: Connection) -> None:
-    """The life of a process."""
-    if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)  # Ctrl-C is for the parent alone, which ends this group
-    threading.Thread(target=_follow_parent, daemon=True).start()
+@contextlib.contextmanager
+def _no_script() -> Iterator[None]:
+    """A process that is started meanwhile does not import the user's script, which then needs no
+    ``if __name__ == "__main__"``: :mod:`multiprocessing` sends it where the main module says.
+    """
+    script = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
     try:
-        function, objectives = pickle.loads(connection.recv_bytes())
-        for objective in objectives:
-            if (prepare := getattr(objective, "prepare", None)) is not None:
-                prepare()
-    except EOFError:
-        return
-    except BaseException as error:
-        connection.send(("fault", _fault(error)))
-        return
-    connection.send(("ready", None))
-    while True:
-        try:
-            part = connection.recv()
-        except EOFError:
-            return
-        try:
-            answer = ("answer", function(objectives, part))
-        except RuleError as error:
-            answer = ("fault", str(error))
-        connection.send(answer)
-
-
-def _fault(error: BaseException) -> str:
-    if isinstance(error, RuleError):
-        return str(error)
-    return (
-        f"a process cannot load the objectives ({type(error).__name__}: {error}): define them at "
-        "the top of a module that it can import, or use n_jobs=1"
-    )
-
-
-def _follow_parent() -> None:
-    """End with the parent, however it ends and whatever the oracle is doing."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    while os.getppid() == parent.pid and parent.is_alive():
-        parent.join(1)
-    _kill_group(os.getpid())
-    os._exit(1)
+        yield
+    finally:
+        sys.modules["__main__"] = script

@@ -371,7 +371,7 @@ PRIOR = chains()
 
 
 def lanes_of(n, **diversity):
-    task = {"name": "custom:helpers.molecules:atoms",
+    task = {"name": "custom:helpers.molecules:atoms", "n_jobs": 0,
             "diversity": {"kind": "smiles", "min_score": 0.0, **diversity}}  # fmt: skip
     return {"prior": PRIOR, "task": task, "length": 6}, n
 

@@ -33,6 +33,7 @@ from seqgen_envs.domains.molecule.objectives.oracles import oracle
 from seqgen_envs.domains.molecule.objectives.parts import (
     IsomerScore,
     Measured,
+    Named,
     Similarity,
     Substructure,
     atom_counts,
@@ -447,6 +448,7 @@ def test_an_mpo_in_yaml(tmp_path):
             Geometric([Measured("qed"), IsomerScore("CH4")], [2, 1]),
         ),
         (half, half),
+        ("math:sqrt", Named("math:sqrt")),
     ],
 )
 def test_descriptions(description, objective):

@@ -177,7 +177,7 @@ def test_a_single_molecule_or_a_few_may_fail():
 
 def test_an_objective_that_no_process_can_be_given():
     scorer = Scorer({"x": lambda molecule: 1.0}, n_jobs=2)
-    with pytest.raises(RuleError, match=r"cannot be pickled .*n_jobs=1"):
+    with pytest.raises(RuleError, match=r"cannot be pickled .*n_jobs=0"):
         scorer.score(["C" * n for n in range(1, 40)])
 
 
@@ -272,11 +272,13 @@ def test_a_copy_starts_anew(how):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"n_jobs": 0}, {"cache_size": 0}, {"budget": 0}, {"budget": "9"}]
+    "wrong", [{"n_jobs": -1}, {"cache_size": 0}, {"budget": 0}, {"budget": "9"}]
 )
 def test_bad_numbers(wrong):
-    with pytest.raises(ValueError, match=r"must be a whole number of at least 1, got '?[09]"):
+    with pytest.raises(ValueError, match=r"must be a whole number of at least [01], got '?[-09]"):
         Scorer({"logp": logp}, **wrong)
+    with pytest.raises(ValueError, match="n_jobs=0 forbids them"):
+        Scorer({"logp": logp}, n_jobs=0, timeout=1.0)
 
 
 def test_no_objectives():
@@ -464,7 +466,7 @@ def test_penalized_logp_plain_and_standardized():
     [
         ("similarity:c1ccccc1", "similarity", BENZENE, ETHANOL),
         ("scaffold:c1ccccc1", "scaffold", "Cc1ccccc1", "C1CCCCC1"),
-        ("custom:helpers.molecules:lengths_of", "custom", BENZENE, "C"),
+        ({"name": "custom:helpers.molecules:lengths_of", "n_jobs": 0}, "custom", BENZENE, "C"),
         ("qed", "qed", BENZENE, "CCCCCCCCCCCC"),
         ("sa", "sa", "CCO", "C1CC2CC1C2"),
         ("logp", "logp", BENZENE, ETHANOL),
@@ -493,10 +495,10 @@ def test_a_function_in_a_file_of_the_current_folder(tmp_path, monkeypatch, kind)
     lines = "def objective(molecule):", "    return molecule.GetNumAtoms()"
     lines += "def custom(smiles):", "    return [float(len(text)) for text in smiles]"
     (tmp_path / "sizes.py").write_text("\n".join(lines))
-    task = {"name": "objective", "objective": {"arithmetic": ["sizes.py:objective"]}}
-    made = get_domain("molecule").make_task(
-        task if kind == "objective" else "custom:sizes.py:custom"
-    )
+    task = {"name": "custom:sizes.py:custom"}
+    if kind == "objective":
+        task = {"name": "objective", "objective": {"arithmetic": ["sizes.py:objective"]}}
+    made = get_domain("molecule").make_task({**task, "n_jobs": 0})
     assert totals(made, ["CCO"])[kind] == [3.0]
 
 
@@ -505,9 +507,7 @@ def test_a_function_in_a_file_of_the_current_folder(tmp_path, monkeypatch, kind)
     [
         ("similarity:notasmiles", "notasmiles"),
         ("scaffold:[", r"\["),
-        ("custom:no_such_module:f", "there is no module 'no_such_module'"),
         ("custom:math", "custom task 'math' must have the form"),
-        ("custom:math:pi", "custom task 'math:pi' is no function: 3.14"),
         ("pmo/everything", "unknown task 'pmo/everything'"),
         ("nonsense", "similarity:"),
         ({"name": "qed", "valid_reward": "a"}, "valid_reward must be a number, got 'a'"),
@@ -516,3 +516,21 @@ def test_a_function_in_a_file_of_the_current_folder(tmp_path, monkeypatch, kind)
 def test_bad_names(name, message):
     with pytest.raises(ValueError, match=message):
         get_domain("molecule").make_task(name)
+
+
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("no_such_module:f", "there is no module 'no_such_module'"),
+        ("math:pi", "'math:pi' is no function: 3.14"),
+        ("math:sine", "math has no attribute 'sine'; did you mean 'sin'"),
+    ],
+)
+def test_code_that_is_not_there_is_told_before_it_is_called(reference, message):
+    make = get_domain("molecule").make_task
+    mean = {"name": "objective", "objective": {"arithmetic": [reference]}}
+    for settings in ({"name": f"custom:{reference}"}, mean):
+        task = make({**settings, "n_jobs": 0})
+        for way in (task.prepare, lambda task=task: totals(task, ["CCO"])):
+            with pytest.raises(RuleError, match=message):
+                way()
