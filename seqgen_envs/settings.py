@@ -17,6 +17,9 @@ from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Task
 from seqgen_envs.starts import Primer, beginning, read_primers
 
+#: Longest episode, in tokens: memory is taken for it at once.
+MAX_LENGTH = 100_000
+
 
 @dataclass(frozen=True)
 class LaneSettings:
@@ -67,6 +70,8 @@ class LaneSettings:
                 f"length must be a whole number >= {domain.min_horizon} for domain "
                 f"{domain.name!r}, got {length!r}"
             )
+        if length > MAX_LENGTH:
+            raise ValueError(f"length must be at most {MAX_LENGTH:,}, got {length!r}")
         object.__setattr__(self, "domain", domain)
         object.__setattr__(self, "length", int(length))
         primers = read_primers(self.primer, domain, int(length))

@@ -132,6 +132,7 @@ LAUGHS = "a0: &a0 {property: qed}\n" + "".join(
         ("{arithmetic: [" * 1000, "more than 50 deep"),
         ('{"arithmetic": [' * 1000 + "1" + "]}" * 1000, "more than 50 deep"),
         ("count: '" + "[$(" * 3000 + "C" + ")]" * 3000 + "'", "recursive parts"),
+        ("similarity: " + "C" * 5000, "has 5,000 atoms"),
         ("count: '" + ".".join(["C(C)(C)C"] * 8) + "'", "pieces"),
     ],
 )
@@ -143,6 +144,11 @@ def test_objectives(tmp_path, text, message):
 def read_all_smiles(path):
     for _, found, *_ in read_smiles(path):
         get_domain("molecule").to_ids(found)
+
+
+def test_episodes_of_absurd_length():
+    with pytest.raises(ValueError, match="length must be at most 100,000"):
+        gym.make("ToyGen-v0", length=10**9)
 
 
 def test_smiles_of_5000_characters(tmp_path):

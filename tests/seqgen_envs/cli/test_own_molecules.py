@@ -114,7 +114,7 @@ def test_a_prior_has_the_length_of_its_corpus(tmp_path):
 
 def test_a_prior_is_trained_on_a_file_as_it_is(tmp_path):
     file = tmp_path / "mine.csv"
-    lines = [f"{i};C[Si](C)(C){'C' * i}O;CCO" for i in range(1, 26)]
+    lines = [f"{i};C[Si](C)(C){'C' * i}O;CCO" for i in range(1, 61)]
     file.write_text("\n".join(["id;mine;reference", *lines]))
     train = ("prior", "train", "molecule", "--data", file, "--jobs", 1, *TINY)
     options = ("--column", "mine", "--vocabulary", "corpus", "--length", 150)
@@ -122,7 +122,7 @@ def test_a_prior_is_trained_on_a_file_as_it_is(tmp_path):
     prior = load_prior_folder(tmp_path / "run" / "prior")
     assert set(prior.vocabulary.tokens) == {"C", "O", "(", ")", "[Si]", "<end>"}
     assert prior.metadata["max_tokens"] == 150
-    assert sum(prior.metadata["sequences"].values()) == 25
+    assert sum(prior.metadata["sequences"].values()) == 60
     assert "has several columns of SMILES" in refused(*train, "--out", tmp_path / "other")
     evaluate = ("prior", "evaluate", "molecule", "-n", 4, "--jobs", 1, "--data", file)
     evaluate += ("--prior", tmp_path / "run" / "prior")

@@ -46,7 +46,7 @@ def noise(n=60, seed=0):
 
 
 def trainer_of(folder, corpus=None, config=QUICK, sizes=SIZES, augment=None, initial=None):
-    corpus = corpus or corpus_of(cycles())
+    corpus = corpus_of(cycles()) if corpus is None else corpus
     return PriorTrainer(corpus, ABCD, sizes, config, folder, augment=augment, initial=initial)
 
 

@@ -101,7 +101,7 @@ def test_validity_needs_a_judge_and_settings_are_kept(tmp_path):
     with pytest.raises(ValueError, match="leave valid_weight out"):
         PriorTrainer(corpus, ABE, sizes, config, tmp_path)
     PriorTrainer(corpus, ABE, sizes, config, tmp_path, judge=has_no_b).train()
-    with pytest.raises(ValueError, match=r"other settings \(valid_samples, valid_weight\)"):
+    with pytest.raises(ValueError, match=r"other settings \(valid_weight\)"):
         PriorTrainer(corpus, ABE, sizes, TrainingConfig(epochs=1), tmp_path).train(resume=True)
 
 

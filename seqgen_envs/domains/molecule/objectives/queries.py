@@ -14,6 +14,8 @@ from seqgen_envs.domains.molecule.smiles import MAX_CHARACTERS, parse, quiet
 MAX_QUERY_ATOMS, MAX_RECURSIONS = 100, 20
 #: Pieces that no bond joins: each multiplies the time of all others.
 MAX_PIECES = 2
+#: Atoms of a molecule that others are compared with. Atom pairs of 5,000 atoms take ten seconds.
+MAX_TARGET_ATOMS = 500
 _FORMULA = re.compile(r"(?:[A-Z][a-z]?\d*)+")
 _ELEMENT = re.compile(r"([A-Z][a-z]?)(\d*)")
 
@@ -22,11 +24,16 @@ def read_smiles(smiles: str) -> Chem.Mol:
     """The molecule of a SMILES.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is none, or too large.
     """
     molecule = parse(_text(smiles, "SMILES"))
     if molecule is None:
-        raise ValueError(f"{smiles!r} is not a valid SMILES of a molecule")
+        raise ValueError(f"{smiles[:80]!r} is not a valid SMILES of a molecule")
+    if molecule.GetNumAtoms() > MAX_TARGET_ATOMS:
+        raise ValueError(
+            f"the SMILES {smiles[:40]!r}... has {molecule.GetNumAtoms():,} atoms; molecules to "
+            f"compare with have at most {MAX_TARGET_ATOMS}"
+        )
     return molecule
 
 
