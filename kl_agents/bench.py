@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from kl_agents.hyperparameters import Hyperparams, load_hyperparams, with_final_c
-from kl_agents.registry import get_algorithm
+from kl_agents.registry import ALGORITHMS, get_algorithm
 
 
 def contestant(algorithm: str) -> Any:
@@ -33,9 +33,9 @@ def contestant(algorithm: str) -> Any:
     return make
 
 
-psi = contestant("psi")
-g = contestant("g")
-q = contestant("q")
-rl_only = contestant("rl-only")
-reinvent = contestant("reinvent")
-prior = contestant("prior")
+def __getattr__(name: str) -> Any:
+    """The factory of each registered algorithm, by its name (``-`` is spelled ``_``)."""
+    algorithm = name.replace("_", "-")
+    if algorithm not in ALGORITHMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return contestant(algorithm)

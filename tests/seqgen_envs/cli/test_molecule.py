@@ -145,7 +145,7 @@ def test_bad_lines_are_named_and_the_others_scored(prior, tmp_path):
     said = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     expected = [
         f"{file}, line 3: unknown token '[Si]' at position 2",
-        f"{file}, line 7: it has 1,000,000 tokens; molecules have at most 100",
+        f"{file}, line 7: it has 1,000,000 characters; SMILES with at most 5,000 are read",
         f"{file}, line 9: unknown token '[xxx",
         f"{file}, line 11: it has 101 tokens; molecules have at most 100",
         f"there is no file {missing}",

@@ -13,8 +13,8 @@ import typer
 
 import seqgen_envs.cli as cli
 from helpers.commands import ids_of, refused, run, table, term_sum
-from seqgen_envs import get_domain
-from seqgen_envs.cli import agents, episodes
+from seqgen_envs import agents, get_domain
+from seqgen_envs.cli import episodes
 from seqgen_envs.domains.melody import DOMAIN, PRIORS
 from seqgen_envs.domains.melody.metrics import summarize
 from seqgen_envs.domains.melody.notation import write_musicxml
