@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -154,6 +155,7 @@ class TensorBoard(KVWriter):
         if not done:
             for old in folder.glob("events.out.tfevents.*"):
                 old.unlink()
+        _wait_for_a_second_of_its_own(folder)
         self.writer = SummaryWriter(str(folder), purge_step=done + 1 if done else None)
 
     def write(
@@ -172,3 +174,14 @@ class TensorBoard(KVWriter):
     def close(self) -> None:
         """Close the event file."""
         self.writer.close()
+
+
+def _wait_for_a_second_of_its_own(folder: Path) -> None:
+    """Event files are read in the order of their names: the second, then the process's number.
+
+    Of two that begin in one second the later one could be taken for the earlier.
+    """
+    names = [file.name.split(".")[3] for file in folder.glob("events.out.tfevents.*")]
+    latest = max((int(name) for name in names if name.isdigit()), default=0)
+    if 0 <= latest - int(time.time()) <= 1:
+        time.sleep(max(latest + 1 - time.time(), 0.0))
