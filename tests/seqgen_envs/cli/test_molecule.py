@@ -126,7 +126,7 @@ def test_bad_lines_are_named_and_the_others_scored(prior, tmp_path):
         "CC[Si](C)C",
         "C1CC",
         "C" * 1_000_000,
-        "[" + "x" * 5000 + "]",
+        "[" + "x" * 3000 + "]",
         "C" * 101,
         "CC",
     ]
