@@ -51,7 +51,7 @@ def trusting(everything: bool = True, given: Any = None) -> Iterator[None]:
         given: texts, nested at will, that the user gave: what they name is trusted anyway.
     """
     before, known = _TRUST.get()
-    names = {form for text in _texts_in(given) for form in _forms(text)}
+    names = {form for text in texts_in(given) for form in _forms(text)}
     token = _TRUST.set((before or everything, known | names))
     try:
         yield
@@ -98,12 +98,13 @@ def check_trusted(code: str, what: str) -> None:
         )
 
 
-def _texts_in(value: Any) -> Iterator[str]:
+def texts_in(value: Any) -> Iterator[str]:
+    """Every text in mappings, lists and tuples, nested at will; keys are none."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, (Mapping, list, tuple)):
         for inner in value.values() if isinstance(value, Mapping) else value:
-            yield from _texts_in(inner)
+            yield from texts_in(inner)
 
 
 def _forms(text: str) -> Iterator[str]:

@@ -12,13 +12,21 @@ from __future__ import annotations
 import difflib
 import logging
 import sys
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import gymnasium
 
 from seqgen_envs.domain import Domain, load_domain
-from seqgen_envs.loading import check_trusted, from_installation, is_reference, load_module
+from seqgen_envs.loading import (
+    UntrustedCodeError,
+    check_trusted,
+    from_installation,
+    is_reference,
+    load_module,
+    texts_in,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -147,6 +155,28 @@ def check_id(env_id: str) -> None:
         near = versions or difflib.get_close_matches(name, gymnasium.registry, n=1, cutoff=0.4)
         hint = f"; did you mean {near[-1]!r}?" if near else ""
         raise ValueError(f"there is no environment {env_id!r}{hint} (`seqgen envs` lists them)")
+
+
+def check_environment(env_id: str, env_kwargs: Mapping[str, Any]) -> None:
+    """Refuse an environment that a file describes, if it names code that is not trusted.
+
+    The task is made for it, in part at least: only the domain knows which of its words are code.
+    What else is wrong with it is left to whoever makes the environment.
+
+    Raises:
+        UntrustedCodeError: see :func:`~seqgen_envs.loading.check_trusted`.
+    """
+    if not any(":" in text for text in texts_in([env_id, dict(env_kwargs)])):
+        return  # no reference, family or file: nothing that could lead to code
+    try:
+        check_id(env_id)
+        registered = gymnasium.spec(env_id.rpartition(":")[2]).kwargs
+        domain = get_domain(env_kwargs.get("domain", registered.get("domain")))
+        domain.for_prior(env_kwargs.get("prior")).make_task(env_kwargs.get("task"))
+    except UntrustedCodeError:
+        raise
+    except Exception:
+        return
 
 
 def register_env(env_id: str, domain: str, **defaults: Any) -> None:

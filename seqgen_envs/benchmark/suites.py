@@ -15,10 +15,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-import gymnasium as gym
-
 from seqgen_envs.documents import read_yaml
-from seqgen_envs.loading import UntrustedCodeError, from_file
+from seqgen_envs.loading import from_file
+from seqgen_envs.registration import check_environment
 
 FOLDER = Path(__file__).parent / "suites"
 #: What may be measured; see :mod:`~seqgen_envs.benchmark.measures`.
@@ -133,25 +132,8 @@ def load_suite(name: str) -> Suite:
         raise ValueError(f"{path} does not describe a suite: {error}") from error
     with from_file(path):
         for task in suite.tasks.values():
-            _check_code(task)
+            check_environment(task.env_id, task.env_kwargs)
     return suite
-
-
-def _check_code(task: BenchTask) -> None:
-    """Refuse a task that names code, unless its file is trusted.
-
-    The environment is made for it: only the domain knows which of a task's words are code.
-
-    Raises:
-        UntrustedCodeError: see :func:`~seqgen_envs.loading.check_trusted`.
-    """
-    if ":" in json.dumps([task.env_id, list(task.env_kwargs.values())]).replace(": ", ""):
-        try:
-            gym.make(task.env_id, **task.env_kwargs)
-        except UntrustedCodeError:
-            raise
-        except Exception:  # what else is wrong is said by the row
-            return
 
 
 def _suite(name: str, content: dict[str, Any]) -> Suite:

@@ -83,3 +83,22 @@ def test_a_suite_that_says_nonsense_is_refused(change, says, tmp_path):
 def test_an_unknown_suite_names_those_there_are():
     with pytest.raises(ValueError, match="toy-v1"):
         load_suite("toy-v9")
+
+
+@pytest.mark.parametrize(
+    "task",
+    [
+        {"env_id": "wicked_module:ToyGen-v0"},
+        {"env_id": "MoleculeGen-v0", "env_kwargs": {"task": "command: wicked"}},
+        {"env_id": "MoleculeGen-v0", "env_kwargs": {"task": {"name": "custom:wicked.py:f"}}},
+    ],
+)
+def test_a_suite_in_a_file_runs_no_code_without_trust(task, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("wicked_module.py", "wicked.py"):
+        (tmp_path / name).write_text("open('ran', 'w').close()\nf = len\n")
+    content = {"about": "own", "measure": "optimum", "headline": "kl", "metrics": ["kl"]}
+    (tmp_path / "own-v1.yml").write_text(yaml.safe_dump({**content, "tasks": {"one": task}}))
+    with pytest.raises(PermissionError, match="add --trust"):
+        load_suite("own-v1.yml")
+    assert not (tmp_path / "ran").exists()
