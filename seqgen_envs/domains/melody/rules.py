@@ -34,10 +34,11 @@ LAGS = (1, 2, 3)
 #: melody, count for more.
 RECOMMENDED_WEIGHTS: Mapping[str, float] = {
     "key": 2.0,
+    "tonic": 2.0,
     "autocorrelation": 2.0,
     "motif": 2.0,
-    "repeated_motif": 1.1,
-    "leap_resolution": 1.9,
+    "repeated_motif": 1.4,
+    "leap_resolution": 2.1,
     "unique_extremes": 10.0,
 }
 
