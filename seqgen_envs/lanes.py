@@ -328,6 +328,7 @@ class Lanes:
             ended = rows[waiting]
             state = (carried[ended] for carried in self._task_state)
             self._waiting.append((self.tokens[ended], self.lengths[ended], *state))
+            self.task.expect(*self._waiting[-1][:2])
         truncated = np.zeros(len(rows), dtype=bool)
         if self.max_episode_steps is not None:
             truncated = lengths - self.primer_lengths[rows] >= self.max_episode_steps
