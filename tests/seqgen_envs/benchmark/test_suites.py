@@ -7,15 +7,16 @@ import yaml
 import seqgen_envs  # noqa: F401
 from seqgen_envs.benchmark.suites import BenchTask, Suite, bundled, load_suite
 from seqgen_envs.registration import PMO_IDS
+from seqgen_envs.rollout import PriorPolicy, rollout
 
 #: Published: a change of what a suite measures needs a new version, not a new fingerprint here.
 PUBLISHED = {
-    "melody-v1": "9fdb26784b913f15",
-    "molecule-v1": "f2d7d24832d10573",
-    "pmo-mini-v1": "239adaafc45962b0",
-    "pmo-v1": "3ead7bd33309601e",
-    "speed-v1": "7a9f85b158953e05",
-    "toy-v1": "7738a74039d064f3",
+    "melody-v1": "15da8bc0283e7923",
+    "molecule-v1": "5253f6ff2f3a4954",
+    "pmo-mini-v1": "8e0ddccc711c4d0c",
+    "pmo-v1": "455acb54ce246022",
+    "speed-v1": "b749629710ffe009",
+    "toy-v1": "9bdf6be96d5ec446",
 }
 
 
@@ -39,6 +40,35 @@ def test_pmo_has_the_23_oracles_within_10000_calls():
     assert {task.calls for task in suite.tasks.values()} == {10_000}
 
 
+#: How rows are read: the scale is as published as what is measured.
+SCALES = {
+    "melody-v1": {"recommended": (-111.0, 183.0), "rl-tuner": (-72.0, 47.0)},
+}
+
+
+def test_headlines_of_several_tasks_have_one_scale():
+    """Each of one task, or areas under scores from 0 to 1, or a ratio, or scaled."""
+    for name in bundled():
+        suite = load_suite(name)
+        found = {task.name: (task.low, task.high) for task in suite.tasks.values()}
+        one_unit = suite.headline in ("auc_top10", "relative_speed") or len(suite.tasks) == 1
+        assert found == (dict.fromkeys(suite.tasks, (None, None)) if one_unit else SCALES[name])
+
+
+@pytest.mark.parametrize("task", load_suite("melody-v1").tasks.values(), ids=lambda task: task.name)
+def test_the_low_end_of_a_scale_is_the_prior(task):
+    lanes = gym.make_vec(task.env_id, num_envs=500, **task.env_kwargs).unwrapped.lanes
+    returns = rollout(lanes, PriorPolicy(0), 3000).task_return / lanes.c
+    assert task.low == pytest.approx(returns.mean(), abs=4 * returns.std() / len(returns) ** 0.5)
+
+
+def test_a_melody_task_keeps_its_weights_whatever_is_recommended_later(monkeypatch):
+    monkeypatch.setattr("seqgen_envs.domains.melody.rules.RECOMMENDED_WEIGHTS", {"key": 100.0})
+    task = load_suite("melody-v1").tasks["recommended"]
+    made = gym.make(task.env_id, **task.env_kwargs).unwrapped.lanes.task
+    assert {term.name: term.weight for term in made.terms}["key"] == 2.0
+
+
 def test_the_fingerprint_is_of_what_decides_a_result():
     tasks = {"one": BenchTask("one", "ToyGen-v0")}
     suite = Suite("own-v1", "about", "optimum", "kl", tasks, metrics=("kl",))
@@ -47,6 +77,9 @@ def test_the_fingerprint_is_of_what_decides_a_result():
     more = {"one": BenchTask("one", "ToyGen-v0", steps=5)}
     changed = Suite("own-v1", "about", "optimum", "kl", more, metrics=("kl",))
     assert suite.fingerprint != changed.fingerprint
+    scaled = {"one": BenchTask("one", "ToyGen-v0", low=1.8, high=0.0)}
+    read_otherwise = Suite("own-v1", "about", "optimum", "j", scaled, metrics=("j", "kl"))
+    assert suite.fingerprint == read_otherwise.fingerprint
 
 
 def test_a_score_lies_between_the_prior_and_the_best_known():
