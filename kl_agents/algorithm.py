@@ -176,7 +176,9 @@ class SequenceAlgorithm(BaseAlgorithm):
         assert self.facts is not None
         assert self.env is not None
         self.replay = self._make_replay()
-        self.collector = Collector(make_source(self.env), self.settings.explore)
+        self.collector = Collector(
+            make_source(self.env), self.settings.explore, self.replay.keeps_log_prior
+        )
         self.augmenter = self.facts.augmenter() if self.settings.augment else None
 
     def _make_replay(self) -> EpisodeReplay:
@@ -343,13 +345,15 @@ class SequenceAlgorithm(BaseAlgorithm):
         return batch.cropped(), {"augmented": respelled / len(batch)}
 
     def _tensors(self, episodes: EpisodeBatch) -> Batch:
-        return Batch.of(episodes, self.policy.c, self.device)
+        assert self.facts is not None
+        return Batch.of(episodes, self.policy.c, self.facts.shown, self.device)
 
     def _networks(self) -> Networks:
         assert self.facts is not None
         primer = torch.from_numpy(self.facts.primer).to(self.device)
         return Networks(
             online=lambda tokens: self._network(tokens, primer),
+            taken=lambda tokens, actions: self._network(tokens, primer, actions),
             target=lambda tokens: self.policy.target(tokens, primer),
         )
 
