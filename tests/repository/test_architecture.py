@@ -25,9 +25,10 @@ SEQGEN_ORDER = (
     (("observations",), 7),
     (("env", "pretrain"), 8),
     (("vector_env", "rollout", "checks"), 9),
-    (("adapters", "agents", "exact", "evaluation"), 10),
-    (("benchmark",), 11),
-    (("cli",), 12),
+    (("adapters", "agents", "graph", "evaluation"), 10),
+    (("exact",), 11),
+    (("benchmark",), 12),
+    (("cli",), 13),
 )
 #: What a domain's folder may import besides itself.
 DOMAINS_SEE = {
