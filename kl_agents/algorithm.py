@@ -58,7 +58,7 @@ class SequenceAlgorithm(BaseAlgorithm):
     #: first tokens of an episode that ``predict`` draws from the prior, when not deterministic.
     prime_tokens: ClassVar[int] = 0
     #: whether V(s_0) is an estimate of the objective, to be shown beside it.
-    estimates_objective: ClassVar[bool] = False
+    estimates_objective: bool = False
     policy_defaults: ClassVar[Mapping[str, Any]] = {}
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"SequencePolicy": SequencePolicy}
 
@@ -258,6 +258,11 @@ class SequenceAlgorithm(BaseAlgorithm):
         callback.on_training_end()
         return self
 
+    @property
+    def round_size(self) -> int:
+        """Episodes that are collected between trainings."""
+        return self.settings.episodes_per_round or self.n_envs
+
     def collect(self, callback: BaseCallback) -> Collected | None:
         """One round of episodes into the replay; None where a callback stops the training.
 
@@ -277,7 +282,7 @@ class SequenceAlgorithm(BaseAlgorithm):
         with saving.undone_on_error(self):
             collected = self.collector.collect(
                 self.policy,
-                self.settings.episodes_per_round or self.n_envs,
+                self.round_size,
                 self.epsilon_schedule(remaining),
                 self.rng,
                 on_step,
@@ -338,7 +343,10 @@ class SequenceAlgorithm(BaseAlgorithm):
     def _sample(self) -> tuple[EpisodeBatch, dict[str, float]]:
         """What the next update reads, and metrics to log of it."""
         assert self.replay is not None
-        batch = self.replay.sample(self.settings.batch_episodes, self.rng)
+        wanted = self.settings.batch_episodes
+        if self.replay.sampling == "latest":  # the whole round, so that each of it is read once
+            wanted = max(wanted, self.round_size)
+        batch = self.replay.sample(wanted, self.rng)
         if self.augmenter is None:
             return batch.cropped(), {}
         batch, respelled = self.augmenter.respell(batch, self.settings.augment, self.rng)

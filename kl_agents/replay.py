@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kl_agents.ranking import Ranking
 
-SAMPLING = ("uniform", "rank")
+SAMPLING = ("uniform", "rank", "latest")
 #: Bytes that log p of all tokens may take in a replay; where they would take more, only that of the
 #: actions taken is kept, and the prior is asked again for what an update reads.
 LARGEST_LOG_PRIOR = 2**30
@@ -103,7 +103,8 @@ class EpisodeReplay:
         horizon: T.
         vocabulary_size: V.
         sampling: ``"uniform"``, or ``"rank"``: probability falls with the rank of the task return
-            as 1 / (rank + ``rank_offset`` * size), so good sequences come back more often.
+            as 1 / (rank + ``rank_offset`` * size), so good sequences come back more often; or
+            ``"latest"``: those added last, each once, which on-policy losses are for.
         unique: a sequence that is already there replaces itself (its newest copy is kept).
         rank_offset: 0 is steep, 1 almost uniform.
 
@@ -128,6 +129,11 @@ class EpisodeReplay:
             raise ValueError(f"replay capacity must be at least 1 episode, got {capacity}")
         if sampling not in SAMPLING:
             raise ValueError(f"replay sampling must be one of {list(SAMPLING)}, got {sampling!r}")
+        if sampling == "latest" and unique:
+            raise ValueError(
+                "replay sampling 'latest' gives the episodes as they were collected, repeated ones "
+                "too: set replay_unique to false"
+            )
         if rank_offset < 0:
             raise ValueError(f"rank_offset must be >= 0, got {rank_offset}")
         self.capacity, self.sampling, self.unique = capacity, sampling, unique
@@ -168,13 +174,16 @@ class EpisodeReplay:
         return slot
 
     def sample(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
-        """n episodes, drawn with replacement.
+        """n episodes, drawn with replacement; of the ``"latest"`` at most those there are.
 
         Raises:
             ValueError: nothing is stored yet.
         """
         if self._size == 0:
             raise ValueError("the replay is empty: collect episodes before sampling")
+        if self.sampling == "latest":
+            newest = np.arange(self._next - min(n, self._size), self._next)
+            return self._store.rows(newest % self.capacity)
         if self.sampling == "uniform":
             return self._store.rows(rng.integers(0, self._size, n))
         assert self._ranking is not None

@@ -61,7 +61,7 @@ def seed_replay(model: SequenceAlgorithm, file: Path) -> Seeded:
     if model.loss is None or not model.loss.off_policy:
         raise ValueError(
             f"{type(model).__name__} learns from its own episodes only, so its replay takes no "
-            "seeds: use q, psi or g"
+            "seeds: use psi, g, tb or q"
         )
     assert model.replay is not None
     assert model.collector is not None

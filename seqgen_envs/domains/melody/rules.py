@@ -119,6 +119,10 @@ class KeyRule(MelodyRule):
         """See the class."""
         return self._values.take(prefixes[:, -1])
 
+    def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
+        """Nothing, [N, 0]: see :func:`~seqgen_envs.rules.remembers`."""
+        return np.zeros((len(tokens), 0))
+
 
 @dataclass(frozen=True)
 class TonicRule(MelodyRule):
@@ -145,6 +149,10 @@ class TonicRule(MelodyRule):
         elif t > close + 1:
             pays |= action <= HOLD
         return self.bonus * pays
+
+    def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
+        """Nothing, [N, 0]: see :func:`~seqgen_envs.rules.remembers`."""
+        return np.zeros((len(tokens), 0))
 
 
 @dataclass(frozen=True)
@@ -337,6 +345,13 @@ class RepeatedMotifRule(MotifRule):
         return values
 
 
+def latest_notes(prefixes: Tokens) -> Tokens:
+    """The latest note of each row of [N, n], its last token where it has none, shape [N]."""
+    back = (prefixes[:, ::-1] >= FIRST_NOTE).argmax(axis=1)  # 0 where there is no note
+    found: Tokens = prefixes[np.arange(len(prefixes)), prefixes.shape[1] - 1 - back]
+    return found
+
+
 @dataclass(frozen=True)
 class PreferredIntervalRule(ScanRule):
     """Rule 7: the interval from the latest note of ``h``, ``scale`` times the module's values.
@@ -382,6 +397,11 @@ class PreferredIntervalRule(ScanRule):
         after = np.where(action >= FIRST_NOTE, action, latest)[:, None].astype(np.float64)
         return self._values.take(latest * SIZE + action), after
 
+    def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
+        """The latest note, [N, 1]: see :func:`~seqgen_envs.rules.remembers`."""
+        found = latest_notes(tokens[:, : lengths.max()])
+        return np.where(found >= FIRST_NOTE, found, 0)[:, None].astype(np.float64)
+
 
 @dataclass(frozen=True)
 class LeapResolutionRule(ScanRule):
@@ -392,8 +412,9 @@ class LeapResolutionRule(ScanRule):
     the other way (paid only more than ``patience`` steps after the last leap); it is *doubled* by
     a leap the same way.
 
-    State [4]: direction of the pending leap (1, -1; 0: none), the note it left, steps since the
-    last leap (of no meaning before the first), the latest note (0: none).
+    State [4]: direction of the pending leap (1, -1; 0: none), the note it left and the steps since
+    the last leap, counted up to one more than ``patience`` (0 both where none is pending), the
+    latest note (0: none).
     """
 
     least: int = 7
@@ -419,8 +440,9 @@ class LeapResolutionRule(ScanRule):
         resolves = returns | ((turn < 0) & (steps > self.patience))
         after = np.empty_like(state)
         after[:, 0] = np.where(starts, np.sign(interval), direction * ~(returns | (turn < 0)))
-        after[:, 1] = np.where(starts, latest, left)
-        after[:, 2] = (steps + 1) * ~leap
+        pending = after[:, 0] != 0
+        after[:, 1] = np.where(starts, latest, left) * pending
+        after[:, 2] = np.minimum(steps + 1, self.patience + 1) * (pending & ~leap)
         after[:, 3] = np.where(note, action, latest)
         return self.resolved * resolves + self.doubled * (turn > 0), after
 
@@ -485,6 +507,26 @@ def rl_tuner_task(
     }
     facts = {"key": key, "bar_length": bar_length}
     task = Task("rl-tuner", [Term(name, rule) for name, rule in rules.items()], facts=facts)
+    return task.with_weights(weights) if weights else task
+
+
+#: Rules of the task ``local``: those that need to remember little of a melody.
+LOCAL_RULES = ("key", "tonic", "preferred_interval", "leap_resolution")
+
+
+def local_task(
+    key: str = DEFAULT_KEY,
+    bar_length: int = DEFAULT_BAR_LENGTH,
+    weights: Mapping[str, float] | None = None,
+) -> Task:
+    """The task ``local``: the rules :data:`LOCAL_RULES`, each of weight 1.
+
+    What they have to remember of a melody is finite and small, so under a prior of few states (the
+    bundled ``bigram``) the optimum is known exactly, at any length (:mod:`seqgen_envs.graph`).
+    Arguments and errors are those of :func:`rl_tuner_task`.
+    """
+    whole = rl_tuner_task(key, bar_length)
+    task = Task("local", [t for t in whole.terms if t.name in LOCAL_RULES], facts=whole.facts)
     return task.with_weights(weights) if weights else task
 
 
