@@ -170,12 +170,11 @@ class SequenceAlgorithm(BaseAlgorithm):
         self.policy.rng = np.random.default_rng(None if seed is None else [seed, 1])
 
     def _enter(self) -> None:
-        """Make what depends on the environment: replay, collector, augmenter."""
+        """Make what depends on the environment."""
         assert self.facts is not None
-        assert self.env is not None
         self.replay = self._make_replay()
         self.collector = Collector(
-            make_source(self.env), self.settings.explore, self.replay.keeps_log_prior
+            make_source(self.facts.env), self.settings.explore, self.replay.keeps_log_prior
         )
         self.augmenter = self.facts.augmenter() if self.settings.augment else None
         self.breeder = make_breeder(self.settings, self.loss, self.facts, self.collector)
@@ -265,7 +264,8 @@ class SequenceAlgorithm(BaseAlgorithm):
         Where something is raised meanwhile (Ctrl-C, an oracle's error), the agent and its tasks are
         as they were before the round.
         """
-        assert self.collector is not None and self.replay is not None
+        assert self.collector is not None
+        assert self.replay is not None
         callback.on_rollout_start()
         remaining = self._current_progress_remaining
         self.policy.c = self.c_schedule(remaining)
@@ -300,7 +300,8 @@ class SequenceAlgorithm(BaseAlgorithm):
 
     def _keep(self, episodes: EpisodeBatch) -> None:
         """Store a round; tell Stable-Baselines3's windows of it."""
-        assert self.replay is not None and self.ep_info_buffer is not None
+        assert self.replay is not None
+        assert self.ep_info_buffer is not None
         self.replay.add(episodes)
         self._training_debt += self.settings.replay_ratio * int(episodes.lengths.sum())
         self.ep_info_buffer.extend(episode_infos(self, episodes))
@@ -368,7 +369,6 @@ class SequenceAlgorithm(BaseAlgorithm):
         )
 
     def _log(self, collected: Collected, losses: dict[str, float]) -> None:
-        """The diagnostics of a round, under Stable-Baselines3's names."""
         for name, value in agent_metrics(self, collected, losses).items():
             self.logger.record(name, value)
         self.logger.dump(step=self.num_timesteps)
@@ -473,7 +473,7 @@ class SequenceAlgorithm(BaseAlgorithm):
     ) -> None:
         """Take parameters from a file of :meth:`save` or a dictionary of :meth:`get_parameters`.
 
-        They go where the agent is; ``device`` is accepted for Stable-Baselines3's sake.
+        ``device`` is accepted for Stable-Baselines3's sake.
 
         Raises:
             ValueError: a name is missing or unknown (with ``exact_match``).
