@@ -362,7 +362,9 @@ class Lanes:
             self.truncated[0] = length - self.primer_lengths.item(0) >= self.max_episode_steps
         self.finished[0] = finished[0]
         task_reward = sum(terms[0].tolist())
-        sums = np.array([[self._reward(prior_log_prob, task_reward)], [prior_log_prob], [task_reward]])
+        sums = np.array(
+            [[self._reward(prior_log_prob, task_reward)], [prior_log_prob], [task_reward]]
+        )
         return Step(*sums, terms, finished, self.truncated.copy(), np.zeros(1, dtype=bool))
 
     def _reward(self, prior_log_prob: Any, task_reward: Any) -> Any:
@@ -402,9 +404,8 @@ class Lanes:
     def _advance(self, actions: Tokens) -> None:
         """One call of the prior for all lanes; those that have finished show zeros."""
         some_finished = self.n > 1 and self.finished.any()
-        if some_finished:
-            actions = np.where(self.finished, self._start_id, actions)
-        log_probs = self._ask_prior(torch.from_numpy(actions))
+        inputs = np.where(self.finished, self._start_id, actions) if some_finished else actions
+        log_probs = self._ask_prior(torch.tensor(inputs))  # a copy: the caller may change his
         if not some_finished:
             shown = as_shown(self.mask, log_probs, self.tokens, self.lengths)
             self.log_prior, self.action_mask = shown

@@ -137,10 +137,16 @@ class RecurrentNetwork(nn.Module):
         hidden, state = self.rnn(self.dropout(self.embedding(inputs)), state)
         return self.head(self.dropout(hidden)), state
 
+    def shifted_states(self, tokens: Tensor) -> Tensor:
+        """What the head reads [N, T, hidden] before each of ``tokens`` [N, T], from the start."""
+        start = tokens.new_full((len(tokens), 1), self.config.vocabulary_size)
+        inputs = torch.cat([start, tokens[:, :-1]], dim=1)
+        found: Tensor = self.dropout(self.rnn(self.dropout(self.embedding(inputs)))[0])
+        return found
+
     def shifted_logits(self, tokens: Tensor) -> Tensor:
         """Logits [N, T, V] for each of ``tokens`` [N, T] given those before it, from the start."""
-        start = tokens.new_full((len(tokens), 1), self.config.vocabulary_size)
-        found: Tensor = self(torch.cat([start, tokens[:, :-1]], dim=1))[0]
+        found: Tensor = self.head(self.shifted_states(tokens))
         return found
 
 

@@ -140,9 +140,10 @@ def leap_resolution(a: int, state: Any, c: Constants, after: Any) -> float:
     turn = direction * sign if leap else 0.0
     returns = note and not leap and direction != 0 and direction * (a - left) <= 0
     starts = leap and direction == 0
-    after[LEAP] = sign if starts else (0.0 if returns or turn < 0 else direction)
-    after[LEAP + 1] = latest if starts else left
-    after[LEAP + 2] = 0.0 if leap else steps + 1
+    pending = sign if starts else (0.0 if returns or turn < 0 else direction)
+    after[LEAP] = pending
+    after[LEAP + 1] = (latest if starts else left) if pending != 0 else 0.0
+    after[LEAP + 2] = min(steps + 1, c.patience + 1.0) if pending != 0 and not leap else 0.0
     after[LEAP + 3] = float(a) if note else latest
     if returns or (turn < 0 and steps > c.patience):
         return c.resolved
@@ -150,7 +151,14 @@ def leap_resolution(a: int, state: Any, c: Constants, after: Any) -> float:
 
 
 def judge(
-    recent: Any, first: Any, tokens: Tokens, n: int, state: Any, c: Constants, values: Any, after: Any
+    recent: Any,
+    first: Any,
+    tokens: Tokens,
+    n: int,
+    state: Any,
+    c: Constants,
+    values: Any,
+    after: Any,
 ) -> bool:
     """Write the nine values of a prefix's last token, and the state after it.
 

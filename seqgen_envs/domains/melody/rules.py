@@ -106,6 +106,10 @@ class KeyRule(MelodyRule):
         """See the class."""
         return self.table.take(prefixes[:, -1])
 
+    def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
+        """Nothing, [N, 0]: see :func:`~seqgen_envs.rules.remembers`."""
+        return np.zeros((len(tokens), 0))
+
 
 @dataclass(frozen=True)
 class TonicRule(MelodyRule):
@@ -132,6 +136,10 @@ class TonicRule(MelodyRule):
         elif t > close + 1:
             pays |= action <= HOLD
         return self.bonus * pays
+
+    def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
+        """Nothing, [N, 0]: see :func:`~seqgen_envs.rules.remembers`."""
+        return np.zeros((len(tokens), 0))
 
 
 @dataclass(frozen=True)
@@ -379,8 +387,9 @@ class LeapResolutionRule(ScanRule):
     the other way (paid only more than ``patience`` steps after the last leap); it is *doubled* by
     a leap the same way.
 
-    State [4]: direction of the pending leap (1, -1; 0: none), the note it left, steps since the
-    last leap (of no meaning before the first), the latest note (0: none).
+    State [4]: direction of the pending leap (1, -1; 0: none), the note it left and the steps since
+    the last leap, counted up to one more than ``patience`` (0 both where none is pending), the
+    latest note (0: none).
     """
 
     least: int = 7
@@ -406,8 +415,9 @@ class LeapResolutionRule(ScanRule):
         resolves = returns | ((turn < 0) & (steps > self.patience))
         after = np.empty_like(state)
         after[:, 0] = np.where(starts, np.sign(interval), direction * ~(returns | (turn < 0)))
-        after[:, 1] = np.where(starts, latest, left)
-        after[:, 2] = (steps + 1) * ~leap
+        pending = after[:, 0] != 0
+        after[:, 1] = np.where(starts, latest, left) * pending
+        after[:, 2] = np.minimum(steps + 1, self.patience + 1) * (pending & ~leap)
         after[:, 3] = np.where(note, action, latest)
         return self.resolved * resolves + self.doubled * (turn > 0), after
 

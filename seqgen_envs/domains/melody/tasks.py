@@ -30,10 +30,11 @@ from seqgen_envs.rules import Rule, ScanRule, Task, Term, Tokens, Values
 #: melody, count for more.
 RECOMMENDED_WEIGHTS: Mapping[str, float] = {
     "key": 2.0,
+    "tonic": 2.0,
     "autocorrelation": 2.0,
     "motif": 2.0,
-    "repeated_motif": 1.1,
-    "leap_resolution": 1.9,
+    "repeated_motif": 1.4,
+    "leap_resolution": 2.1,
     "unique_extremes": 10.0,
 }
 #: So many melodies at most are judged by plain Python, which is faster there than NumPy's calls.
@@ -162,6 +163,26 @@ def rl_tuner_task(
     }
     facts = {"key": key, "bar_length": bar_length}
     task = MelodyTask("rl-tuner", [Term(name, r) for name, r in rules.items()], facts=facts)
+    return task.with_weights(weights) if weights else task
+
+
+#: Rules of the task ``local``: those that need to remember little of a melody.
+LOCAL_RULES = ("key", "tonic", "preferred_interval", "leap_resolution")
+
+
+def local_task(
+    key: str = DEFAULT_KEY,
+    bar_length: int = DEFAULT_BAR_LENGTH,
+    weights: Mapping[str, float] | None = None,
+) -> Task:
+    """The task ``local``: the rules :data:`LOCAL_RULES`, each of weight 1.
+
+    What they have to remember of a melody is finite and small, so under a prior of few states (the
+    bundled ``bigram``) the optimum is known exactly, at any length (:mod:`seqgen_envs.graph`).
+    Arguments and errors are those of :func:`rl_tuner_task`.
+    """
+    whole = rl_tuner_task(key, bar_length)
+    task = Task("local", [t for t in whole.terms if t.name in LOCAL_RULES], facts=whole.facts)
     return task.with_weights(weights) if weights else task
 
 

@@ -81,7 +81,9 @@ def test_lanes_of_mixed_lengths(form, request):
     for row, length in enumerate(lengths):
         for t in range(1, length):
             one = slice(row, row + 1)
-            _, (state[one],) = task.score(batch[one], np.array([t]), np.zeros(1, bool), (state[one],))
+            _, (state[one],) = task.score(
+                batch[one], np.array([t]), np.zeros(1, bool), (state[one],)
+            )
     values, (after,) = task.score(batch, lengths, lengths == 20, (state,))
     numpy_form = MelodyTask("numpy", task.terms)
     numpy_form._judge = lambda *arguments: False
@@ -144,4 +146,4 @@ def test_the_rules_are_compiled_after_some_steps(machine_code, monkeypatch):
     monkeypatch.setattr(compiled, "judge_many", lambda: asked.append(1))
     score_sequences(rl_tuner_task(), long_melodies(2, 8))
     assert len(asked) == 8 - 3
-    assert kernel.WIDTH == rl_tuner_task().initial_state()[0].size
+    assert rl_tuner_task().initial_state()[0].size == kernel.WIDTH
