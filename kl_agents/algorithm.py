@@ -256,11 +256,6 @@ class SequenceAlgorithm(BaseAlgorithm):
         callback.on_training_end()
         return self
 
-    @property
-    def round_size(self) -> int:
-        """Episodes that are collected between trainings."""
-        return self.settings.episodes_per_round or self.n_envs
-
     def collect(self, callback: BaseCallback) -> Collected | None:
         """One round of episodes into the replay; None where a callback stops the training.
 
@@ -280,7 +275,7 @@ class SequenceAlgorithm(BaseAlgorithm):
         with saving.undone_on_error(self):
             collected = self.collector.collect(
                 self.policy,
-                self.round_size,
+                self.settings.episodes_per_round or self.n_envs,
                 self.epsilon_schedule(remaining),
                 self.rng,
                 on_step,
@@ -341,10 +336,7 @@ class SequenceAlgorithm(BaseAlgorithm):
     def _sample(self) -> tuple[EpisodeBatch, dict[str, float]]:
         """What the next update reads, and metrics to log of it."""
         assert self.replay is not None
-        wanted = self.settings.batch_episodes
-        if self.replay.sampling == "latest":  # the whole round, so that each of it is read once
-            wanted = max(wanted, self.round_size)
-        batch = self.replay.sample(wanted, self.rng)
+        batch = self.replay.sample(self.settings.batch_episodes, self.rng)
         if self.augmenter is None:
             return batch.cropped(), {}
         batch, respelled = self.augmenter.respell(batch, self.settings.augment, self.rng)

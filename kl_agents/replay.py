@@ -70,7 +70,7 @@ class EpisodeReplay:
         vocabulary_size: V.
         sampling: ``"uniform"``, or ``"rank"``: probability falls with the rank of the task return
             as 1 / (rank + ``rank_offset`` * size), so good sequences come back more often; or
-            ``"latest"``: those added last, each once, which on-policy losses are for.
+            ``"latest"``: the last round as a whole, each once, which on-policy losses are for.
         unique: a sequence that is already there replaces itself (its newest copy is kept).
         rank_offset: 0 is steep, 1 almost uniform.
 
@@ -113,6 +113,7 @@ class EpisodeReplay:
         self._keys: list[bytes | None] = [None] * capacity
         self._next = 0
         self._size = 0
+        self._round = 0
         self._weights: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
@@ -123,7 +124,7 @@ class EpisodeReplay:
         slots = np.array([self._slot(row.tobytes()) for row in episodes.tokens], dtype=np.int64)
         for f in fields(EpisodeBatch):
             getattr(self._store, f.name)[slots] = getattr(episodes, f.name)
-        self._weights = None
+        self._weights, self._round = None, len(episodes)
 
     def _slot(self, key: bytes) -> int:
         """Where an episode goes: its own place if it is known, otherwise the ring's next."""
@@ -141,7 +142,7 @@ class EpisodeReplay:
         return slot
 
     def sample(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
-        """n episodes, drawn with replacement; of the ``"latest"`` at most those there are.
+        """n episodes, drawn with replacement; ``"latest"``: the last round, or n where that is more.
 
         Raises:
             ValueError: nothing is stored yet.
@@ -149,7 +150,8 @@ class EpisodeReplay:
         if self._size == 0:
             raise ValueError("the replay is empty: collect episodes before sampling")
         if self.sampling == "latest":
-            newest = np.arange(self._next - min(n, self._size), self._next)
+            count = min(max(n, self._round), self._size)
+            newest = np.arange(self._next - count, self._next)
             return self._store.rows(newest % self.capacity)
         if self.sampling == "uniform":
             return self._store.rows(rng.integers(0, self._size, n))
