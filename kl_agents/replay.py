@@ -142,7 +142,7 @@ class EpisodeReplay:
         return slot
 
     def sample(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
-        """n episodes, drawn with replacement; ``"latest"``: the last round, or n where that is more.
+        """n episodes, drawn with replacement; ``"latest"``: the last round, or the last n if more.
 
         Raises:
             ValueError: nothing is stored yet.
