@@ -171,6 +171,7 @@ def _start(plan: Plan, folder: Path) -> _Working:
     job, result, errors = (folder / f"{stem}.{end}" for end in ("job", "json", "err"))
     job.write_text(plan.job.to_json(), encoding="utf-8")
     command = [sys.executable, "-m", "seqgen_envs.benchmark.work", str(job), str(result)]
+    command.append(str(os.getpid()))
     # a group of its own, so that what an agent starts ends with it; fixed hashes: rows repeat
     environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
     with open(errors, "wb") as written:
