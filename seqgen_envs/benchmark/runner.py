@@ -7,6 +7,7 @@ are tried again.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -28,6 +29,10 @@ from seqgen_envs.benchmark.work import Job
 #: Characters kept of what a failed process said last.
 LAST_WORDS = 8000
 _POLL = 0.05
+#: Of prctl(2): send me this signal when my parent ends. Looked up here, since little may be done
+#: between fork and exec.
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -171,7 +176,6 @@ def _start(plan: Plan, folder: Path) -> _Working:
     job, result, errors = (folder / f"{stem}.{end}" for end in ("job", "json", "err"))
     job.write_text(plan.job.to_json(), encoding="utf-8")
     command = [sys.executable, "-m", "seqgen_envs.benchmark.work", str(job), str(result)]
-    command.append(str(os.getpid()))
     # a group of its own, so that what an agent starts ends with it; fixed hashes: rows repeat
     environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
     with open(errors, "wb") as written:
@@ -181,9 +185,16 @@ def _start(plan: Plan, folder: Path) -> _Working:
             stdout=subprocess.DEVNULL,
             stderr=written,
             start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             env=environment,
         )
     return _Working(plan, process, result, errors, time.monotonic())
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process with its parent, whatever ends that: SIGKILL, too."""
+    assert _LIBC is not None
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _is_over(one: _Working, timeout: float | None) -> bool:

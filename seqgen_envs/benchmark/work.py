@@ -1,18 +1,15 @@
 """One row of a benchmark: one agent on one task with one seed, in a process of its own.
 
-    python -m seqgen_envs.benchmark.work JOB.json RESULT.json [PARENT]
+    python -m seqgen_envs.benchmark.work JOB.json RESULT.json
 
 The result is written whole or not at all; without one the process has failed, and its last words
-are on standard error. With the process number of a sweep, it ends when that does, even by SIGKILL
-(on Linux).
+are on standard error.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -44,8 +41,6 @@ from seqgen_envs.reporting.machine import machine, now
 
 #: Of the seed that an agent is judged with: another stream than the one it learned with.
 EVALUATION_SEED = 10_000
-#: Linux's number of "send me this signal when my parent ends" (prctl(2)).
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -236,22 +231,12 @@ def commit() -> str:
     return done.stdout.strip() if done.returncode == 0 else ""
 
 
-def end_with(parent: int) -> None:
-    """End this process when its parent does, or at once where that has ended already."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            sys.exit("the sweep has ended")
-
-
 def main() -> None:
     """The command above."""
     import torch
 
     torch.set_num_threads(1)  # a process is a row, and there may be one a core
-    job_file, result_file = map(Path, sys.argv[1:3])
-    if len(sys.argv) > 3:
-        end_with(int(sys.argv[3]))
+    job_file, result_file = map(Path, sys.argv[1:])
     job = Job.from_json(job_file.read_text(encoding="utf-8"))
     with trusting(job.trust):
         write_json(result_file, perform(job))
