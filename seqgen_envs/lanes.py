@@ -260,7 +260,7 @@ class Lanes:
             rows = np.flatnonzero(~np.logical_or.reduce(passed)) if passed else self.lane_ids
             self._check(actions, rows)
             step = self._score(actions, rows, later) if len(rows) else self.no_step()
-            over = self.finished[rows].all()
+            over = bool(self.finished[rows].all())
         if over:
             self.log_prior = np.zeros_like(self.log_prior)
             self.action_mask = np.ones_like(self.action_mask)
@@ -363,10 +363,9 @@ class Lanes:
             self.truncated[0] = length - self.primer_lengths.item(0) >= self.max_episode_steps
         self.finished[0] = finished[0]
         task_reward = sum(terms[0].tolist())
-        sums = np.array(
-            [[self._reward(prior_log_prob, task_reward)], [prior_log_prob], [task_reward]]
-        )
-        return Step(*sums, terms, finished, self.truncated.copy(), np.zeros(1, dtype=bool))
+        reward = np.array([self._reward(prior_log_prob, task_reward)])
+        numbers = (reward, np.array([prior_log_prob]), np.array([task_reward]), terms)
+        return Step(*numbers, finished, self.truncated.copy(), np.zeros(1, dtype=bool))
 
     def _reward(self, prior_log_prob: Any, task_reward: Any) -> Any:
         """What the class says, of numbers or of arrays [N]."""

@@ -205,7 +205,7 @@ class Stepper:
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """Logits [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state."""
         if len(tokens) == 1 and self._rows is not None:
-            return self._one_row(self._rows[tokens.item()], state)
+            return self._one_row(self._rows[int(tokens)], state)
         return self._batch(tokens, state)
 
     @torch.inference_mode()

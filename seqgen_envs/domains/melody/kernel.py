@@ -1,4 +1,4 @@
-"""The nine rules for one melody in plain numbers: the scalar twin of ``rules.py``, to the same bits.
+"""The nine rules for one melody in plain numbers: ``rules.py`` once more, to the same bits.
 
 :func:`judge` runs as it stands, which for a few melodies is several times faster than NumPy's
 calls, and is what :mod:`~seqgen_envs.domains.melody.compiled` has numba compile. Python and numba

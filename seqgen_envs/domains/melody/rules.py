@@ -99,6 +99,7 @@ class KeyRule(MelodyRule):
 
     @cached_property
     def table(self) -> Values:
+        """Values by the token, [V]."""
         outside = [t >= FIRST_NOTE and pitch_class(t) not in self.key.scale for t in range(SIZE)]
         return np.where(outside, self.penalty, 0.0)
 
