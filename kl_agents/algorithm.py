@@ -28,6 +28,7 @@ from kl_agents.collection import Collected, Collector, adapted, as_vec_env, make
 from kl_agents.diagnostics import agent_metrics, episode_infos
 from kl_agents.env_facts import EnvFacts
 from kl_agents.losses import Batch, Loss, Networks
+from kl_agents.networks import weights_of
 from kl_agents.policy import SequencePolicy, StateArrays, check_spaces
 from kl_agents.replay import EpisodeBatch, EpisodeReplay
 from kl_agents.schedules import ScheduleSpec, make_schedule
@@ -317,7 +318,7 @@ class SequenceAlgorithm(BaseAlgorithm):
         if self.loss is None:
             self._training_debt = 0.0
             return {}
-        networks = self._networks()
+        networks, weights = self._networks(), weights_of(self.policy.network)
         self.policy.network.train()
         self._update_learning_rate(self.policy.optimizer)
         metrics: dict[str, list[float]] = {}
@@ -328,9 +329,7 @@ class SequenceAlgorithm(BaseAlgorithm):
             extra |= drawn
             self.policy.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(
-                self.policy.network.parameters(), self.settings.max_grad_norm
-            )
+            norm = torch.nn.utils.clip_grad_norm_(weights, self.settings.max_grad_norm)
             self.policy.optimizer.step()
             self.loss.after_update(self.policy.network, self.policy.target)
             self._n_updates += 1

@@ -20,6 +20,7 @@ from seqgen_envs.observations import LanesView
 from seqgen_envs.recurrent import State
 from seqgen_envs.rollout import Moment, play, sample_rows
 from seqgen_envs.starts import MIN_LOG_PROB
+from seqgen_envs.stepping import step_rows
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 #: A step of the temperature that episodes are drawn at, and where it ends.
@@ -80,6 +81,11 @@ class VecEnvLanes:
         """log p of the next token, [N, V]."""
         found: NDArray[np.float32] = self._seen["log_prior"]
         return found
+
+    @property
+    def resting(self) -> NDArray[np.bool_]:
+        """Lanes that nobody looks at, [N]: none that it knows of."""
+        return np.zeros(self.n, dtype=bool)
 
     def reset(self, rows: NDArray[np.bool_] | None = None) -> None:
         """Start all lanes anew; those in ``rows`` have restarted by themselves."""
@@ -239,8 +245,7 @@ class _Behaviour:
             self._start = self.policy.read_prefixes(tokens)
             g, self._state = self._start
         else:
-            g, state = self.policy.step(self._actions, self._state)
-            g, self._state = _restart(g, state, *self._start, first)
+            g, self._state = self._step(first)
         return g
 
     def _tempered(self, log_policy: NDArray[Any]) -> NDArray[Any]:
@@ -250,6 +255,22 @@ class _Behaviour:
         scaled = log_policy / self.temperature
         found: NDArray[Any] = scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
         return found
+
+    @torch.inference_mode()
+    def _step(self, first: NDArray[np.bool_]) -> tuple[torch.Tensor, State]:
+        """One step of the lanes that go on; those that start an episode are after the primer."""
+        assert self._actions is not None
+        start_g, start_state = self._start
+        going = ~(self.source.resting | first)
+        if not going.any():
+            return self._start
+        g, state = step_rows(self.policy.step_tensors, self._actions, self._state, going)
+        if going.all():
+            return g, state
+        on, new = (torch.from_numpy(np.flatnonzero(x)).to(g.device) for x in (going, first))
+        pairs = zip(state, start_state, strict=True)
+        mended = tuple(s.index_copy(0, new, start[new]) for s, start in pairs)
+        return start_g.index_copy(0, on, g), mended
 
     def _mixture(self, log_policy: NDArray[Any], log_prior: NDArray[Any]) -> NDArray[Any]:
         """log of the mixture, [N, V]."""
@@ -264,22 +285,6 @@ class _Behaviour:
             mine, others = np.log1p(-self.epsilon), np.log(self.epsilon)
             mixture: NDArray[Any] = np.logaddexp(mine + log_policy, others + other)
             return mixture
-
-
-@torch.inference_mode()
-def _restart(
-    g: torch.Tensor,
-    state: State,
-    start_g: torch.Tensor,
-    start_state: State,
-    finished: NDArray[np.bool_],
-) -> tuple[torch.Tensor, State]:
-    """Put the lanes that finished back to the state after the primer."""
-    if not finished.any():
-        return g, state
-    mask = torch.from_numpy(finished).to(g.device)[:, None]
-    pairs = zip(state, start_state, strict=True)
-    return torch.where(mask, start_g, g), tuple(torch.where(mask, b, a) for a, b in pairs)
 
 
 class Recorder:
@@ -325,5 +330,9 @@ class Recorder:
 
 def _entropy(log_policy: NDArray[Any], log_prior: NDArray[np.float32]) -> tuple[float, float]:
     """-sum pi log pi and -sum pi log p, over all rows [N, V]."""
-    probability = np.exp(log_policy, dtype=np.float64)
-    return -float((probability * log_policy).sum()), -float((probability * log_prior).sum())
+    probability = np.exp(log_policy)
+    entropy, cross = (
+        -float((probability * log_probs).sum(dtype=np.float64))
+        for log_probs in (log_policy, log_prior)
+    )
+    return entropy, cross
