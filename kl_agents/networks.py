@@ -17,6 +17,7 @@ from typing import Annotated, Any, get_type_hints
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from kl_agents.checking import Within, checked, did_you_mean
 from seqgen_envs.prior import Prior, RecurrentPrior
@@ -66,13 +67,21 @@ class ValueNetwork(nn.Module):
         """Whether g is still the same for all actions."""
         return not self.trunk.head.weight.any()
 
-    def forward(self, tokens: Tensor, primer: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, primer: Tensor, actions: Tensor | None = None) -> Tensor:
         """g [B, T, V] in the states before each of ``tokens`` (int64 [B, T], padded with V).
 
-        ``primer`` int64 [P] is what every episode starts with.
+        Args:
+            tokens: the actions of episodes.
+            primer: what every episode starts with, int64 [P].
+            actions: int64 [B, T], below V: g [B, T] of these alone, which takes no [B, T, V].
         """
         whole = torch.cat([primer.expand(len(tokens), -1), tokens], dim=1)
-        return self.trunk.shifted_logits(whole)[:, len(primer) :] * self.scale
+        states, head = self.trunk.shifted_states(whole)[:, len(primer) :], self.trunk.head
+        if actions is None:
+            found: Tensor = head(states)
+        else:
+            found = (states * embedding(actions, head.weight)).sum(dim=-1) + head.bias[actions]
+        return found * self.scale
 
 
 def make_network(
@@ -139,5 +148,4 @@ def _without_dropout(network: RecurrentNetwork) -> RecurrentNetwork:
 @torch.no_grad()
 def polyak(online: nn.Module, target: nn.Module, tau: float) -> None:
     """target <- (1 - tau) target + tau online."""
-    for mine, theirs in zip(target.parameters(), online.parameters(), strict=True):
-        mine.lerp_(theirs, tau)
+    torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), tau)

@@ -97,7 +97,6 @@ class RecurrentPrior:
         """Zeros; see :class:`Prior`."""
         return self._stepper.initial_state(batch_size)
 
-    @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """See :class:`Prior`."""
         logits, state = self._stepper.step(tokens, state)
