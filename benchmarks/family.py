@@ -17,7 +17,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,8 @@ from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import play, sample_rows
 
 ON_POLICY = {"replay_ratio": 1, "replay_sampling": "latest", "replay_unique": False}
+#: What holds off policy may explore: else sequences of 1 in 10,000 under q* are not met again.
+EXPLORING = {"explore": "uniform", "epsilon": 0.1}
 NETWORK = {
     "init": "random", "scale": 5.0,
     "architecture": {"cell": "gru", "embedding_size": 16, "hidden_size": 64},
@@ -72,10 +74,10 @@ def gradient(name: str, algorithm: str = "rloo", **settings: Any) -> Method:
 
 
 METHODS = (
-    Method("psi", "psi"),
-    Method("g", "g"),
-    Method("tb, log Z learned", "tb"),
-    Method("tb, log Z batch mean", "tb", {"log_z": "batch"}),
+    Method("psi", "psi", EXPLORING),
+    Method("g", "g", EXPLORING),
+    Method("tb, log Z learned", "tb", EXPLORING),
+    Method("tb, log Z batch mean", "tb", {**EXPLORING, "log_z": "batch"}),
     gradient("rloo (k1 in the reward)"),
     gradient("k1 in the loss", kl="loss", estimator="k1"),
     gradient("k2 in the loss", kl="loss", estimator="k2"),
@@ -218,7 +220,7 @@ def filled(part: Part, agent: SequenceAlgorithm, seed: int) -> Collected:
 def measure(part: Part, method: Method, mode: str, seed: int) -> dict[str, Any]:
     """One cell of the table."""
     kept = {} if mode == "on" else {"replay_capacity": part.fill, "replay_sampling": "uniform"}
-    agent = make(part, Method(method.name, method.algorithm, {**method.settings, **kept}), seed)
+    agent = make(part, replace(method, settings={**method.settings, **kept}), seed)
     c, began = float(agent.c_schedule(0.0)), time.process_time()
     run: Callable[..., list[list[float]]] = on_policy if mode == "on" else off_policy
     curve = run(part, agent, c) if mode == "on" else run(part, agent, c, seed)

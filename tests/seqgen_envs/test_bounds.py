@@ -60,8 +60,11 @@ def test_rejection_draws_from_the_optimum(lanes):
     samples = reject(lanes, MAXIMUM, 20_000, 1)
     graph = exact_graph(lanes.settings)
     optimum = evaluate(GraphPolicy(graph, graph.optimal_policy(C)), lanes, 5000, 3)
-    assert samples.task_return.mean() == pytest.approx(optimum.task_return, abs=0.05)
-    assert samples.task_return.mean() > rollout(lanes, PriorPolicy(0), 2000).task_return.mean() + 1
+    error = np.hypot(optimum.task_return_std / 5000**0.5,
+                     samples.task_return.std() / len(samples.tokens) ** 0.5)  # fmt: skip
+    assert abs(samples.task_return.mean() - optimum.task_return) < 3 * error
+    assert error < 0.1
+    assert samples.task_return.mean() > rollout(lanes, PriorPolicy(0), 2000).task_return.mean() + 0.5
     with pytest.raises(ValueError, match="said to be at most 1"):
         reject(lanes, 1.0, 1000, 0)
     assert upper_bound(lanes, reject(lanes, 100.0, 100, 0)) is None
