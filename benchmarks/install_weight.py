@@ -63,7 +63,7 @@ def measure(extra: str, source: Path, folder: Path) -> dict[str, Any]:
         "distributions": len(list(site.glob("*.dist-info"))) - len(list(site.glob("pip-*"))),
         "seconds": seconds,
         "largest": dict(sorted(found.items(), key=lambda item: -item[1])[:8]),
-        "torch": next(p.name.split("-")[1] for p in site.glob("torch-*.dist-info")),
+        "torch": next(p.stem.split("-")[1] for p in site.glob("torch-*.dist-info")),
     }
 
 

@@ -1,0 +1,124 @@
+"""Every block of shell and Python in README.md and docs/ runs, a page at a time, in order.
+
+Shell runs as it stands but for sizes (:data:`SMALL`). The Python blocks of a page share their names
+from block to block, as a reader would have it. Each page starts in an empty folder, with
+``examples/`` beside it, as in a checkout.
+"""
+
+import itertools
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.pages import PAGES, blocks_of, name_of
+from helpers.paths import ROOT
+
+#: The suite itself.
+NOT_HERE = ("test-command",)
+WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
+
+#: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
+SMALL = (
+    (r"pip install '\.\[notation\]' && ", ""),  # CI has installed it
+    (r"-n 48\b", "-n 8"),
+    (r"-n (?:16|64)\b", "-n 2"),
+    (r"-n 10+\b", "-n 64"),
+    (r"--preset default", "--preset default --epochs 1 --hidden 16"),
+    (r"--epochs 10\b", "--epochs 1"),
+    (
+        r"(train psi \S+-v0)",
+        r"\1 --steps 1024 --set n_envs=16 --eval-every 1024 --eval-episodes 16",
+    ),
+    (r"--steps 1200000", "--steps 1280"),
+    (r"(bench run .*--suite) toy-v1", r"\1 small.yml --seeds 1"),
+    (r"(report runs/\S+)", r"\1 -n 16"),
+    (r"(reproduce \w+)", r"\1 --quick --seeds 1 --blocks paper"),
+)
+SUITE = """
+about: toy-v1, in small
+measure: optimum
+headline: kl_to_optimum
+higher_is_better: false
+seeds: 1
+metrics: [kl_to_optimum, objective]
+tasks:
+  letters: {env_id: ToyGen-v0, steps: 600, episodes: 200}
+"""
+RUN_PYTHON = """
+import sys
+from helpers.pages import blocks_of
+from pathlib import Path
+page, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+names = {"__name__": "page"}
+for block in blocks_of(page)[first:last]:
+    text = "\\n" * (block.line - 1) + block.text
+    exec(compile(text, page.name, "exec"), names)
+"""
+
+
+def in_small(text):
+    for pattern, replacement in SMALL:
+        text = re.sub(pattern, replacement, text)
+    return text
+
+
+def shell(blocks):
+    script = "\n".join(in_small(block.text) for block in blocks if block.marker not in NOT_HERE)
+    return ["bash", "-euxo", "pipefail", "-c", script]
+
+
+def parts(page):
+    """Commands that run the blocks: neighbours of one language together."""
+    blocks = blocks_of(page)
+    for language, group in itertools.groupby(enumerate(blocks), lambda pair: pair[1].language):
+        numbers = [number for number, _ in group]
+        first, last = numbers[0], numbers[-1] + 1
+        if language == "sh":
+            yield shell(blocks[first:last])
+        else:
+            yield [sys.executable, "-c", RUN_PYTHON, page, str(first), str(last)]
+
+
+def test_what_makes_it_small_is_all_used():
+    everything = "\n".join(block.text for page in PAGES for block in blocks_of(page))
+    assert [pattern for pattern, _ in SMALL if not re.search(pattern, everything)] == []
+
+
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
+def test_every_block_runs(page, tmp_path):
+    shutil.copytree(ROOT / "examples", tmp_path / "examples")
+    (tmp_path / "small.yml").write_text(SUITE)
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), os.environ.get("PYTHONPATH", "")]),
+        "OMP_NUM_THREADS": "1",
+    }
+    for arguments in parts(page):
+        result = subprocess.run(
+            arguments,
+            cwd=tmp_path,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=1200,
+        )
+        assert result.returncode == 0, result.stderr[-4000:]
+        assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("domain", ["Melody", "Molecule"])
+def test_the_sequence_of_a_training_is_on_a_page(domain):
+    """Trained, evaluated, sampled: the sentence a newcomer types first."""
+    for page in WITH_BLOCKS:
+        text = "\n".join(block.text for block in blocks_of(page))
+        run = re.search(rf"seqgen train psi {domain}Gen-v0 .*--out (\S+)", text)
+        if run and f"sample {domain.lower()}" in text and f"--agent {run[1]} " in text:
+            assert f"seqgen evaluate {run[1]}" in text
+            return
+    pytest.fail(f"no page trains, evaluates and samples {domain}")
