@@ -58,7 +58,7 @@ class SequenceAlgorithm(BaseAlgorithm):
     #: first tokens of an episode that ``predict`` draws from the prior, when not deterministic.
     prime_tokens: ClassVar[int] = 0
     #: whether V(s_0) is an estimate of the objective, to be shown beside it.
-    estimates_objective: ClassVar[bool] = False
+    estimates_objective: bool = False
     policy_defaults: ClassVar[Mapping[str, Any]] = {}
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"SequencePolicy": SequencePolicy}
 
@@ -176,7 +176,9 @@ class SequenceAlgorithm(BaseAlgorithm):
         assert self.facts is not None
         assert self.env is not None
         self.replay = self._make_replay()
-        self.collector = Collector(make_source(self.env), self.settings.explore)
+        self.collector = Collector(
+            make_source(self.env), self.settings.explore, self.replay.keeps_log_prior
+        )
         self.augmenter = self.facts.augmenter() if self.settings.augment else None
 
     def _make_replay(self) -> EpisodeReplay:
@@ -256,6 +258,11 @@ class SequenceAlgorithm(BaseAlgorithm):
         callback.on_training_end()
         return self
 
+    @property
+    def round_size(self) -> int:
+        """Episodes that are collected between trainings."""
+        return self.settings.episodes_per_round or self.n_envs
+
     def collect(self, callback: BaseCallback) -> Collected | None:
         """One round of episodes into the replay; None where a callback stops the training.
 
@@ -275,7 +282,7 @@ class SequenceAlgorithm(BaseAlgorithm):
         with saving.undone_on_error(self):
             collected = self.collector.collect(
                 self.policy,
-                self.settings.episodes_per_round or self.n_envs,
+                self.round_size,
                 self.epsilon_schedule(remaining),
                 self.rng,
                 on_step,
@@ -336,20 +343,25 @@ class SequenceAlgorithm(BaseAlgorithm):
     def _sample(self) -> tuple[EpisodeBatch, dict[str, float]]:
         """What the next update reads, and metrics to log of it."""
         assert self.replay is not None
-        batch = self.replay.sample(self.settings.batch_episodes, self.rng)
+        wanted = self.settings.batch_episodes
+        if self.replay.sampling == "latest":  # the whole round, so that each of it is read once
+            wanted = max(wanted, self.round_size)
+        batch = self.replay.sample(wanted, self.rng)
         if self.augmenter is None:
             return batch.cropped(), {}
         batch, respelled = self.augmenter.respell(batch, self.settings.augment, self.rng)
         return batch.cropped(), {"augmented": respelled / len(batch)}
 
     def _tensors(self, episodes: EpisodeBatch) -> Batch:
-        return Batch.of(episodes, self.policy.c, self.device)
+        assert self.facts is not None
+        return Batch.of(episodes, self.policy.c, self.facts.shown, self.device)
 
     def _networks(self) -> Networks:
         assert self.facts is not None
         primer = torch.from_numpy(self.facts.primer).to(self.device)
         return Networks(
             online=lambda tokens: self._network(tokens, primer),
+            taken=lambda tokens, actions: self._network(tokens, primer, actions),
             target=lambda tokens: self.policy.target(tokens, primer),
         )
 

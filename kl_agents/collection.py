@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -132,9 +132,8 @@ class Collected:
     @classmethod
     def joined(cls, parts: Sequence[Collected]) -> Collected:
         """The episodes of several rounds that no policy made: without its figures."""
-        arrays = (np.concatenate([getattr(part.episodes, f.name) for part in parts])
-                  for f in fields(EpisodeBatch))  # fmt: skip
-        return cls(EpisodeBatch(*arrays), 0.0, 0.0, 0, np.concatenate([p.terms for p in parts]))
+        episodes = EpisodeBatch.joined([part.episodes for part in parts])
+        return cls(episodes, 0.0, 0.0, 0, np.concatenate([part.terms for part in parts]))
 
 
 class Collector:
@@ -143,15 +142,16 @@ class Collector:
     Args:
         source: the lanes, of :func:`make_source`.
         explore: e: ``"policy"`` (no exploration), ``"prior"`` or ``"uniform"``.
+        whole: whether the episodes hold log p of all tokens, or of the actions alone.
 
     Raises:
         ValueError: an unknown ``explore``.
     """
 
-    def __init__(self, source: Lanes | VecEnvLanes, explore: str) -> None:
+    def __init__(self, source: Lanes | VecEnvLanes, explore: str, whole: bool = True) -> None:
         if explore not in EXPLORERS:
             raise ValueError(f"explore must be one of {list(EXPLORERS)}, got {explore!r}")
-        self.source, self.explore = source, explore
+        self.source, self.explore, self.whole = source, explore, whole
 
     def collect(
         self,
@@ -176,7 +176,8 @@ class Collector:
             if record is None:
                 horizon = source.horizon - act.primer_length
                 terms = moment.step.terms.shape[1]
-                record = Recorder(episodes, horizon, policy.vocabulary_size, terms)
+                size = policy.vocabulary_size
+                record = Recorder(episodes, horizon, size, terms, self.whole)
             record.note(moment, act.log_behaviour)
             steps += source.n
             if not on_step(moment.step.ended):
@@ -263,37 +264,45 @@ def _restart(
 class Recorder:
     """Arrays of the episodes of one round, filled step by step."""
 
-    def __init__(self, episodes: int, horizon: int, vocabulary_size: int, terms: int) -> None:
-        shape = (episodes, horizon)
+    def __init__(
+        self, episodes: int, horizon: int, vocabulary_size: int, terms: int, whole: bool
+    ) -> None:
+        self.episodes = EpisodeBatch.empty(episodes, horizon, vocabulary_size, whole)
         self.terms = np.zeros((episodes, terms))
-        self.tokens = np.full(shape, vocabulary_size, dtype=np.int64)
-        self.lengths = np.zeros(episodes, dtype=np.int64)
-        self.log_prior = np.zeros((*shape, vocabulary_size), dtype=np.float32)
-        self.task_reward = np.zeros(shape, dtype=np.float32)
-        self.log_behaviour = np.zeros(shape, dtype=np.float32)
         self.kl = self.entropy = 0.0
 
     def note(self, moment: Moment, log_behaviour: NDArray[Any]) -> None:
         """Keep a step, and add the policy's exact KL and entropy in the states before it."""
         assert moment.log_policy is not None
-        rows, live, actions = moment.episodes, moment.live, moment.actions
-        at, log_policy, log_prior = self.lengths[rows], moment.log_policy, moment.log_prior
-        self.tokens[rows, at] = actions[live]
-        self.log_prior[rows, at] = log_prior[live]
-        self.task_reward[rows, at] = moment.step.task_reward[live]
+        made, lengths = self.episodes, self.episodes.lengths
+        rows, live, actions = moment.episodes, moment.live, moment.actions[moment.live]
+        whole = len(live) == len(moment.actions)
+        log_policy, log_prior = (
+            array if whole else array[live] for array in (moment.log_policy, moment.log_prior)
+        )
+        at, one = lengths[rows], np.arange(len(live))
+        made.tokens[rows, at] = actions
+        if made.log_prior is not None:
+            made.log_prior[rows, at] = log_prior
+        made.log_prior_taken[rows, at] = log_prior[one, actions]
+        made.task_reward[rows, at] = moment.step.task_reward[live]
+        made.log_behaviour[rows, at] = log_behaviour[live, actions]
         self.terms[rows] += moment.step.terms[live]
-        self.log_behaviour[rows, at] = log_behaviour[live, actions[live]]
-        self.lengths[rows] += 1
+        lengths[rows] += 1
         judged = moment.judged
-        self.task_reward[judged, self.lengths[judged] - 1] = moment.terms.sum(axis=1)
-        self.terms[judged] += moment.terms
-        probability = np.exp(log_policy[live], dtype=np.float64)
-        entropy = -(probability * log_policy[live]).sum()
+        if len(judged):
+            made.task_reward[judged, lengths[judged] - 1] = moment.terms.sum(axis=1)
+            self.terms[judged] += moment.terms
+        entropy, cross = _entropy(log_policy, log_prior)
         self.entropy += entropy
-        self.kl += -entropy - (probability * log_prior[live]).sum()
+        self.kl += cross - entropy
 
     def batch(self) -> EpisodeBatch:
         """The finished episodes."""
-        return EpisodeBatch(
-            self.tokens, self.lengths, self.log_prior, self.task_reward, self.log_behaviour
-        )
+        return self.episodes
+
+
+def _entropy(log_policy: NDArray[Any], log_prior: NDArray[np.float32]) -> tuple[float, float]:
+    """-sum pi log pi and -sum pi log p, over all rows [N, V]."""
+    probability = np.exp(log_policy, dtype=np.float64)
+    return -float((probability * log_policy).sum()), -float((probability * log_prior).sum())

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from kl_agents.augmentation import Augmenter
+from kl_agents.shown import Shown
 
 
 class EnvFacts:
@@ -46,6 +47,11 @@ class EnvFacts:
     def horizon(self) -> int:
         """Steps of an episode at most: the primer is not part of it."""
         return len(self.env.observation_space["tokens"].nvec) - len(self.primer)  # type: ignore[index]
+
+    @cached_property
+    def shown(self) -> Shown:
+        """What the environment shows of its prior."""
+        return Shown(self.prior, self.primer, self._attribute("mask"))
 
     def augmenter(self) -> Augmenter:
         """See :class:`~kl_agents.augmentation.Augmenter`.

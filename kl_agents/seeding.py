@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kl_agents.collection import Collected, Recorder, VecEnvLanes
+from kl_agents.collection import Collected, Collector, Recorder, VecEnvLanes
 from seqgen_envs.domain import ActionMask, Domain
 from seqgen_envs.domain_groups import Entry
 from seqgen_envs.lanes import Lanes
@@ -61,7 +61,7 @@ def seed_replay(model: SequenceAlgorithm, file: Path) -> Seeded:
     if model.loss is None or not model.loss.off_policy:
         raise ValueError(
             f"{type(model).__name__} learns from its own episodes only, so its replay takes no "
-            "seeds: use q, psi or g"
+            "seeds: use psi, g, tb or q"
         )
     assert model.replay is not None
     assert model.collector is not None
@@ -88,7 +88,7 @@ def seed_replay(model: SequenceAlgorithm, file: Path) -> Seeded:
             f"{file} has {len(found):,} sequences, the replay takes {model.replay.capacity:,}: "
             "raise replay_capacity, or give fewer"
         )
-    collected = _played(model.collector.source, list(found.values()), fits.horizon)
+    collected = _played(model.collector, list(found.values()), fits.horizon)
     if any(task.spent for task in model.facts.tasks):
         raise ValueError(
             f"scoring the {len(found):,} sequences of {file} spends the task's whole budget: raise "
@@ -164,8 +164,9 @@ class _Fitting:
             raise ValueError(f"the mask forbids its token {token!r} at position {at}")
 
 
-def _played(source: Lanes | VecEnvLanes, actions: Sequence[Ids], horizon: int) -> Collected:
+def _played(collector: Collector, actions: Sequence[Ids], horizon: int) -> Collected:
     """The episodes of some actions, as many at a time as there are lanes."""
+    source = collector.source
     rounds = [actions[i : i + source.n] for i in range(0, len(actions), source.n)]
     found = []
     for part in rounds:
@@ -174,7 +175,7 @@ def _played(source: Lanes | VecEnvLanes, actions: Sequence[Ids], horizon: int) -
         for moment in play(source, recite, len(part)):
             if record is None:
                 size, terms = moment.log_prior.shape[1], moment.step.terms.shape[1]
-                record = Recorder(len(part), horizon, size, terms)
+                record = Recorder(len(part), horizon, size, terms, collector.whole)
             record.note(moment, moment.log_prior)
         assert record is not None
         found.append(Collected(record.batch(), 0.0, 0.0, 0, record.terms))

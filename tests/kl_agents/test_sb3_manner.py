@@ -30,10 +30,23 @@ from helpers.agents import (
     unlike_the_prior,
 )
 from helpers.agents import make_quick as make
-from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
+from kl_agents import (
+    GRPO,
+    BestOfN,
+    GLearning,
+    PolicyGradient,
+    PriorAgent,
+    PsiLearning,
+    QLearning,
+    Reinvent,
+    ReinventPMO,
+    RLOnly,
+    TrajectoryBalance,
+)
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 
-ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
+FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO, BestOfN]
+ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
 
 
 # ---------------------------------------------------------------------- learn and its counters

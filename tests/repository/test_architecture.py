@@ -25,9 +25,10 @@ SEQGEN_ORDER = (
     (("observations",), 7),
     (("env", "pretrain"), 8),
     (("vector_env", "rollout", "checks"), 9),
-    (("adapters", "agents", "exact", "evaluation"), 10),
-    (("benchmark",), 11),
-    (("cli",), 12),
+    (("adapters", "agents", "graph", "evaluation"), 10),
+    (("exact",), 11),
+    (("benchmark",), 12),
+    (("cli",), 13),
 )
 #: What a domain's folder may import besides itself.
 DOMAINS_SEE = {
@@ -52,9 +53,10 @@ AGENTS_ORDER = (
     (("policy",), 3),
     (("collection",), 4),
     (("settings", "diagnostics", "saving"), 5),
-    (("losses",), 6),
-    (("algorithm",), 7),
-    (("q_learning", "psi_learning", "g_learning", "baselines", "seeding"), 8),
+    (("losses", "best_replay"), 6),
+    (("trajectory_losses", "algorithm"), 7),
+    (("q_learning", "psi_learning", "g_learning", "trajectory_balance", "policy_gradient"), 8),
+    (("baselines", "best_of_n", "seeding"), 8),
     (("registry",), 9),
     (("hyperparameters", "callbacks"), 10),
     (("runs", "bench"), 11),
