@@ -1,5 +1,6 @@
 """What README.md, docs/ and CONTRIBUTING.md say is so: tables, names, paths, links."""
 
+import configparser
 import importlib.util
 import re
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 
 from helpers.pages import MADE, PAGES, blocks_of, command, name_of, text_of
 from helpers.paths import ROOT
+from kl_agents.registry import ALGORITHMS
 from seqgen_envs.domains.melody import DOMAIN
 
 README = ROOT / "README.md"
@@ -76,6 +78,21 @@ def test_every_rule_and_metric_is_named(kind):
         names = DOMAIN.metrics.summary([[14, 1] * 16])
     page = text_of(ROOT / "docs" / "melodies.md")
     assert [name for name in names if f"`{name}`" not in page] == []
+
+
+def test_every_algorithm_suite_and_extra_is_in_its_table():
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    suites = (ROOT / "seqgen_envs" / "benchmark" / "suites").glob("*.yml")
+    named = {
+        "agents/index.md": list(ALGORITHMS),
+        "benchmark.md": [suite.stem for suite in suites],
+        "install.md": list(config["options.extras_require"]),
+    }
+    for page, names in named.items():
+        text = text_of(ROOT / "docs" / page)
+        rows = "".join(line for line in text.splitlines() if line.startswith("|"))
+        assert [name for name in names if f"`{name}`" not in rows] == []
 
 
 def anchors(text):
