@@ -173,6 +173,24 @@ class EpisodeReplay:
         self._size = min(self._size + 1, self.capacity)
         return slot
 
+    def holds(self, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each of the sequences [B, T], padded, is stored; [B].
+
+        Raises:
+            ValueError: equal sequences are stored as often as they come, so nobody keeps account.
+        """
+        if not self.unique:
+            raise ValueError("only a replay of unique sequences knows what it holds")
+        return np.array([row.tobytes() in self._slots for row in tokens], dtype=bool)
+
+    def fresh(self, tokens: NDArray[np.int64]) -> float:
+        """How many sequences of [B, T] are new, each counted once, as a share of B.
+
+        Raises:
+            ValueError: as for :meth:`holds`.
+        """
+        return len({row.tobytes() for row in tokens[~self.holds(tokens)]}) / len(tokens)
+
     def sample(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
         """n episodes, drawn with replacement; of the ``"latest"`` at most those there are.
 

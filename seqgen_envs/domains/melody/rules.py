@@ -1,4 +1,4 @@
-"""The nine music-theory rules of Sequence Tutor, and the tasks they make.
+"""The nine music-theory rules of Sequence Tutor.
 
 Source: Jaques et al. 2017 (arXiv 1611.02796), section 4.2, with the constants of its reference
 implementation. Notation: ``a`` is the judged token, the last of a prefix; ``h`` the tokens before
@@ -12,13 +12,12 @@ step to step (:class:`~seqgen_envs.rules.ScanRule`), so that a step costs the sa
 prefix is. What stands in a row of ``tokens`` at and after its length is never read. Rows of equal
 length (the usual case) are judged at once on a slice; otherwise one group a length.
 
-:class:`~seqgen_envs.domains.melody.task.MelodyTask` judges the nine together and faster, to the
+:class:`~seqgen_envs.domains.melody.tasks.MelodyTask` judges the nine together and faster, to the
 same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -27,25 +26,13 @@ from numpy.typing import NDArray
 
 from seqgen_envs.domains.melody.keys import Key, pitch_class
 from seqgen_envs.domains.melody.vocabulary import FIRST_NOTE, HOLD, NOTE_OFF, SIZE
-from seqgen_envs.rules import Rule, ScanRule, Task, Term, Tokens, Values
+from seqgen_envs.rules import ScanRule, Tokens, Values
 
 DEFAULT_KEY = "C major"
 #: Tokens in a bar of 4/4.
 DEFAULT_BAR_LENGTH = 16
 #: Lags of rule 4, in tokens.
 LAGS = (1, 2, 3)
-
-#: Weights of the task ``recommended``: those of rules that seldom pay, such as the extremes once a
-#: melody, count for more.
-RECOMMENDED_WEIGHTS: Mapping[str, float] = {
-    "key": 2.0,
-    "tonic": 2.0,
-    "autocorrelation": 2.0,
-    "motif": 2.0,
-    "repeated_motif": 1.4,
-    "leap_resolution": 2.1,
-    "unique_extremes": 10.0,
-}
 
 #: Rule 7: values of an interval in semitones (unscaled); others up to an octave are worth 0.
 INTERVAL_VALUES = {2: 0.08, 4: 0.09, 5: 0.07, 7: 0.02, 9: 0.05, 11: -0.3}
@@ -111,13 +98,13 @@ class KeyRule(MelodyRule):
     penalty: float = -1.0
 
     @cached_property
-    def _values(self) -> Values:
+    def table(self) -> Values:
         outside = [t >= FIRST_NOTE and pitch_class(t) not in self.key.scale for t in range(SIZE)]
         return np.where(outside, self.penalty, 0.0)
 
     def judge(self, prefixes: Tokens, horizon: int) -> Values:
         """See the class."""
-        return self._values.take(prefixes[:, -1])
+        return self.table.take(prefixes[:, -1])
 
     def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
         """Nothing, [N, 0]: see :func:`~seqgen_envs.rules.remembers`."""
@@ -303,10 +290,10 @@ class MotifRule(MelodyRule):
         if prefixes.shape[1] < self.window:
             return np.zeros(len(prefixes))
         distinct = distinct_notes(prefixes[:, -self.window :])
-        return self._values.take(distinct)
+        return self.table.take(distinct)
 
     @cached_property
-    def _values(self) -> Values:
+    def table(self) -> Values:
         """By the number of different notes."""
         distinct = np.arange(self.window + 1)
         return np.where(
@@ -338,18 +325,11 @@ class RepeatedMotifRule(MotifRule):
         if before < self.window:
             return values
         distinct = distinct_notes(prefixes[:, before:])
-        worth = self._values.take(distinct)
+        worth = self.table.take(distinct)
         for row in np.flatnonzero(worth).tolist():
             if occurs_before(prefixes[row], self.window):
                 values[row] = worth[row]
         return values
-
-
-def latest_notes(prefixes: Tokens) -> Tokens:
-    """The latest note of each row of [N, n], its last token where it has none, shape [N]."""
-    back = (prefixes[:, ::-1] >= FIRST_NOTE).argmax(axis=1)  # 0 where there is no note
-    found: Tokens = prefixes[np.arange(len(prefixes)), prefixes.shape[1] - 1 - back]
-    return found
 
 
 @dataclass(frozen=True)
@@ -371,7 +351,7 @@ class PreferredIntervalRule(ScanRule):
         return np.zeros(self.width)
 
     @cached_property
-    def _values(self) -> Values:
+    def table(self) -> Values:
         """Flat [V * V], by the latest note (specials: none) and ``a``."""
         table = [[self._value(b, a) for a in range(SIZE)] for b in range(SIZE)]
         return self.scale * np.array(table).ravel()
@@ -395,12 +375,7 @@ class PreferredIntervalRule(ScanRule):
         action = last_tokens(tokens, lengths)
         latest = state[:, 0].astype(np.int64)
         after = np.where(action >= FIRST_NOTE, action, latest)[:, None].astype(np.float64)
-        return self._values.take(latest * SIZE + action), after
-
-    def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
-        """The latest note, [N, 1]: see :func:`~seqgen_envs.rules.remembers`."""
-        found = latest_notes(tokens[:, : lengths.max()])
-        return np.where(found >= FIRST_NOTE, found, 0)[:, None].astype(np.float64)
+        return self.table.take(latest * SIZE + action), after
 
 
 @dataclass(frozen=True)
@@ -474,72 +449,3 @@ class UniqueExtremesRule(MelodyRule):
         if prefixes.shape[1] < horizon:
             return np.zeros(len(prefixes))
         return self.bonus * unique_highest(prefixes) + self.bonus * unique_lowest(prefixes)
-
-
-def rl_tuner_task(
-    key: str = DEFAULT_KEY,
-    bar_length: int = DEFAULT_BAR_LENGTH,
-    weights: Mapping[str, float] | None = None,
-) -> Task:
-    """The task ``rl-tuner``: the nine rules, each a term of weight 1.
-
-    Args:
-        key: a major or minor key, such as ``"C major"``, ``"D minor"``, ``"F# major"``.
-        bar_length: tokens in a bar: a motif is half a bar, the closing of rule 2 a quarter.
-        weights: other weights than 1, by the terms' names.
-
-    Raises:
-        ValueError: an unknown key or term, or a bar length that is not a multiple of 4 from 8 up.
-    """
-    scale = Key.parse(key)
-    if not isinstance(bar_length, int) or bar_length % 4 or bar_length < 8:
-        raise ValueError(f"bar_length must be a multiple of 4, at least 8, got {bar_length!r}")
-    rules: dict[str, Rule] = {
-        "key": KeyRule(scale),
-        "tonic": TonicRule(scale, closing=bar_length // 4),
-        "repetition": RepetitionRule(),
-        "autocorrelation": AutocorrelationRule(),
-        "motif": MotifRule(window=bar_length // 2),
-        "repeated_motif": RepeatedMotifRule(window=bar_length // 2),
-        "preferred_interval": PreferredIntervalRule(scale),
-        "leap_resolution": LeapResolutionRule(),
-        "unique_extremes": UniqueExtremesRule(),
-    }
-    facts = {"key": key, "bar_length": bar_length}
-    task = Task("rl-tuner", [Term(name, rule) for name, rule in rules.items()], facts=facts)
-    return task.with_weights(weights) if weights else task
-
-
-#: Rules of the task ``local``: those that need to remember little of a melody.
-LOCAL_RULES = ("key", "tonic", "preferred_interval", "leap_resolution")
-
-
-def local_task(
-    key: str = DEFAULT_KEY,
-    bar_length: int = DEFAULT_BAR_LENGTH,
-    weights: Mapping[str, float] | None = None,
-) -> Task:
-    """The task ``local``: the rules :data:`LOCAL_RULES`, each of weight 1.
-
-    What they have to remember of a melody is finite and small, so under a prior of few states (the
-    bundled ``bigram``) the optimum is known exactly, at any length (:mod:`seqgen_envs.graph`).
-    Arguments and errors are those of :func:`rl_tuner_task`.
-    """
-    whole = rl_tuner_task(key, bar_length)
-    task = Task("local", [t for t in whole.terms if t.name in LOCAL_RULES], facts=whole.facts)
-    return task.with_weights(weights) if weights else task
-
-
-def recommended_task(
-    key: str = DEFAULT_KEY,
-    bar_length: int = DEFAULT_BAR_LENGTH,
-    weights: Mapping[str, float] | None = None,
-) -> Task:
-    """The task ``recommended``: the nine rules with :data:`RECOMMENDED_WEIGHTS`.
-
-    Found by trial on seeds 0 to 2: psi-learning then meets every row of the paper's table and
-    still writes varied melodies. Arguments and errors are those of :func:`rl_tuner_task`;
-    ``weights`` replace the recommended ones, term by term.
-    """
-    task = rl_tuner_task(key, bar_length, {**RECOMMENDED_WEIGHTS, **(weights or {})})
-    return Task("recommended", task.terms, facts=task.facts)

@@ -14,12 +14,8 @@ from helpers.melodies import C, E, G, melodies
 from helpers.paths import DATA
 from seqgen_envs.domains.melody import DOMAIN
 from seqgen_envs.domains.melody.keys import Key
-from seqgen_envs.domains.melody.rules import (
-    RECOMMENDED_WEIGHTS,
-    PreferredIntervalRule,
-    autocorrelation,
-    rl_tuner_task,
-)
+from seqgen_envs.domains.melody.rules import PreferredIntervalRule, autocorrelation
+from seqgen_envs.domains.melody.tasks import RECOMMENDED_WEIGHTS, rl_tuner_task
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.domains.toy.prior import TabularPrior
 from seqgen_envs.rules import ScanRule, Task, Term, score_sequences
