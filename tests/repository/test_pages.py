@@ -2,7 +2,7 @@
 
 Shell runs as it stands but for sizes (:data:`SMALL`). The Python blocks of a page share their names
 from block to block, as a reader would have it. Each page starts in an empty folder, with
-``examples/`` beside it, as in a checkout.
+``examples/`` beside it, as in a checkout. A block that is the README's, word for word, runs there.
 """
 
 import os
@@ -61,8 +61,9 @@ def in_small(text):
 def program(page):
     """One Python program of all blocks of a page: shell as calls of bash, Python as it stands."""
     lines = ["import subprocess", "names = {'__name__': 'page'}"]
+    elsewhere = set() if page == PAGES[0] else {block.text for block in blocks_of(PAGES[0])}
     for block in blocks_of(page):
-        if block.marker in NOT_HERE:
+        if block.marker in NOT_HERE or block.text in elsewhere:
             continue
         if block.language == "sh":
             command = ["bash", "-euxo", "pipefail", "-c", in_small(block.text)]
