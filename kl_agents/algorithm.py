@@ -253,11 +253,6 @@ class SequenceAlgorithm(BaseAlgorithm):
         callback.on_training_end()
         return self
 
-    @property
-    def round_size(self) -> int:
-        """Episodes that are collected between trainings."""
-        return self.settings.episodes_per_round or self.n_envs
-
     def collect(self, callback: BaseCallback) -> Collected | None:
         """One round of episodes into the replay; None where a callback stops the training.
 
@@ -276,11 +271,12 @@ class SequenceAlgorithm(BaseAlgorithm):
             return bool(callback.on_step())
 
         epsilon, bred = self.epsilon_schedule(remaining), None
-        wanted = int(min(epsilon, 0.9) * self.round_size) if self.breeder else 0
+        size = self.settings.episodes_per_round or self.n_envs
+        wanted = min(int(epsilon * size), size - 1) if self.breeder else 0
         with saving.undone_on_error(self):
             collected = self.collector.collect(
                 self.policy,
-                self.round_size - wanted,
+                size - wanted,
                 epsilon,
                 self.rng,
                 on_step,
@@ -346,10 +342,7 @@ class SequenceAlgorithm(BaseAlgorithm):
     def _sample(self) -> tuple[EpisodeBatch, dict[str, float]]:
         """What the next update reads, and metrics to log of it."""
         assert self.replay is not None
-        wanted = self.settings.batch_episodes
-        if self.replay.sampling == "latest":  # the whole round, so that each of it is read once
-            wanted = max(wanted, self.round_size)
-        batch = self.replay.sample(wanted, self.rng)
+        batch = self.replay.sample(self.settings.batch_episodes, self.rng)
         if self.augmenter is None:
             return batch.cropped(), {}
         batch, respelled = self.augmenter.respell(batch, self.settings.augment, self.rng)

@@ -334,6 +334,7 @@ class Lanes:
             ended = rows[waiting]
             state = (carried[ended] for carried in self._task_state)
             self._waiting.append((self.tokens[ended], self.lengths[ended], *state))
+            self.task.expect(*self._waiting[-1][:2])
         else:
             terms = self._judged(rows, finished)
         truncated = np.zeros(len(rows), dtype=bool)

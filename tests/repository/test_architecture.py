@@ -26,7 +26,7 @@ SEQGEN_ORDER = (
     (("env", "pretrain"), 8),
     (("vector_env", "rollout", "checks"), 9),
     (("adapters", "agents", "graph", "evaluation"), 10),
-    (("exact",), 11),
+    (("exact", "bounds"), 11),
     (("benchmark",), 12),
     (("cli",), 13),
 )
