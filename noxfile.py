@@ -99,9 +99,22 @@ def bench(session: nox.Session) -> None:
 
 
 @nox.session
+def docs(session: nox.Session) -> None:
+    """The documentation, strict, and whether its search answers newcomers' questions."""
+    session.install("-e", ".[docs]")
+    site = session.create_tmp()
+    session.run("mkdocs", "build", "--strict", "--site-dir", site)
+    session.run("python", "docs/questions.py", site)
+
+
+@nox.session
 def release(session: nox.Session) -> None:
-    """The two archives, checked."""
+    """The two archives in dist/, checked; the wheel, installed alone, writes a melody."""
     session.install("build", "twine")
-    out = session.create_tmp()
-    session.run("python", "-m", "build", "--outdir", out)
-    session.run("twine", "check", "--strict", *map(str, Path(out).glob("seqgen-*")))
+    session.run("python", "-m", "build", "--outdir", "dist")
+    version = Path("seqgen_envs/_version.py").read_text(encoding="utf-8").split('"')[-2]
+    archives = sorted(Path("dist").glob(f"seqgen-{version}*"))
+    session.run("twine", "check", "--strict", *map(str, archives))
+    session.install(str(next(path for path in archives if path.suffix == ".whl")))
+    with session.chdir(session.create_tmp()):  # not in the checkout, whose folders would be found
+        session.run("seqgen", "sample", "melody", "-n", "2", "--out", "melodies")
