@@ -62,8 +62,8 @@ def main() -> None:
             seconds[reached] = timed(command, source, environment)
             print(f"{reached}: {seconds[reached]:.0f} s", flush=True)
     lines = [
-        f"{date.today().isoformat()}, {os.cpu_count()} cores, in an empty environment; load average "
-        f"{load:.1f} at the start.",
+        f"{date.today().isoformat()}, {os.cpu_count()} cores, in an empty environment; load "
+        f"average {load:.1f} at the start.",
         "",
         "| | command | seconds |",
         "| --- | --- | ---: |",

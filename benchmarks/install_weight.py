@@ -63,13 +63,21 @@ def measure(extra: str, source: Path, folder: Path) -> dict[str, Any]:
         "distributions": len(list(site.glob("*.dist-info"))) - len(list(site.glob("pip-*"))),
         "seconds": seconds,
         "largest": dict(sorted(found.items(), key=lambda item: -item[1])[:8]),
-        "torch": next(p.name.split("-")[1] for p in site.glob("torch-*.dist-info")),
+        "torch": next(p.stem.split("-")[1] for p in site.glob("torch-*.dist-info")),
     }
+
+
+def known(path: Path) -> dict[str, Any]:
+    """What an earlier run has measured of the extras that there still are."""
+    if not path.exists():
+        return {}
+    measured = json.loads(path.read_text(encoding="utf-8"))["extras"]
+    return {extra: row for extra, row in measured.items() if extra in extras()}
 
 
 def table(report: dict[str, Any]) -> str:
     """The results as Markdown."""
-    rows = report["extras"]
+    rows = {extra: report["extras"][extra] for extra in extras() if extra in report["extras"]}
     base = rows[BASE]
     lines = [
         f"Fresh environments, {report['date']}: {report['system']}, Python {report['python']}, "
@@ -92,7 +100,9 @@ def table(report: dict[str, Any]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--extras", default=",".join(extras()), help="with commas")
+    parser.add_argument(
+        "--extras", default=",".join(extras()), help="with commas; others are kept as they are"
+    )
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the two files")
     arguments = parser.parse_args()
     wanted = arguments.extras.split(",")
@@ -102,7 +112,7 @@ def main() -> None:
         "date": date.today().isoformat(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "extras": {},
+        "extras": known(arguments.out / "install_weight.json"),
     }
     with tempfile.TemporaryDirectory() as temporary:
         source = Path(temporary) / "seqgen"  # pip builds beside the source: not in the checkout

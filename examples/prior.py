@@ -1,12 +1,10 @@
 """A prior of your own: a vocabulary, a fingerprint and three methods.
 
-python examples/prior.py
+gym.make("MelodyGen-v0", prior=falling())
 """
 
-import gymnasium as gym
 import torch
 
-import seqgen_envs  # noqa: F401  (registers the ids)
 from seqgen_envs import get_domain
 
 
@@ -40,9 +38,3 @@ def falling():
     """Likelier the lower: note off, no event, then notes from C3 up."""
     vocabulary = get_domain("melody").vocabulary
     return Unigram(torch.log_softmax(torch.linspace(1, 0, vocabulary.size), dim=0), vocabulary)
-
-
-if __name__ == "__main__":
-    env = gym.make("MelodyGen-v0", prior=falling())
-    observation, _ = env.reset(seed=0)
-    print("the likeliest first token:", observation["log_prior"].argmax())

@@ -193,6 +193,14 @@ class Backup(Protocol):
         ...
 
 
+class SoftBackup(Backup, Protocol):
+    """A backup whose policy is a softmax, so that log pi follows from V(s) without another one."""
+
+    def log_taken(self, log_prior: Tensor, values: Tensor, state_value: Tensor) -> Tensor:
+        """log pi(a|s), [...], of log p(a|s), the action's value and V(s), [...] each."""
+        ...
+
+
 class LogitsBackup:
     """The network's own softmax: no prior is added, and c plays no part.
 
@@ -246,6 +254,10 @@ class PsiBackup:
         """softmax(Psi)."""
         return torch.log_softmax(values, dim=-1)
 
+    def log_taken(self, log_prior: Tensor, values: Tensor, state_value: Tensor) -> Tensor:
+        """Psi - V."""
+        return values - state_value
+
     def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
         """log p + r/c."""
         return log_prior + task_reward / c
@@ -265,6 +277,10 @@ class GBackup:
     def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
         """softmax(log p + G)."""
         return torch.log_softmax(without_impossible(log_prior) + values, dim=-1)
+
+    def log_taken(self, log_prior: Tensor, values: Tensor, state_value: Tensor) -> Tensor:
+        """log p + G - V."""
+        return without_impossible(log_prior) + values - state_value
 
     def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
         """r/c: the environment's reward without its log p."""

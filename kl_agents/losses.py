@@ -22,6 +22,7 @@ from torch.nn.functional import huber_loss
 
 from kl_agents.backups import (
     Backup,
+    SoftBackup,
     chosen,
     cut_traces,
     n_step_targets,
@@ -93,14 +94,16 @@ class Batch:
         """Some of the episodes, and of them the first ``steps``."""
         tensors = {n: x for n, x in vars(self).items() if isinstance(x, Tensor)}
         tensors.pop("log_prior", None)  # kept by the cached property
-        cut = {n: x[rows] if x.ndim == 1 else x[rows, :steps] for n, x in tensors.items()}
+        cut: dict[str, Any] = {
+            n: x[rows] if x.ndim == 1 else x[rows, :steps] for n, x in tensors.items()
+        }
         if steps is not None:
             cut["lengths"] = cut["lengths"].clamp(max=steps)
         return replace(self, **cut)
 
     def parts(self) -> Iterator[Batch]:
         """The batch in parts whose [B, T, V] are not large; a small one is its only part."""
-        slices = list(few_at_a_time(*self.tokens.shape, self.vocabulary_size))
+        slices = list(few_at_a_time(self.tokens.shape, self.vocabulary_size))
         return iter([self]) if len(slices) == 1 else (self.rows(part) for part in slices)
 
 
@@ -207,6 +210,7 @@ class SoftValueLoss(ValueLoss):
     """Psi and G: lambda-returns by path consistency, with traces cut off policy."""
 
     settings: SoftValueSettings
+    backup: SoftBackup
 
     def targets(self, batch: Batch, networks: Networks) -> Tensor:
         """See :class:`ValueLoss`."""
@@ -223,8 +227,9 @@ class SoftValueLoss(ValueLoss):
     def _judged(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
         """V(s_t) and log pi(a_t|s_t) of the target network, [B, T] each."""
         lagging = self.lagging(batch, networks)
-        log_pi = self.backup.log_policy(batch.log_prior, lagging)
-        return self.backup.state_value(batch.log_prior, lagging), chosen(log_pi, batch.actions)
+        values = self.backup.state_value(batch.log_prior, lagging)
+        taken = chosen(lagging, batch.actions)
+        return values, self.backup.log_taken(batch.log_prior_taken, taken, values)
 
 
 class QLoss(ValueLoss):

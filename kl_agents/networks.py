@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, get_type_hints
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
@@ -148,4 +149,15 @@ def _without_dropout(network: RecurrentNetwork) -> RecurrentNetwork:
 @torch.no_grad()
 def polyak(online: nn.Module, target: nn.Module, tau: float) -> None:
     """target <- (1 - tau) target + tau online."""
-    torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), tau)
+    torch._foreach_lerp_(weights_of(target), weights_of(online), tau)
+
+
+_WEIGHTS: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
+
+
+def weights_of(network: nn.Module) -> list[nn.Parameter]:
+    """The network's parameters: to walk through its modules takes as long as an Adam step."""
+    found = _WEIGHTS.get(network)
+    if found is None:
+        found = _WEIGHTS[network] = list(network.parameters())
+    return found

@@ -58,8 +58,12 @@ class SequenceSettings:
         augment: share of the replayed episodes that an update reads in another spelling, in
             domains that have several (:mod:`kl_agents.augmentation`).
         explore: what behaviour is mixed with: ``"policy"`` (nothing), ``"prior"`` or
-            ``"uniform"``.
+            ``"uniform"``, token by token; or ``"genetic"``, whole sequences: children of the
+            replay's best (:mod:`kl_agents.breeding`), for learners that hold off policy.
         epsilon: its share, a number or a schedule: behaviour is (1 - epsilon) pi + epsilon e.
+        novelty: share of a round's sequences that should be new to the replay. Where fewer are, the
+            temperature that pi is drawn from at rises by a tenth a round, to at most 2; where more
+            are, it falls back to 1. 0: it is 1 throughout.
         max_grad_norm: gradients are scaled down to this norm.
 
     Raises:
@@ -78,6 +82,7 @@ class SequenceSettings:
     augment: Share = 0.0
     explore: Annotated[str, OneOf(EXPLORERS)] = "policy"
     epsilon: Annotated[ScheduleSpec, Within(0, 1)] = 0.0
+    novelty: Share = 0.0
     max_grad_norm: Annotated[float, Within(0)] = 10.0
 
     def __post_init__(self) -> None:
@@ -86,6 +91,8 @@ class SequenceSettings:
         for f in fields(self):
             value = checked(f.name, getattr(self, f.name), hints[f.name])
             object.__setattr__(self, f.name, value)
+        if self.novelty and not self.replay_unique:
+            raise ValueError("novelty needs replay_unique: what is new is what the replay lacks")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ do not keep it: with a large vocabulary it is nearly all there is to keep of an 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -24,8 +24,12 @@ Floats = NDArray[np.float32]
 TOGETHER = 2**24
 
 
-def few_at_a_time(episodes: int, horizon: int, vocabulary_size: int) -> Iterator[slice]:
-    """Slices of so many episodes that [episodes, T, V] has at most :data:`TOGETHER` numbers."""
+def few_at_a_time(shape: Sequence[int], vocabulary_size: int) -> Iterator[slice]:
+    """Slices of so many of B episodes that [episodes, T, V] has at most :data:`TOGETHER` numbers.
+
+    ``shape`` is (B, T).
+    """
+    episodes, horizon = shape
     size = max(TOGETHER // (horizon * vocabulary_size), 1)
     return (slice(start, start + size) for start in range(0, episodes, size))
 
@@ -80,7 +84,7 @@ class Shown:
     def taken(self, tokens: Ids, lengths: Ids) -> Floats:
         """log p of the actions, float32 [B, T], 0 past the end; not many [B, T, V] at once."""
         size, found = self.prior.vocabulary.size, np.zeros(tokens.shape, dtype=np.float32)
-        for part in few_at_a_time(*tokens.shape, size):
+        for part in few_at_a_time(tokens.shape, size):
             log_prior = self(tokens[part], lengths[part])
             found[part] = taken_of(log_prior, tokens[part])
         return found

@@ -19,7 +19,6 @@ from seqgen_envs.rules import Tokens
 
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
     from seqgen_envs.datasets.corpus import Corpus
-    from seqgen_envs.prior import Prior
 
 Group = TypeVar("Group", "View", "Metrics", "Files")
 
@@ -114,7 +113,7 @@ class Files:
             keywords of ``write``.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
             into a folder that exists, and returns their paths; the rows are those of
-            ``seqgen sample``'s CSV.
+            ``seqgen sample``'s CSV. Further keywords are its options, as of ``write``.
         suffixes: how the names of the files that are read end, lower case, such as ".smi".
     """
 
@@ -124,13 +123,7 @@ class Files:
     write: Callable[..., Sequence[Path]] | None = None
     check: Callable[..., object] | None = None
     facts: Callable[..., Mapping[str, Any]] | None = None
-    write_many: (
-        Callable[
-            [Tokens, Path, Sequence[str], Sequence[Mapping[str, Any]], Prior | None],
-            Sequence[Path],
-        ]
-        | None
-    ) = None
+    write_many: Callable[..., Sequence[Path]] | None = None
     suffixes: Sequence[str] = ()
 
 

@@ -54,13 +54,13 @@ class StateGraph:
         level_starts: where each length's states start, with S at the end; H + 1 numbers.
     """
 
-    log_prior: NDArray[np.floating]
+    log_prior: NDArray[Any]
     task_reward: Floats
-    child: NDArray[np.integer]
+    child: Ints
     level_starts: tuple[int, ...]
 
-    @classmethod
-    def merged(cls, settings: LaneSettings) -> StateGraph:
+    @staticmethod
+    def merged(settings: LaneSettings) -> StateGraph:
         """The graph of an environment (``env.unwrapped.lanes.settings``), level by level.
 
         The settings' ``c`` and ``prior_weight`` play no part: c is an argument below.
@@ -89,8 +89,13 @@ class StateGraph:
             if not len(following.tokens):
                 break
             level = following
-        arrays = (np.concatenate(column) for column in zip(*parts, strict=True))
-        return cls(*arrays, tuple(starts))
+        log_prior, rewards, children = zip(*parts, strict=True)
+        return StateGraph(
+            np.concatenate(log_prior),
+            np.concatenate(rewards),
+            np.concatenate(children),
+            tuple(starts),
+        )
 
     def __len__(self) -> int:
         return len(self.log_prior)
@@ -307,7 +312,7 @@ def _key(
     """What decides the future of prefixes, a row each."""
     lengths = np.full(len(tokens), (tokens[0] < level.log_prior.shape[1]).sum())
     remembered = [
-        np.asarray(term.rule.memory(tokens, lengths), dtype=np.float64)  # type: ignore[union-attr]
+        np.asarray(getattr(term.rule, "memory")(tokens, lengths), dtype=np.float64)  # noqa: B009
         for term in task.terms
         if not isinstance(term.rule, ScanRule)
     ]

@@ -24,6 +24,7 @@ from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Values
 from seqgen_envs.settings import LaneSettings, is_finite
 from seqgen_envs.starts import Primer, Starts, as_shown, check_mask, read_primers
+from seqgen_envs.stepping import step_rows
 
 Tokens = NDArray[np.int64]
 #: Sequences that have ended: tokens [M, T], lengths [M] and the states of scan rules [M, width].
@@ -81,6 +82,7 @@ class Lanes:
         mask: what makes it of the prefixes, or None: all tokens may follow.
         finished: bool [N]; all True before the first reset.
         truncated: bool [N].
+        idle: bool [N], the lanes that the last step passed over; a reset of all wakes them.
         started: True from the first reset on.
         rngs: what each lane draws its primers with, by lane; made when needed.
         on_step: called after each step with what it brought and the rows (int64) of the lanes that
@@ -117,6 +119,8 @@ class Lanes:
         self.action_mask: NDArray[np.int8] = np.ones((n, size), dtype=np.int8)
         self.finished: NDArray[np.bool_] = np.ones(n, dtype=bool)
         self.truncated: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+        self._awake = np.zeros(n, dtype=bool)
+        self.idle: NDArray[np.bool_] = self._awake
         self.primer_lengths: Tokens = np.zeros(n, dtype=np.int64)
         self.rngs: dict[int, np.random.Generator] = {}
         self.started = False
@@ -143,6 +147,11 @@ class Lanes:
     def ended(self) -> NDArray[np.bool_]:
         """Lanes that need a reset, bool [N]."""
         return self.finished | self.truncated if self.max_episode_steps else self.finished.copy()
+
+    @property
+    def resting(self) -> NDArray[np.bool_]:
+        """Lanes that get no token before a reset, bool [N]."""
+        return self.finished | self.idle
 
     @property
     def prior(self) -> Prior:
@@ -201,6 +210,7 @@ class Lanes:
         """
         if rows is None:
             rows = np.ones(self.n, dtype=bool)
+            self.idle = ~rows
             self._waiting.clear()
         start = self.starts.after(self._chosen(np.flatnonzero(rows), primers))
         if rows.all() or not self.started:
@@ -254,13 +264,15 @@ class Lanes:
         """
         passed = [marks for marks in (restart, idle) if marks is not None and marks.any()]
         if self.n == 1 and not passed:
+            self.idle = self._awake
             rows, step = self.lane_ids, self._score_lone(actions, later)
             over = step.finished.item(0)
         else:
             rows = np.flatnonzero(~np.logical_or.reduce(passed)) if passed else self.lane_ids
             self._check(actions, rows)
+            self.idle = self._awake if idle is None else idle
             step = self._score(actions, rows, later) if len(rows) else self.no_step()
-            over = bool(self.finished[rows].all())
+            over = bool(self.resting.all())
         if over:
             self.log_prior = np.zeros_like(self.log_prior)
             self.action_mask = np.ones_like(self.action_mask)
@@ -334,6 +346,7 @@ class Lanes:
             ended = rows[waiting]
             state = (carried[ended] for carried in self._task_state)
             self._waiting.append((self.tokens[ended], self.lengths[ended], *state))
+            self.task.expect(*self._waiting[-1][:2])
         else:
             terms = self._judged(rows, finished)
         truncated = np.zeros(len(rows), dtype=bool)
@@ -407,19 +420,20 @@ class Lanes:
         return full
 
     def _advance(self, actions: Tokens) -> None:
-        """One call of the prior for all lanes; those that have finished show zeros."""
-        some_finished = self.n > 1 and self.finished.any()
-        inputs = np.where(self.finished, self._start_id, actions) if some_finished else actions
-        log_probs = self._ask_prior(torch.from_numpy(inputs.copy()))  # the caller may change his
-        if not some_finished:
+        """One call of the prior for the lanes that go on; the others show zeros."""
+        going = ~self.resting
+        if self.n == 1 or going.all():
+            tokens = torch.from_numpy(actions.copy())  # the caller may change his
+            log_probs = self._ask_prior(tokens)
             shown = as_shown(self.mask, log_probs, self.tokens, self.lengths)
             self.log_prior, self.action_mask = shown
             return
-        on = np.flatnonzero(~self.finished)
+        inputs = np.where(going, actions, self._start_id)
+        log_probs, self._prior_state = step_rows(self.prior.step, inputs, self._prior_state, going)
         self.log_prior = np.zeros_like(self.log_prior)
         self.action_mask = np.ones_like(self.action_mask)
-        self.log_prior[on], self.action_mask[on] = as_shown(
-            self.mask, log_probs[torch.from_numpy(on)], self.tokens[on], self.lengths[on]
+        self.log_prior[going], self.action_mask[going] = as_shown(
+            self.mask, log_probs, self.tokens[going], self.lengths[going]
         )
 
     def _ask_prior(self, tokens: torch.Tensor) -> torch.Tensor:

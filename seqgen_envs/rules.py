@@ -293,6 +293,14 @@ class Task:
         """
         return np.zeros_like(values)
 
+    def expect(self, tokens: Tokens, lengths: Tokens) -> None:
+        """Sequences that have ended and that :meth:`score` will judge later, together with more:
+        what takes time may begin. Nothing, unless a subclass has something to begin.
+
+        Raises:
+            RuleError: as :meth:`score`.
+        """
+
     def prepare(self) -> None:
         """Load what the rules need and load at their first call otherwise: nothing, unless a
         subclass has something. Trainings call it before they begin.

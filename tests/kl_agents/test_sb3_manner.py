@@ -58,7 +58,7 @@ def test_learn_returns_the_agent_and_counts(algorithm):
     assert agent.learn(200) is agent
     assert 200 <= agent.num_timesteps < 200 + 16 * 5 + 8
     assert agent._episode_num % 16 == 0
-    assert (agent._n_updates > 0) == (algorithm is not PriorAgent)
+    assert (agent._n_updates > 0) == (algorithm not in (PriorAgent, BestOfN))
     before = agent.num_timesteps
     agent.learn(200, reset_num_timesteps=False)
     assert agent.num_timesteps >= before + 200

@@ -84,7 +84,7 @@ def melody_stats(
 
     Args:
         tokens: int [N, T], melodies of length T.
-        key: as for :func:`~seqgen_envs.domains.melody.rules.rl_tuner_task`.
+        key: as for :func:`~seqgen_envs.domains.melody.tasks.rl_tuner_task`.
         bar_length: tokens in a bar.
 
     Raises:

@@ -42,7 +42,8 @@ def _surplus(tokens: Tokens, lengths: Tokens) -> Values:
     """Numbers of a less those of c, [N, 1]."""
     inside = np.arange(tokens.shape[1]) < lengths[:, None]
     counts = [((tokens == letter) & inside).sum(1, keepdims=True) for letter in (A, C)]
-    return (counts[0] - counts[1]).astype(np.float64)
+    found: Values = (counts[0] - counts[1]).astype(np.float64)
+    return found
 
 
 @remembers(_surplus)

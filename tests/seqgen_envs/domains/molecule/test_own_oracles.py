@@ -28,8 +28,9 @@ from helpers.oracles_faulty import (
 from helpers.paths import ROOT
 from seqgen_envs import get_domain
 from seqgen_envs.domains.molecule.tasks import tasks
+from seqgen_envs.domains.molecule.tasks.calling import MANY
 from seqgen_envs.domains.molecule.tasks.own import SmilesFunction, number_of
-from seqgen_envs.domains.molecule.tasks.scoring import MANY, Scorer
+from seqgen_envs.domains.molecule.tasks.scoring import Scorer
 from seqgen_envs.loading import UntrustedCodeError, from_file, trusting
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import RuleError
