@@ -201,6 +201,30 @@ class SoftBackup(Backup, Protocol):
         ...
 
 
+class LogitsBackup:
+    """The network's own softmax: no prior is added, and c plays no part.
+
+    Of a learner whose network is a copy of the prior that is trained further. What the environment
+    masks stays out of reach.
+    """
+
+    def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
+        """g, where a token is possible."""
+        return (without_impossible(log_prior) - log_prior) + g
+
+    def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """The logits' log-sum: no value of a state."""
+        return psi_state_value(values)
+
+    def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """softmax(g)."""
+        return torch.log_softmax(values, dim=-1)
+
+    def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
+        """log p + r/c."""
+        return log_prior + task_reward / c
+
+
 def greedy_log_policy(values: Tensor) -> Tensor:
     """log of a policy that takes the largest value: 0 there, :data:`IMPOSSIBLE` elsewhere."""
     best = values.argmax(dim=-1, keepdim=True)

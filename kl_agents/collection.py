@@ -23,7 +23,9 @@ from seqgen_envs.starts import MIN_LOG_PROB
 from seqgen_envs.stepping import step_rows
 from seqgen_envs.vector_env import SequenceVectorEnv
 
-EXPLORERS = ("policy", "prior", "uniform")
+#: A step of the temperature that episodes are drawn at, and where it ends.
+WARMER, WARMEST = 1.1, 2.0
+EXPLORERS = ("policy", "prior", "uniform", "genetic")
 
 
 def as_vec_env(env: Any, n_envs: int) -> VecEnv | gym.Env[Any, Any]:
@@ -127,6 +129,7 @@ class Collected:
         kl_to_prior, entropy: means over the episodes.
         environment_steps: of all lanes.
         terms: each rule's sum over an episode, float64 [B, K].
+        children: episodes beside these that were bred (:mod:`kl_agents.breeding`).
     """
 
     episodes: EpisodeBatch
@@ -134,6 +137,7 @@ class Collected:
     entropy: float
     environment_steps: int
     terms: NDArray[np.float64]
+    children: int = 0
 
     @classmethod
     def joined(cls, parts: Sequence[Collected]) -> Collected:
@@ -147,7 +151,7 @@ class Collector:
 
     Args:
         source: the lanes, of :func:`make_source`.
-        explore: e: ``"policy"`` (no exploration), ``"prior"`` or ``"uniform"``.
+        explore: e: ``"prior"`` or ``"uniform"``; ``"policy"`` and ``"genetic"`` mix nothing in.
         whole: whether the episodes hold log p of all tokens, or of the actions alone.
 
     Raises:
@@ -166,8 +170,11 @@ class Collector:
         epsilon: float,
         rng: np.random.Generator,
         on_step: Callable[[NDArray[np.bool_]], bool],
+        temperature: float = 1.0,
     ) -> Collected | None:
         """One round; None where ``on_step`` (told which lanes finished, [N]) asked to stop.
+
+        pi is drawn from at ``temperature``.
 
         Every lane starts anew, so nothing but the generators carries over between rounds.
 
@@ -175,7 +182,7 @@ class Collector:
             ValueError: the lanes start with different primers.
         """
         source = self.source
-        act = _Behaviour(source, policy, self.explore, epsilon, rng)
+        act = _Behaviour(source, policy, self.explore, epsilon, temperature, rng)
         record: Recorder | None = None
         steps = 0
         for moment in play(source, act, episodes):
@@ -193,6 +200,11 @@ class Collector:
         return Collected(record.batch(), kl, entropy, steps, record.terms)
 
 
+def adapted(temperature: float, fresh: float, wanted: float) -> float:
+    """The temperature of the next round, given the share that was new and the one wanted."""
+    return min(max(temperature * (WARMER if fresh < wanted else 1 / WARMER), 1.0), WARMEST)
+
+
 class _Behaviour:
     """Acts for :func:`~seqgen_envs.rollout.play`: (1 - epsilon) pi + epsilon e.
 
@@ -207,10 +219,11 @@ class _Behaviour:
         policy: SequencePolicy,
         explore: str,
         epsilon: float,
+        temperature: float,
         rng: np.random.Generator,
     ) -> None:
         self.source, self.policy, self.rng = source, policy, rng
-        self.explore, self.epsilon = explore, epsilon
+        self.explore, self.epsilon, self.temperature = explore, epsilon, temperature
         self.primer_length = 0
         self.log_behaviour: NDArray[Any] = np.zeros(0)
         self._actions: NDArray[np.int64] | None = None
@@ -218,7 +231,7 @@ class _Behaviour:
     def __call__(self, first: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         g, log_prior = self._advance(first), self.source.log_prior
         log_policy = self.policy.log_policy(log_prior, g)
-        self.log_behaviour = self._mixture(log_policy, log_prior)
+        self.log_behaviour = self._mixture(self._tempered(log_policy), log_prior)
         self._actions = sample_rows(self.log_behaviour, self.rng)
         return self._actions, log_policy
 
@@ -234,6 +247,14 @@ class _Behaviour:
         else:
             g, self._state = self._step(first)
         return g
+
+    def _tempered(self, log_policy: NDArray[Any]) -> NDArray[Any]:
+        """log of pi at the temperature, [N, V]."""
+        if self.temperature == 1.0:
+            return log_policy
+        scaled = log_policy / self.temperature
+        found: NDArray[Any] = scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
+        return found
 
     @torch.inference_mode()
     def _step(self, first: NDArray[np.bool_]) -> tuple[torch.Tensor, State]:
@@ -253,7 +274,7 @@ class _Behaviour:
 
     def _mixture(self, log_policy: NDArray[Any], log_prior: NDArray[Any]) -> NDArray[Any]:
         """log of the mixture, [N, V]."""
-        if self.explore == "policy" or self.epsilon == 0.0:
+        if self.explore in ("policy", "genetic") or self.epsilon == 0.0:
             return log_policy
         if self.explore == "prior":
             other = log_prior

@@ -1,4 +1,7 @@
-"""What the learners minimise: one small object a method, over the same batch of episodes.
+"""What the learners of values minimise; the base of all losses, and what they are called with.
+
+A loss is one small object a method. Those over whole trajectories are in
+:mod:`kl_agents.trajectory_losses`.
 
 A loss is made of the learner's settings and its backup (:mod:`kl_agents.backups`), and called with
 a batch and the networks. Targets are pure functions of :mod:`kl_agents.backups`. The lagging target
@@ -28,7 +31,7 @@ from kl_agents.backups import (
 )
 from kl_agents.networks import polyak
 from kl_agents.replay import EpisodeBatch
-from kl_agents.settings import QSettings, ReinventSettings, SoftValueSettings, ValueSettings
+from kl_agents.settings import QSettings, SoftValueSettings, ValueSettings
 from kl_agents.shown import Shown, few_at_a_time
 
 
@@ -250,20 +253,3 @@ def _columns(parts: Iterator[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
     """The tensors of all parts of a batch, one after the other."""
     found = list(parts)
     return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))
-
-
-class AugmentedLikelihoodLoss(Loss):
-    """REINVENT: (log p(tau) + sigma R(tau) - log q(tau))^2, linear beyond ``delta``."""
-
-    settings: ReinventSettings
-
-    def __call__(self, batch: Batch, networks: Networks) -> tuple[Tensor, dict[str, float]]:
-        """See :class:`Loss`."""
-        values = self.backup.values(batch.log_prior, networks.online(batch.tokens), batch.c)
-        log_pi = chosen(self.backup.log_policy(batch.log_prior, values), batch.actions)
-        log_q, log_p = ((x * batch.mask).sum(1) for x in (log_pi, batch.log_prior_taken))
-        given, delta = self.settings.sigma, self.settings.delta
-        sigma = 1.0 / batch.c if given is None else given
-        augmented = log_p + sigma * batch.task_reward.sum(1)
-        loss = huber_loss(log_q, augmented, delta=delta) / delta
-        return loss, {"residual": float((log_q - augmented).detach().abs().mean())}

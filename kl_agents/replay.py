@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kl_agents.ranking import Ranking
 
-SAMPLING = ("uniform", "rank")
+SAMPLING = ("uniform", "rank", "latest")
 #: Bytes that log p of all tokens may take in a replay; where they would take more, only that of the
 #: actions taken is kept, and the prior is asked again for what an update reads.
 LARGEST_LOG_PRIOR = 2**30
@@ -103,7 +103,8 @@ class EpisodeReplay:
         horizon: T.
         vocabulary_size: V.
         sampling: ``"uniform"``, or ``"rank"``: probability falls with the rank of the task return
-            as 1 / (rank + ``rank_offset`` * size), so good sequences come back more often.
+            as 1 / (rank + ``rank_offset`` * size), so good sequences come back more often; or
+            ``"latest"``: the last round as a whole, each once, which on-policy losses are for.
         unique: a sequence that is already there replaces itself (its newest copy is kept).
         rank_offset: 0 is steep, 1 almost uniform.
 
@@ -128,6 +129,11 @@ class EpisodeReplay:
             raise ValueError(f"replay capacity must be at least 1 episode, got {capacity}")
         if sampling not in SAMPLING:
             raise ValueError(f"replay sampling must be one of {list(SAMPLING)}, got {sampling!r}")
+        if sampling == "latest" and unique:
+            raise ValueError(
+                "replay sampling 'latest' gives the episodes as they were collected, repeated ones "
+                "too: set replay_unique to false"
+            )
         if rank_offset < 0:
             raise ValueError(f"rank_offset must be >= 0, got {rank_offset}")
         self.capacity, self.sampling, self.unique = capacity, sampling, unique
@@ -138,6 +144,7 @@ class EpisodeReplay:
         self._keys: list[bytes | None] = [None] * capacity
         self._next = 0
         self._size = 0
+        self._round = 0
         self._ranking = Ranking(capacity, rank_offset) if sampling == "rank" else None
 
     def __len__(self) -> int:
@@ -151,6 +158,7 @@ class EpisodeReplay:
             stored[slots] = given[name]
         if self._ranking is not None:
             self._ranking.change(slots, episodes.task_return)
+        self._round = len(episodes)
 
     def _slot(self, key: bytes) -> int:
         """Where an episode goes: its own place if it is known, otherwise the ring's next."""
@@ -167,14 +175,36 @@ class EpisodeReplay:
         self._size = min(self._size + 1, self.capacity)
         return slot
 
+    def holds(self, tokens: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each of the sequences [B, T], padded, is stored; [B].
+
+        Raises:
+            ValueError: equal sequences are stored as often as they come, so nobody keeps account.
+        """
+        if not self.unique:
+            raise ValueError("only a replay of unique sequences knows what it holds")
+        return np.array([row.tobytes() in self._slots for row in tokens], dtype=bool)
+
+    def fresh(self, tokens: NDArray[np.int64]) -> float:
+        """How many sequences of [B, T] are new, each counted once, as a share of B.
+
+        Raises:
+            ValueError: as for :meth:`holds`.
+        """
+        return len({row.tobytes() for row in tokens[~self.holds(tokens)]}) / len(tokens)
+
     def sample(self, n: int, rng: np.random.Generator) -> EpisodeBatch:
-        """n episodes, drawn with replacement.
+        """n episodes, drawn with replacement; ``"latest"``: the last round, or the last n if more.
 
         Raises:
             ValueError: nothing is stored yet.
         """
         if self._size == 0:
             raise ValueError("the replay is empty: collect episodes before sampling")
+        if self.sampling == "latest":
+            count = min(max(n, self._round), self._size)
+            newest = np.arange(self._next - count, self._next)
+            return self._store.rows(newest % self.capacity)
         if self.sampling == "uniform":
             return self._store.rows(rng.integers(0, self._size, n))
         assert self._ranking is not None

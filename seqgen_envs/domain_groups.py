@@ -142,6 +142,9 @@ class Corpora:
         presets: a YAML file of named hyper-parameters for ``seqgen prior train``.
         augment: (ids of a training sequence [n], generator) to ids of the same thing spelled
             another way; None: a sequence has one spelling.
+        cross: (ids of one finished sequence [n], of another [m], generator) to ids of a child of
+            the two without an end token, or None where they have none; None: sequences of this
+            domain are not crossed.
         valid: ids of finished sequences [N, T] to bool [N]; None: all are valid.
         describe: (corpus, folder of a prior trained on it) writes there what
             :attr:`Metrics.against` needs, and returns its path.
@@ -155,6 +158,7 @@ class Corpora:
     downloads: Mapping[str, Callable[[], Sequence[Path]]] = field(default_factory=dict)
     presets: Path | None = None
     augment: Callable[[Tokens, np.random.Generator], Tokens] | None = None
+    cross: Callable[[Tokens, Tokens, np.random.Generator], Tokens | None] | None = None
     valid: Callable[[Tokens], NDArray[np.bool_]] | None = None
     describe: Callable[[Corpus, Path], Path] | None = None
     columns: Callable[[Path | None], Mapping[str, Mapping[str, float]]] | None = None

@@ -302,6 +302,8 @@ class Predicting:
     ) -> None:
         self.policy, self.lanes = policy, lanes
         self.observation, self.deterministic = observation, deterministic
+        if plan_in := getattr(policy, "plan_in", None):  # it plays sequences of its own, ahead
+            plan_in(lanes)
         self._masked = "action_masks" in inspect.signature(policy.predict).parameters
         self._state: Any = None
 

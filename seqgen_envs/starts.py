@@ -192,7 +192,7 @@ def as_shown(
         log p(.|s) float32 [N, V], masked tokens at :data:`MIN_LOG_PROB`, and the mask int8 [N, V].
     """
     if mask is None:
-        allowed = np.ones(tuple(log_probs.shape), dtype=np.int8)
+        allowed = np.ones(log_probs.shape, dtype=np.int8)
     else:
         allowed = mask(tokens, lengths)
         masked = log_probs.masked_fill(torch.from_numpy(allowed == 0), -torch.inf)

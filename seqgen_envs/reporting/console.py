@@ -6,6 +6,7 @@ as it is spelled, and nothing is taken for rich's markup or emoji.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from typing import Any
 
@@ -26,6 +27,18 @@ def fail(message: str) -> None:
 def warn(message: str) -> None:
     """One yellow line on stderr."""
     errors.print(f"Warning: {_one_line(message)}", style="yellow", soft_wrap=True)
+
+
+class _LoggedWarnings(logging.Handler):
+    """What is logged as a warning, shown as :func:`warn` shows one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        warn(record.getMessage())
+
+
+def show_logged_warnings() -> None:
+    """Where nobody has set logging up, its warnings become lines like every other warning's."""
+    logging.lastResort = _LoggedWarnings(logging.WARNING)
 
 
 def say(message: str) -> None:

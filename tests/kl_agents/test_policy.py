@@ -22,7 +22,18 @@ from helpers.agents import (
     unlike_the_prior,
 )
 from helpers.envs import MASKED_TOY
-from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
+from kl_agents import (
+    GRPO,
+    GLearning,
+    PolicyGradient,
+    PriorAgent,
+    PsiLearning,
+    QLearning,
+    Reinvent,
+    ReinventPMO,
+    RLOnly,
+    TrajectoryBalance,
+)
 from kl_agents.policy import masked_log_prior
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import A, B
@@ -238,7 +249,8 @@ def test_the_environments_c_is_the_default():
 # ---------------------------------------------------------------------- predict
 
 
-AGENTS = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
+FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO]
+AGENTS = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
 
 
 def greedy_by_hand(agent, observation):

@@ -278,7 +278,7 @@ def test_a_refused_state_changes_nothing():
     ("arguments", "message"),
     [
         ({"capacity": 0}, "capacity must be at least 1 episode, got 0"),
-        ({"sampling": "best"}, r"one of \['uniform', 'rank'\], got 'best'"),
+        ({"sampling": "best"}, r"one of \['uniform', 'rank', 'latest'\], got 'best'"),
         ({"rank_offset": -0.1}, "rank_offset must be >= 0, got -0.1"),
     ],
 )

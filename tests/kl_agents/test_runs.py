@@ -42,7 +42,7 @@ def uninterrupted(tmp_path_factory):
     return folder, start_run(folder, toy_spec(), LOGGED)
 
 
-@pytest.mark.parametrize("algorithm", ["q", "reinvent"])
+@pytest.mark.parametrize("algorithm", ["q", "reinvent", "reinvent-pmo", "tb", "rloo", "grpo"])
 def test_other_algorithms_resume_exactly_too(algorithm, tmp_path):
     spec = toy_spec(algorithm, steps=2000)
     whole = start_run(tmp_path / "whole", spec, RunOptions(tensorboard=False))

@@ -27,9 +27,9 @@ from seqgen_envs.domains.melody.render import (
     write_probability_heatmap,
 )
 from seqgen_envs.domains.melody.roll import draw_svg
-from seqgen_envs.domains.melody.rules import recommended_task, rl_tuner_task
 from seqgen_envs.domains.melody.sheet import PLAIN, Sheet
 from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
+from seqgen_envs.domains.melody.tasks import local_task, recommended_task, rl_tuner_task
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.extras import require
 
@@ -143,8 +143,8 @@ def _read_corpus(
 DOMAIN = Domain(
     name="melody",
     vocabulary=VOCABULARY,
-    priors={name: StoredPrior(PRIORS / name) for name in ("default", "paper")},
-    tasks={"rl-tuner": rl_tuner_task, "recommended": recommended_task},
+    priors={name: StoredPrior(PRIORS / name) for name in ("default", "paper", "bigram")},
+    tasks={"rl-tuner": rl_tuner_task, "recommended": recommended_task, "local": local_task},
     default_prior="default",
     default_task="rl-tuner",
     horizon=HORIZON,

@@ -174,6 +174,14 @@ class Compound:
             large[key] = (function, value)
         return cast("Result", large[key][1])
 
+    def known(self, function: Callable[[Chem.Mol], Any]) -> Any:
+        """What :meth:`take` remembers a function to have given, or None."""
+        return self._small.get(id(function), (None, None))[1]
+
+    def learn(self, function: Callable[[Chem.Mol], Any], value: float) -> None:
+        """Remember what a function gives for the molecule, and has given elsewhere."""
+        self._small.setdefault(id(function), (function, value))
+
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Compound) and self.canonical == other.canonical
 

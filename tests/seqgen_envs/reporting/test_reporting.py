@@ -1,13 +1,14 @@
 """What a terminal, a Markdown page and a spreadsheet get of texts out of anybody's files."""
 
 import csv
+import logging
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.table import Table
 
-from seqgen_envs.reporting.console import fail, say, show, warn
+from seqgen_envs.reporting.console import fail, say, show, show_logged_warnings, warn
 from seqgen_envs.reporting.files import bare_cell, safe_cell, write_csv
 from seqgen_envs.reporting.tables import markdown_table, metrics_table, printable
 
@@ -28,6 +29,16 @@ def test_a_terminal_obeys_no_text(capsys):
     assert err.splitlines() == [f"Error: {SEEN}", f"Warning: one {SEEN}"]
     assert out.startswith(f"{SEEN} next\n")
     assert out.count(SEEN) >= 5
+
+
+def test_logged_warnings_are_shown_like_all_others(monkeypatch, capsys):
+    monkeypatch.setattr(logging, "lastResort", logging.lastResort)
+    show_logged_warnings()
+    alone = logging.getLogger("a test of one logger")
+    monkeypatch.setattr(alone, "propagate", False)  # pytest's own handlers are the root's
+    alone.warning("skipped %s", EVIL)
+    alone.info("not shown")
+    assert capsys.readouterr().err == f"Warning: skipped {SEEN}\n"
 
 
 def test_what_can_be_shown_is():

@@ -12,6 +12,7 @@ from rdkit import Chem
 from seqgen_envs.domains.molecule.smiles import Compound
 
 Objective = Callable[[Chem.Mol], float]
+_OURS = f"{__name__.partition('.')[0]}."
 
 
 class Part(ABC):
@@ -42,7 +43,14 @@ def score_of(objective: Objective, compound: Compound) -> float:
     """What an objective gives for a compound; nothing is measured again."""
     if isinstance(objective, Part):
         return float(objective.score(compound))
-    return float(compound.take(objective, copied=True))  # a user's may change what it is given
+    return float(compound.take(objective, copied=not only_reads(objective)))
+
+
+def only_reads(objective: Objective) -> bool:
+    """Whether an objective can be given the molecule itself: one of this package's own. A user's
+    gets a copy, which it may change.
+    """
+    return str(getattr(objective, "__module__", "")).startswith(_OURS)
 
 
 @dataclass(frozen=True)

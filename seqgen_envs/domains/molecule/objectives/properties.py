@@ -7,17 +7,18 @@ and let RDKit's errors through. Rings are those of RDKit's symmetrised smallest 
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from rdkit import Chem, RDConfig
-from rdkit.Chem import QED, Descriptors, GraphDescriptors, rdMolDescriptors
+from rdkit.Chem import Descriptors, GraphDescriptors, rdMolDescriptors
 
 from seqgen_envs.domains.molecule.objectives.alerts import alerts
+from seqgen_envs.domains.molecule.objectives.druglikeness import qed
 from seqgen_envs.domains.molecule.objectives.means import Part
 from seqgen_envs.domains.molecule.objectives.queries import read_smarts
 from seqgen_envs.domains.molecule.smiles import Compound
@@ -42,15 +43,11 @@ def logp(molecule: Chem.Mol) -> float:
     return float(rdMolDescriptors.CalcCrippenDescriptors(molecule)[0])
 
 
-def qed(molecule: Chem.Mol) -> float:
-    """Drug-likeness in 0..1 (Bickerton et al. 2012), with RDKit's mean weights."""
-    return float(QED.qed(molecule))
-
-
 def sa(molecule: Chem.Mol) -> float:
     """Synthetic accessibility, 1 (easy) to 10 (hard): Ertl and Schuffenhauer 2009.
 
-    Computed by RDKit's own contributed module.
+    Computed by RDKit's own contributed module, of which one call is replaced (see
+    :func:`_stereocentres`).
 
     Raises:
         ImportError: this RDKit came without its ``Contrib`` folder.
@@ -70,7 +67,21 @@ def _sa_scorer() -> ModuleType:
         )
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    replaced = {"FindMolChiralCenters": _stereocentres}
+    vars(module)["Chem"] = SimpleNamespace(**(vars(Chem) | replaced))
     return module
+
+
+def _stereocentres(molecule: Chem.Mol, **options: bool) -> Sequence[Any]:
+    """As many as RDKit's ``FindMolChiralCenters`` finds, of which SA asks for the number only.
+
+    That one perceives stereochemistry anew; where the parser has done so, this counts what it
+    found.
+    """
+    if not molecule.HasProp("_StereochemDone"):
+        found: Sequence[Any] = Chem.FindMolChiralCenters(molecule, **options)
+        return found
+    return range(rdMolDescriptors.CalcNumAtomStereoCenters(molecule))
 
 
 def largest_ring(molecule: Chem.Mol) -> float:

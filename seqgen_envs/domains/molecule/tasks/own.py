@@ -22,13 +22,16 @@ from __future__ import annotations
 
 import contextlib
 import math
+import multiprocessing
+import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from itertools import islice
 from typing import Any
 
+from seqgen_envs.domains.molecule.tasks.serving import kill_group
 from seqgen_envs.loading import check_trusted, checked_reference, load_callable
 from seqgen_envs.rules import RuleError
 
@@ -156,7 +159,7 @@ class Program(SmilesFunction):
         """
         lines = "".join(f"{text}\n" for text in smiles).encode()
         try:
-            ended = subprocess.run(self.words, input=lines, capture_output=True, check=False)
+            ended = _run(self.words, lines)
         except OSError as error:
             raise RuleError(f"{self.command} cannot be started: {error}") from error
         said = ended.stderr.decode(errors="replace").strip().rpartition("\n")[2]
@@ -171,6 +174,28 @@ class Program(SmilesFunction):
                 f"must write one number a line for each{because}"
             )
         return [_read(line) for line in written]
+
+
+def _run(words: Sequence[str], lines: bytes) -> subprocess.CompletedProcess[bytes]:
+    """Run a program; where it is given up (a stop is asked for), all that it started ends too.
+
+    It is given a session of its own, unless this process leads one (a row of a benchmark) or is a
+    worker: those are killed as a whole, and the program must be among what is killed.
+    """
+    own = hasattr(os, "getsid") and os.getsid(0) != os.getpid()
+    own = own and multiprocessing.parent_process() is None
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        words, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=own
+    ) as process:
+        try:
+            output, errors = process.communicate(lines)
+        except BaseException:
+            if own:
+                kill_group(process.pid)
+            process.kill()
+            raise
+    return subprocess.CompletedProcess(words, process.returncode, output, errors)
 
 
 def _read(line: str) -> Any:

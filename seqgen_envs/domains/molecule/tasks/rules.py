@@ -58,6 +58,11 @@ class MoleculeTask(Task):
         kept = np.where(at_end | ~np.isfinite(values), 0.0, values)
         return np.where(finished[:, None] & at_end, self._failed, kept)
 
+    def expect(self, tokens: Tokens, lengths: Tokens) -> None:
+        """See :class:`~seqgen_envs.rules.Task`: the scorer's processes begin with them."""
+        if self.scorer.ahead:
+            self.scorer.expect(self.board.texts(tokens, lengths))
+
     def prepare(self) -> None:
         """See :class:`~seqgen_envs.rules.Task`: the scorer's objectives."""
         self.scorer.prepare()

@@ -10,7 +10,9 @@ processes that cannot begin, or an objective that fails on whatever it is given
 With ``n_jobs`` of 2 and more, with a ``timeout``, and where text names code to import, objectives
 are called in processes of their own only (:mod:`~.workers`): a molecule whose process dies or is
 late has failed, and the process is replaced. Otherwise they are called in this one, and what ends
-or hangs it ends or hangs the run.
+or hangs it ends or hangs the run. Processes begin with molecules whose scores will be asked for
+later (:meth:`Scorer.expect`) while the next ones are written, unless there is a timeout or a budget
+to keep.
 
 With a budget the scorer keeps the accounts of the PMO benchmark (Gao et al. 2022): distinct
 canonical SMILES cost one call each, repeats and invalid strings cost nothing, and once the budget
@@ -20,33 +22,18 @@ is spent everything scores 0.
 from __future__ import annotations
 
 import math
-import multiprocessing
-import traceback
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
-from rdkit import Chem
-
-from seqgen_envs.domains.molecule.objectives.means import Objective, Part
-from seqgen_envs.domains.molecule.smiles import Compound, compound_of, quiet
-from seqgen_envs.domains.molecule.tasks.own import SmilesFunction, number_of
-from seqgen_envs.domains.molecule.tasks.workers import Lost, Workers
+from seqgen_envs.domains.molecule.objectives.means import Objective
+from seqgen_envs.domains.molecule.smiles import Compound, compound_of
+from seqgen_envs.domains.molecule.tasks.calling import MANY, Scored, last_line
+from seqgen_envs.domains.molecule.tasks.dispatch import Dispatcher
+from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
 from seqgen_envs.interrupts import interruptible
 from seqgen_envs.rules import RuleError
-
-#: Molecules a process is given at a time, where each is scored by itself.
-_CHUNK = 16
-#: Molecules of a batch that all fail, and none works, before an objective counts as broken.
-MANY = 8
-
-
-class Scored(NamedTuple):
-    """Values of one molecule, one an objective; ``error`` is the first traceback, if any."""
-
-    values: tuple[float, ...]
-    error: str | None
 
 
 class Verdict(NamedTuple):
@@ -72,7 +59,7 @@ class Scorer:
             any, it is this one. 0 is this one always.
         timeout: seconds a molecule may take, or None. With it each molecule is asked for by
             itself, and ``n_jobs=1`` too is a process of its own.
-        cache_size: strings, and molecules, whose results are remembered.
+        cache_size: strings, and molecules, whose results are remembered: those used most recently.
         budget: molecules that may be scored at most, or None.
 
     Attributes:
@@ -122,7 +109,7 @@ class Scorer:
         self._zeros = (0.0,) * len(self.names)
         self._canonical: OrderedDict[str, str | None] = OrderedDict()
         self._scored: OrderedDict[str, Scored] = OrderedDict()
-        self._workers: Workers | None = None
+        self._dispatcher = Dispatcher(self.objectives, self.n_jobs, self.timeout)
 
     def __getstate__(self) -> dict[str, Any]:
         kept = ("objectives", "names", "n_jobs", "timeout", "budget", "cache_size")
@@ -176,41 +163,40 @@ class Scorer:
         """Whether the budget is spent."""
         return self.budget is not None and self.calls >= self.budget
 
-    @property
-    def _here(self) -> bool:
-        """Whether the objectives are called in this process."""
-        if self.n_jobs != 1 or self.timeout is not None:
-            return self.n_jobs == 0
-        named = any(getattr(one, "named", False) for one in self.objectives.values())
-        return not named or multiprocessing.current_process().daemon
-
     def prepare(self) -> None:
         """Load the objectives where they will be called.
 
         Raises:
             RuleError: one of them cannot be loaded.
         """
-        if self._here:
-            for objective in self.objectives.values():
-                if isinstance(objective, (Part, SmilesFunction)):
-                    objective.prepare()
-        else:
-            with interruptible():
-                self._pool().prepare()
-
-    def _pool(self) -> Workers:
-        if self._workers is None:
-            objectives = list(self.objectives.values())
-            self._workers = Workers(max(self.n_jobs, 1), score_all, objectives, self.timeout)
-        return self._workers
+        self._dispatcher.prepare()
 
     def canonicalize(self, smiles: str) -> str | None:
         """The canonical SMILES of a string, or None where it is invalid; remembered."""
-        if smiles not in self._canonical:
-            compound = compound_of(smiles)
-            text = None if compound is None else compound.canonical
-            _remember(self._canonical, smiles, text, self.cache_size)
-        return self._canonical[smiles]
+        if smiles in self._canonical:
+            self._canonical.move_to_end(smiles)
+            return self._canonical[smiles]
+        compound = compound_of(smiles)
+        text = None if compound is None else compound.canonical
+        _remember(self._canonical, smiles, text, self.cache_size)
+        return text
+
+    @property
+    def ahead(self) -> bool:
+        """Whether :meth:`expect` does anything. With a budget it does not: what is begun with may
+        never be asked for, if the run ends, and has cost a call all the same.
+        """
+        return self.budget is None and self._dispatcher.ahead
+
+    def expect(self, smiles: Sequence[str]) -> None:
+        """Have processes begin with strings that :meth:`score` will be asked for, if they can.
+
+        Raises:
+            RuleError: what goes wrong is no molecule's fault.
+        """
+        if self.ahead:
+            compounds = [one for one in map(compound_of, smiles) if one is not None]
+            self._dispatcher.expect([c for c in compounds if c.canonical not in self._scored])
 
     def score(self, smiles: Sequence[str]) -> list[Verdict]:
         """Verdicts of ``smiles``, in order; never raises on a molecule.
@@ -226,9 +212,9 @@ class Scorer:
         self.repeats += known
         fresh = self._fresh(smiles, texts)
         with interruptible():
-            results = dict(zip(fresh, self._evaluate(list(fresh.values())), strict=True))
+            results = self._dispatcher.score(list(fresh.values()))
         self._watch(results)
-        self.calls += len(fresh)
+        self.calls += len(results)
         if self.budget is not None:
             self.history.extend((text, results[text].values) for text in fresh)
         verdicts = [self._verdict(text, results) for text in texts]
@@ -282,137 +268,20 @@ class Scorer:
     def _verdict(self, text: str | None, results: Mapping[str, Scored]) -> Verdict:
         if text is None:
             return Verdict(None, self._zeros, None)
-        scored = results.get(text) or self._scored.get(text)
-        if scored is None:  # the budget ran out within the batch
-            return Verdict(text, self._zeros, None)
-        return Verdict(text, *scored)
-
-    def _evaluate(self, compounds: list[Compound]) -> list[Scored]:
-        """Values of compounds, in order, wherever the objectives are called."""
-        if not compounds:
-            return []
-        if self._here:
-            return score_all(list(self.objectives.values()), compounds)
-        workers, parts = self._pool(), self._parts(compounds)
-        answers = workers.run(parts, MANY if self.timeout else len(parts) + 1)
-        suspects = [
-            compound
-            for part, answer in zip(parts, answers, strict=True)
-            if isinstance(answer, Lost) and len(part) > 1
-            for compound in part
-        ]  # of which one has ended its process
-        singly = iter(workers.run([[one] for one in suspects], MANY))
-        scored = []
-        for part, answer in zip(parts, answers, strict=True):
-            if isinstance(answer, Lost):
-                found = [next(singly) for _ in part] if len(part) > 1 else [answer]
-                scored += [self._lost(one) if isinstance(one, Lost) else one[0] for one in found]
-            else:
-                scored += answer
-        return scored
-
-    def _parts(self, compounds: list[Compound]) -> list[list[Compound]]:
-        """What each call of a process gets."""
-        whole = any(isinstance(one, SmilesFunction) for one in self.objectives.values())
-        size = math.ceil(len(compounds) / self.n_jobs)
-        if not whole:
-            size = min(_CHUNK, math.ceil(size / 4))  # some molecules take longer than others
-        if self.timeout is not None:
-            size = 1
-        return [compounds[i : i + size] for i in range(0, len(compounds), size)]
-
-    def _lost(self, lost: Lost) -> Scored:
-        return Scored((math.nan,) * len(self.names), lost.reason)
+        if text in results:
+            return Verdict(text, *results[text])
+        if text in self._scored:
+            self._scored.move_to_end(text)
+            return Verdict(text, *self._scored[text])
+        return Verdict(text, self._zeros, None)  # the budget ran out within the batch
 
     def close(self) -> None:
         """End the processes; the next batch starts new ones."""
-        if self._workers is not None:
-            self._workers.close()
+        self._dispatcher.close()
 
 
 def _remember(cache: OrderedDict[str, Any], key: str, value: Any, size: int) -> None:
-    """Store, forgetting the oldest where the cache is full."""
+    """Store, forgetting what was used least recently where the cache is full."""
     cache[key] = value
     if len(cache) > size:
         cache.popitem(last=False)
-
-
-def score_all(
-    objectives: Sequence[Objective | SmilesFunction], compounds: Sequence[Compound]
-) -> list[Scored]:
-    """Values of compounds; what goes wrong with one becomes NaN and a traceback.
-
-    Raises:
-        RuleError: what goes wrong is no molecule's fault.
-    """
-    values = [[math.nan] * len(objectives) for _ in compounds]
-    errors: list[str | None] = [None] * len(compounds)
-    with quiet():
-        for column, objective in enumerate(objectives):
-            if isinstance(objective, SmilesFunction):
-                answers = _ask(objective, [compound.canonical for compound in compounds])
-            else:
-                answers = [_try(objective, compound) for compound in compounds]
-            for row, (value, error) in enumerate(answers):
-                values[row][column] = value
-                errors[row] = errors[row] or error
-    return [Scored(tuple(row), error) for row, error in zip(values, errors, strict=True)]
-
-
-def _try(objective: Objective, compound: Compound) -> tuple[float, str | None]:
-    try:
-        if isinstance(objective, Part):
-            return number_of(objective.score(compound))
-        return number_of(objective(Chem.Mol(compound.molecule)))  # which it may change
-    except (Exception, SystemExit) as error:
-        return _failed(error)
-
-
-def _ask(objective: SmilesFunction, smiles: list[str]) -> list[tuple[float, str | None]]:
-    """All at once; where that fails, the first by themselves and then the rest in halves.
-
-    Raises:
-        RuleError: it fails for each of the first :data:`MANY`; or it is no molecule's fault.
-    """
-    try:
-        return [number_of(value) for value in objective.score(smiles)]
-    except (Exception, SystemExit) as error:
-        failed = _failed(error)
-    if len(smiles) == 1:
-        return [failed]
-    answers = [answer for text in smiles[:MANY] for answer in _ask(objective, [text])]
-    if len(answers) == MANY and all(error is not None for _, error in answers):
-        raise RuleError(
-            f"{objective.name} failed on a batch of {len(smiles)} molecules and on each of the "
-            f"first {MANY} by themselves, {smiles[0]} first, so it is not the molecules: "
-            f"{last_line(answers[0][1])}"
-        )
-    return answers + _in_halves(objective, smiles[MANY:])
-
-
-def _in_halves(objective: SmilesFunction, smiles: list[str]) -> list[tuple[float, str | None]]:
-    """Asks for all at once, and for each half where that fails."""
-    if not smiles:
-        return []
-    try:
-        return [number_of(value) for value in objective.score(smiles)]
-    except (Exception, SystemExit) as error:
-        failed = _failed(error)
-    if len(smiles) == 1:
-        return [failed]
-    middle = len(smiles) // 2
-    return _in_halves(objective, smiles[:middle]) + _in_halves(objective, smiles[middle:])
-
-
-def _failed(error: BaseException) -> tuple[float, str]:
-    """NaN and the traceback, unless the error is the program's."""
-    if isinstance(error, RuleError):
-        raise error
-    if isinstance(error, ImportError):
-        raise RuleError(f"an objective needs what cannot be imported: {error}") from error
-    return math.nan, "".join(traceback.format_exception(error))
-
-
-def last_line(text: str | None) -> str:
-    """What an error says, of its traceback."""
-    return str(text).strip().rpartition("\n")[2]

@@ -28,8 +28,9 @@ from helpers.oracles_faulty import (
 from helpers.paths import ROOT
 from seqgen_envs import get_domain
 from seqgen_envs.domains.molecule.tasks import tasks
+from seqgen_envs.domains.molecule.tasks.calling import MANY
 from seqgen_envs.domains.molecule.tasks.own import SmilesFunction, number_of
-from seqgen_envs.domains.molecule.tasks.scoring import MANY, Scorer
+from seqgen_envs.domains.molecule.tasks.scoring import Scorer
 from seqgen_envs.loading import UntrustedCodeError, from_file, trusting
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import RuleError
@@ -256,6 +257,14 @@ def alive(pid):
         return False
 
 
+def gone(pid):
+    """Whether it ends: what is killed dies when it is next run."""
+    until = time.monotonic() + 10
+    while alive(pid) and time.monotonic() < until:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
 @pytest.mark.spawn
 @pytest.mark.parametrize(
     "task",
@@ -315,10 +324,7 @@ def test_no_process_is_left_of_a_script_that_is_stopped(tmp_path, number):
     running.communicate(timeout=30)
     took = time.monotonic() - sent
     assert took < 5, took  # within a second where the machine has nothing else to do
-    until = time.monotonic() + 10
-    while any(map(alive, pids)) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert not any(map(alive, pids))
+    assert all(map(gone, pids))
 
 
 @pytest.mark.spawn
@@ -409,6 +415,23 @@ def test_code_that_a_file_names_needs_trust(task):
         assert make(task).names[1] == "validity"
 
 
+def test_a_program_that_is_given_up_ends_with_what_it_started(tmp_path):
+    """As Ctrl-C or SIGTERM do it: an exception while the program is waited for."""
+    task = make(f"command:sh -c 'sleep 1000 & echo $! >{tmp_path}/pid; wait'")
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 1.0)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            task.scorer.score(["CCC"])
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert gone(int((tmp_path / "pid").read_text()))
+
+
 @pytest.mark.spawn
 def test_a_program_that_hangs_is_ended_with_its_process(tmp_path):
     body = f"import os, time\nopen({str(tmp_path / 'pid')!r}, 'w').write(str(os.getpid()))\n"
@@ -420,7 +443,4 @@ def test_a_program_that_hangs_is_ended_with_its_process(tmp_path):
         task.close()
     assert verdicts[0].values == (3.0,)
     assert "no answer within timeout=2 s" in verdicts[1].error
-    pid, patience = int((tmp_path / "pid").read_text()), time.monotonic() + 10
-    while alive(pid) and time.monotonic() < patience:  # it is killed, and dies when it is next run
-        time.sleep(0.02)
-    assert not alive(pid)
+    assert gone(int((tmp_path / "pid").read_text()))

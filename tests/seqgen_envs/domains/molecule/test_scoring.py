@@ -22,8 +22,10 @@ from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES, logp
 from seqgen_envs.domains.molecule.output.broken import sketch
 from seqgen_envs.domains.molecule.smiles import canonicalize, compound_of, parse
 from seqgen_envs.domains.molecule.tasks import tasks
+from seqgen_envs.domains.molecule.tasks.calling import score_all
+from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
 from seqgen_envs.domains.molecule.tasks.rules import MoleculeTask
-from seqgen_envs.domains.molecule.tasks.scoring import Scorer, SmilesFunction, Verdict, score_all
+from seqgen_envs.domains.molecule.tasks.scoring import Scorer, Verdict
 from seqgen_envs.rules import RuleError, score_sequences
 
 ETHANOL, ETHANOL_AGAIN, BENZENE, BROKEN = "CCO", "OCC", "c1ccccc1", "C1CC("
@@ -232,12 +234,14 @@ def test_forgotten_molecules_are_parsed_again_but_not_measured():
     assert logp(again) == logp(first)
 
 
-def test_the_caches_forget_the_oldest():
+def test_the_caches_forget_what_was_used_least_recently():
     objective = Counting()
     scorer = Scorer({"atoms": objective}, cache_size=2)
-    for text in ("C", "CC", "CCC", "CC", "C"):
+    for text in ("C", "CC", "C", "CCC", "C", "CC"):
         scorer.score([text])
-    assert objective.asked == ["C", "CC", "CCC", "C"]
+        assert len(scorer._scored) <= 2
+        assert len(scorer._canonical) <= 2
+    assert objective.asked == ["C", "CC", "CCC", "CC"]
 
 
 @pytest.mark.parametrize("text", ["", "C" * 1_000_000, "(", "\x00", "[Xx]", "c1ccccc", "🧪", "C.C"])

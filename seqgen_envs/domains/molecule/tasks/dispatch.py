@@ -1,0 +1,195 @@
+"""Where objectives are called: in this process, or in processes of their own."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import multiprocessing
+from collections.abc import Iterator, Mapping, Sequence
+
+from seqgen_envs.domains.molecule.objectives.means import Objective, Part
+from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES
+from seqgen_envs.domains.molecule.smiles import Compound
+from seqgen_envs.domains.molecule.tasks.calling import (
+    MANY,
+    Answer,
+    Scored,
+    answer_all,
+    score_all,
+)
+from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
+from seqgen_envs.domains.molecule.tasks.process import Lost
+from seqgen_envs.domains.molecule.tasks.workers import Workers
+from seqgen_envs.interrupts import interruptible
+
+#: Molecules a process is given at a time, where each is scored by itself; and the fewest that it
+#: begins with before the rest are known.
+_CHUNK = 16
+
+
+class Dispatcher:
+    """Has compounds scored.
+
+    Args:
+        objectives: by name.
+        n_jobs, timeout: see :class:`~.scoring.Scorer`.
+    """
+
+    def __init__(
+        self,
+        objectives: Mapping[str, Objective | SmilesFunction],
+        n_jobs: int,
+        timeout: float | None,
+    ) -> None:
+        self.objectives, self.n_jobs, self.timeout = objectives, n_jobs, timeout
+        self._workers: Workers | None = None
+        self._expected: list[Compound] = []  # not begun with yet
+        self._begun: list[list[Compound]] = []  # parts that are, in order
+        self._texts: set[str] = set()  # of both
+
+    @property
+    def here(self) -> bool:
+        """Whether the objectives are called in this process."""
+        if self.n_jobs != 1 or self.timeout is not None:
+            return self.n_jobs == 0
+        named = any(getattr(one, "named", False) for one in self.objectives.values())
+        return not named or multiprocessing.current_process().daemon
+
+    @property
+    def ahead(self) -> bool:
+        """Whether processes can begin with molecules before their scores are asked for."""
+        return not self.here and self.timeout is None
+
+    def prepare(self) -> None:
+        """Load the objectives where they will be called.
+
+        Raises:
+            RuleError: one of them cannot be loaded.
+        """
+        if not self.here:
+            with interruptible():
+                self._pool().prepare()
+            return
+        for objective in self.objectives.values():
+            if isinstance(objective, (Part, SmilesFunction)):
+                objective.prepare()
+
+    def expect(self, compounds: Sequence[Compound]) -> None:
+        """Have processes begin with what :meth:`score` will be asked for; nothing is waited for.
+
+        Functions of many SMILES get what there is when all processes have nothing to do, and so few
+        and large batches: a program takes its time to start.
+
+        Raises:
+            RuleError: what goes wrong is no molecule's fault.
+        """
+        fresh = {one.canonical: one for one in compounds if one.canonical not in self._texts}
+        self._expected += fresh.values()
+        self._texts.update(fresh)
+        pool = self._pool()
+        with self._forgotten_on_error():
+            pool.work()
+            if self._whole:
+                many = pool.idle and len(self._expected) >= _CHUNK * self.n_jobs
+                ready = len(self._expected) if many else 0
+            else:
+                ready = len(self._expected) // _CHUNK * _CHUNK
+            if ready:
+                now, self._expected = self._expected[:ready], self._expected[ready:]
+                self._begin(self._parts(now, _CHUNK))
+
+    def score(self, compounds: Sequence[Compound]) -> dict[str, Scored]:
+        """Values of compounds, and of all that has been begun with, by canonical SMILES.
+
+        Raises:
+            RuleError: what goes wrong is no molecule's fault.
+        """
+        if self.here:
+            texts = [compound.canonical for compound in compounds]
+            objectives = list(self.objectives.values())
+            return dict(zip(texts, score_all(objectives, compounds), strict=True))
+        begun = {compound.canonical for part in self._begun for compound in part}
+        rest = [compound for compound in compounds if compound.canonical not in begun]
+        if not (begun or rest):
+            return {}
+        with self._forgotten_on_error():
+            self._begin(self._parts(rest, math.ceil(len(rest) / self.n_jobs / 4)))
+            parts = self._begun
+            answers = self._pool().finish(MANY if self.timeout else len(parts) + 1)
+            scored = self._settled(parts, answers)
+        self._forget()
+        return scored
+
+    def close(self) -> None:
+        """End the processes; the next batch starts new ones."""
+        self._forget()
+        if self._workers is not None:
+            self._workers.close()
+
+    def _forget(self) -> None:
+        self._expected, self._begun, self._texts = [], [], set()
+
+    @contextlib.contextmanager
+    def _forgotten_on_error(self) -> Iterator[None]:
+        """Where the processes end, so does what they were asked for."""
+        try:
+            yield
+        except BaseException:
+            self._forget()
+            raise
+
+    def _pool(self) -> Workers:
+        if self._workers is None:
+            objectives = list(self.objectives.values())
+            self._workers = Workers(max(self.n_jobs, 1), answer_all, objectives, self.timeout)
+        return self._workers
+
+    @property
+    def _whole(self) -> bool:
+        """Whether objectives take many molecules at a time."""
+        return any(isinstance(one, SmilesFunction) for one in self.objectives.values())
+
+    def _parts(self, compounds: list[Compound], size: int) -> list[list[Compound]]:
+        """What each call of a process gets: of singly scored ones ``size`` and :data:`_CHUNK` at
+        most, as some take longer than others.
+        """
+        if self.timeout is not None:
+            size = 1
+        elif self._whole:
+            size = math.ceil(len(compounds) / self.n_jobs)
+        else:
+            size = min(_CHUNK, size)
+        return [compounds[i : i + size] for i in range(0, len(compounds), max(size, 1))]
+
+    def _begin(self, parts: list[list[Compound]]) -> None:
+        self._begun += parts
+        self._pool().begin(parts)
+
+    def _settled(
+        self, parts: Sequence[Sequence[Compound]], answers: Sequence[list[Answer] | Lost]
+    ) -> dict[str, Scored]:
+        """What each compound got; those of a lost part are asked for one by one."""
+        suspects = [
+            compound
+            for part, answer in zip(parts, answers, strict=True)
+            if isinstance(answer, Lost) and len(part) > 1
+            for compound in part
+        ]  # of which one has ended its process
+        self._pool().begin([[one] for one in suspects])
+        singly = iter(self._pool().finish(MANY))
+        scored = {}
+        for part, answer in zip(parts, answers, strict=True):
+            for at, compound in enumerate(part):
+                alone = isinstance(answer, Lost) and len(part) > 1
+                found = next(singly) if alone else answer
+                one = found if isinstance(found, Lost) else found[0 if alone else at]
+                scored[compound.canonical] = self._learned(compound, one)
+        return scored
+
+    def _learned(self, compound: Compound, answer: Answer | Lost) -> Scored:
+        """A compound's score; what a process has measured for it is not measured again here."""
+        if isinstance(answer, Lost):
+            return Scored((math.nan,) * len(self.objectives), answer.reason)
+        for name, value in answer.measured.items():
+            compound.learn(PROPERTIES[name], value)
+        return answer.scored
