@@ -22,16 +22,16 @@ from helpers.molecules import atoms, tokens_of, totals
 from helpers.paths import MOLECULES
 from kl_agents import PsiLearning
 from seqgen_envs import get_domain
-from seqgen_envs.domains.molecule.smiles import VOCABULARY, canonicalize, encode, parse
-from seqgen_envs.domains.molecule.tasks import tasks as rules
-from seqgen_envs.domains.molecule.tasks.diversity import (
-    KINDS,
-    DiverseTask,
-    Diversity,
-    Memory,
+from seqgen_envs.domains.molecule.smiles import (
+    VOCABULARY,
+    canonicalize,
+    encode,
+    parse,
     scaffold_of,
-    topology_of,
 )
+from seqgen_envs.domains.molecule.tasks import tasks as rules
+from seqgen_envs.domains.molecule.tasks.diversity import DiverseTask
+from seqgen_envs.domains.molecule.tasks.memory import KINDS, Diversity, Memory, topology_of
 from seqgen_envs.domains.toy.prior import TabularPrior
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.settings import LaneSettings
