@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import platform
+import time
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +32,11 @@ def parse_options(doc: str, repeats: int) -> argparse.Namespace:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     return options
+
+
+def clock() -> float:
+    """Seconds: the process's CPU time on one thread, the wall's on several."""
+    return time.process_time() if torch.get_num_threads() == 1 else time.perf_counter()
 
 
 def circumstances(load: float) -> dict[str, Any]:

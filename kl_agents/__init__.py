@@ -13,12 +13,17 @@ if TYPE_CHECKING:  # for editors and type checkers alone
     from kl_agents.algorithm import SequenceAlgorithm as SequenceAlgorithm
     from kl_agents.baselines import PriorAgent as PriorAgent
     from kl_agents.baselines import Reinvent as Reinvent
+    from kl_agents.baselines import ReinventPMO as ReinventPMO
+    from kl_agents.best_of_n import BestOfN as BestOfN
     from kl_agents.g_learning import GLearning as GLearning
+    from kl_agents.policy_gradient import GRPO as GRPO
+    from kl_agents.policy_gradient import PolicyGradient as PolicyGradient
     from kl_agents.psi_learning import PsiLearning as PsiLearning
     from kl_agents.q_learning import QLearning as QLearning
     from kl_agents.q_learning import RLOnly as RLOnly
     from kl_agents.registry import ALGORITHMS as ALGORITHMS
     from kl_agents.runs import load as load
+    from kl_agents.trajectory_balance import TrajectoryBalance as TrajectoryBalance
 
 _HOME_OF = {"ALGORITHMS": "registry", "SequenceAlgorithm": "algorithm", "load": "runs"}
 

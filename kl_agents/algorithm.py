@@ -8,7 +8,6 @@ begins with all lanes reset, so a checkpoint between rounds is all there is to r
 from __future__ import annotations
 
 import inspect
-import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar
@@ -19,24 +18,22 @@ from gymnasium import spaces
 from stable_baselines3.common.base_class import BaseAlgorithm
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.policies import BasePolicy
-from stable_baselines3.common.utils import FloatSchedule, check_for_correct_spaces, safe_mean
+from stable_baselines3.common.utils import FloatSchedule, check_for_correct_spaces
 
 from kl_agents import saving
 from kl_agents.augmentation import Augmenter
 from kl_agents.backups import Backup
-from kl_agents.collection import Collected, Collector, as_vec_env, make_source
-from kl_agents.diagnostics import environment_return, round_metrics
+from kl_agents.breeding import Breeder, make_breeder
+from kl_agents.collection import Collected, Collector, adapted, as_vec_env, make_source
+from kl_agents.diagnostics import agent_metrics, episode_infos
 from kl_agents.env_facts import EnvFacts
 from kl_agents.losses import Batch, Loss, Networks
+from kl_agents.networks import weights_of
 from kl_agents.policy import SequencePolicy, StateArrays, check_spaces
 from kl_agents.replay import EpisodeBatch, EpisodeReplay
 from kl_agents.schedules import ScheduleSpec, make_schedule
 from kl_agents.settings import SequenceSettings, documented, make_settings
-from kl_agents.storage import (
-    SavedAgent,
-    load_arrays,
-    write_arrays,
-)
+from kl_agents.storage import SavedAgent, load_arrays, write_arrays
 from seqgen_envs.bounded import PathOrFile
 
 SelfAlgorithm = TypeVar("SelfAlgorithm", bound="SequenceAlgorithm")
@@ -58,7 +55,7 @@ class SequenceAlgorithm(BaseAlgorithm):
     #: first tokens of an episode that ``predict`` draws from the prior, when not deterministic.
     prime_tokens: ClassVar[int] = 0
     #: whether V(s_0) is an estimate of the objective, to be shown beside it.
-    estimates_objective: ClassVar[bool] = False
+    estimates_objective: bool = False
     policy_defaults: ClassVar[Mapping[str, Any]] = {}
     policy_aliases: ClassVar[dict[str, type[BasePolicy]]] = {"SequencePolicy": SequencePolicy}
 
@@ -72,8 +69,10 @@ class SequenceAlgorithm(BaseAlgorithm):
     replay: EpisodeReplay | None
     collector: Collector | None
     augmenter: Augmenter | None
+    breeder: Breeder | None
     _saved: dict[str, Any] | None = None  # config of the file the agent comes from
     _iteration = 0  # rounds so far
+    _temperature = 1.0  # that episodes are drawn at
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Complete the docstring by the arguments."""
@@ -155,7 +154,7 @@ class SequenceAlgorithm(BaseAlgorithm):
         self.policy.c = self.c_schedule(1.0)
         network = self.policy.network
         self._network = torch.compile(network) if self.compile else network
-        self.replay = self.collector = self.augmenter = None
+        self.replay = self.collector = self.augmenter = self.breeder = None
         if self.facts is not None:
             self._enter()
 
@@ -172,12 +171,14 @@ class SequenceAlgorithm(BaseAlgorithm):
         self.policy.rng = np.random.default_rng(None if seed is None else [seed, 1])
 
     def _enter(self) -> None:
-        """Make what depends on the environment: replay, collector, augmenter."""
+        """Make what depends on the environment."""
         assert self.facts is not None
-        assert self.env is not None
         self.replay = self._make_replay()
-        self.collector = Collector(make_source(self.env), self.settings.explore)
+        self.collector = Collector(
+            make_source(self.facts.env), self.settings.explore, self.replay.keeps_log_prior
+        )
         self.augmenter = self.facts.augmenter() if self.settings.augment else None
+        self.breeder = make_breeder(self.settings, self.loss, self.facts, self.collector)
 
     def _make_replay(self) -> EpisodeReplay:
         assert self.facts is not None
@@ -242,9 +243,6 @@ class SequenceAlgorithm(BaseAlgorithm):
             if collected is None:
                 break
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
-            self._training_debt += self.settings.replay_ratio * int(
-                collected.episodes.lengths.sum()
-            )
             if self._iteration == 0:
                 self._start_values(collected.episodes)
             losses = self.train()
@@ -263,6 +261,7 @@ class SequenceAlgorithm(BaseAlgorithm):
         as they were before the round.
         """
         assert self.collector is not None
+        assert self.replay is not None
         callback.on_rollout_start()
         remaining = self._current_progress_remaining
         self.policy.c = self.c_schedule(remaining)
@@ -272,16 +271,28 @@ class SequenceAlgorithm(BaseAlgorithm):
             callback.update_locals({"self": self, "dones": finished, "infos": []})
             return bool(callback.on_step())
 
+        epsilon, bred = self.epsilon_schedule(remaining), None
+        size = self.settings.episodes_per_round or self.n_envs
+        wanted = min(int(epsilon * size), size - 1) if self.breeder else 0
         with saving.undone_on_error(self):
             collected = self.collector.collect(
                 self.policy,
-                self.settings.episodes_per_round or self.n_envs,
-                self.epsilon_schedule(remaining),
+                size - wanted,
+                epsilon,
                 self.rng,
                 on_step,
+                self._temperature,
             )
+            if collected is not None and self.breeder is not None:
+                bred = self.breeder.breed(self.replay, wanted, self.rng, on_step)
         if collected is not None:
+            if self.settings.novelty:
+                fresh = self.replay.fresh(collected.episodes.tokens)
+                self._temperature = adapted(self._temperature, fresh, self.settings.novelty)
             self._keep(collected.episodes)
+            if bred is not None:
+                collected.children = len(bred.episodes)
+                self._keep(bred.episodes)
         return collected
 
     def _keep(self, episodes: EpisodeBatch) -> None:
@@ -289,12 +300,8 @@ class SequenceAlgorithm(BaseAlgorithm):
         assert self.replay is not None
         assert self.ep_info_buffer is not None
         self.replay.add(episodes)
-        total = environment_return(episodes, self.policy.c)
-        elapsed = round((time.time_ns() - self.start_time) / 1e9, 3)
-        self.ep_info_buffer.extend(
-            {"r": float(r), "l": int(n), "t": elapsed}
-            for r, n in zip(total, episodes.lengths, strict=True)
-        )
+        self._training_debt += self.settings.replay_ratio * int(episodes.lengths.sum())
+        self.ep_info_buffer.extend(episode_infos(self, episodes))
         self._episode_num += len(episodes)
 
     def _start_values(self, episodes: EpisodeBatch) -> None:
@@ -311,7 +318,7 @@ class SequenceAlgorithm(BaseAlgorithm):
         if self.loss is None:
             self._training_debt = 0.0
             return {}
-        networks = self._networks()
+        networks, weights = self._networks(), weights_of(self.policy.network)
         self.policy.network.train()
         self._update_learning_rate(self.policy.optimizer)
         metrics: dict[str, list[float]] = {}
@@ -322,9 +329,7 @@ class SequenceAlgorithm(BaseAlgorithm):
             extra |= drawn
             self.policy.optimizer.zero_grad(set_to_none=True)
             loss.backward()
-            norm = torch.nn.utils.clip_grad_norm_(
-                self.policy.network.parameters(), self.settings.max_grad_norm
-            )
+            norm = torch.nn.utils.clip_grad_norm_(weights, self.settings.max_grad_norm)
             self.policy.optimizer.step()
             self.loss.after_update(self.policy.network, self.policy.target)
             self._n_updates += 1
@@ -343,32 +348,20 @@ class SequenceAlgorithm(BaseAlgorithm):
         return batch.cropped(), {"augmented": respelled / len(batch)}
 
     def _tensors(self, episodes: EpisodeBatch) -> Batch:
-        return Batch.of(episodes, self.policy.c, self.device)
+        assert self.facts is not None
+        return Batch.of(episodes, self.policy.c, self.facts.shown, self.device)
 
     def _networks(self) -> Networks:
         assert self.facts is not None
         primer = torch.from_numpy(self.facts.primer).to(self.device)
         return Networks(
             online=lambda tokens: self._network(tokens, primer),
+            taken=lambda tokens, actions: self._network(tokens, primer, actions),
             target=lambda tokens: self.policy.target(tokens, primer),
         )
 
     def _log(self, collected: Collected, losses: dict[str, float]) -> None:
-        """The diagnostics of a round, under Stable-Baselines3's names."""
-        assert self.ep_info_buffer is not None
-        seconds = max((time.time_ns() - self.start_time) / 1e9, 1e-9)
-        metrics = {
-            "rollout/ep_rew_mean": safe_mean([info["r"] for info in self.ep_info_buffer]),
-            **round_metrics(collected, self.policy.c),
-            "train/c": self.policy.c,
-            "train/epsilon": self.epsilon_schedule(self._current_progress_remaining),
-            "train/n_updates": float(self._n_updates),
-            **{f"train/{name}": value for name, value in losses.items()},
-            "time/fps": (self.num_timesteps - self._num_timesteps_at_start) / seconds,
-            "time/time_elapsed": seconds,
-            "time/total_timesteps": float(self.num_timesteps),
-        }
-        for name, value in metrics.items():
+        for name, value in agent_metrics(self, collected, losses).items():
             self.logger.record(name, value)
         self.logger.dump(step=self.num_timesteps)
 
@@ -472,7 +465,7 @@ class SequenceAlgorithm(BaseAlgorithm):
     ) -> None:
         """Take parameters from a file of :meth:`save` or a dictionary of :meth:`get_parameters`.
 
-        They go where the agent is; ``device`` is accepted for Stable-Baselines3's sake.
+        ``device`` is accepted for Stable-Baselines3's sake.
 
         Raises:
             ValueError: a name is missing or unknown (with ``exact_match``).

@@ -29,17 +29,17 @@ token that the action mask forbids, the episode stays as it is.
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kl_agents.replay import EpisodeBatch
+from kl_agents.shown import Shown, taken_of
 from seqgen_envs.domain import ActionMask, Domain
 from seqgen_envs.prior import Prior
 from seqgen_envs.rules import Task, score_sequences
-from seqgen_envs.starts import MIN_LOG_PROB, as_shown
+from seqgen_envs.starts import MIN_LOG_PROB
 
 Ids = NDArray[np.int64]
 
@@ -73,8 +73,8 @@ class Augmenter:
                 f"augment must be 0 in domain {domain.name!r}: it has no other spellings of a "
                 "sequence (Domain.corpora.augment)"
             )
-        self.domain, self.prior, self.primer, self.horizon = domain, prior, primer, horizon
-        self.mask = mask
+        self.domain, self.primer, self.horizon = domain, primer, horizon
+        self._shown = Shown(prior, primer, mask)
         self._augment = domain.corpora.augment
         end = domain.vocabulary.end_id
         self._ending = np.array([] if end is None else [end], dtype=np.int64)
@@ -99,13 +99,18 @@ class Augmenter:
                 lengths[i] = len(after)
         made = lengths > 0
         drawn, tokens, lengths = drawn[made], tokens[made], lengths[made]
-        log_prior, taken = self._log_prior(tokens, lengths)
+        if episodes.log_prior is None:
+            log_prior, taken = None, self._shown.taken(tokens, lengths)
+        else:
+            log_prior = self._shown(tokens, lengths)
+            taken = taken_of(log_prior, tokens)
         kept = (taken > MIN_LOG_PROB).all(axis=1)
         rows = drawn[kept]
         if not len(rows):
             return episodes, 0
         reward = self._task_reward(episodes.rows(rows), tokens[kept], lengths[kept])
-        fresh = EpisodeBatch(tokens[kept], lengths[kept], log_prior[kept], reward, taken[kept])
+        every = EpisodeBatch(tokens, lengths, taken, np.zeros_like(taken), taken, log_prior)
+        fresh = replace(every.rows(kept), task_reward=reward)
         return _replaced(episodes, rows, fresh), len(rows)
 
     def _spelled(self, ids: Ids, rng: np.random.Generator) -> Ids | None:
@@ -126,28 +131,6 @@ class Augmenter:
 
     def _without_end(self, ids: Ids) -> Ids:
         return ids[ids != self._ending[0]] if len(self._ending) else ids
-
-    @torch.inference_mode()
-    def _log_prior(
-        self, tokens: Ids, lengths: Ids
-    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """log p(.|s_t) [B, T, V] as the environment shows it, and of the actions [B, T]."""
-        size, pad = self.domain.vocabulary.size, self.domain.vocabulary.pad_id
-        first = len(self.primer)
-        whole = np.concatenate([np.tile(self.primer, (len(tokens), 1)), tokens], axis=1)
-        row, step = np.nonzero(np.arange(self.horizon) < lengths[:, None])
-        log_prior = np.zeros((*tokens.shape, size), dtype=np.float32)
-        taken = np.zeros(tokens.shape, dtype=np.float32)
-        if len(row):
-            # what follows a state does not change it; the pad is not every prior's to read
-            read = torch.from_numpy(np.minimum(whole[:, : first + lengths.max()], size - 1))
-            log_probs = self.prior.sequence_log_probs(read)[row, first + step]
-            seen = np.arange(whole.shape[1]) < first + step[:, None]
-            prefixes = np.where(seen, whole[row], pad)
-            shown, _ = as_shown(self.mask, log_probs, prefixes, first + step)
-            log_prior[row, step] = shown
-            taken[row, step] = shown[np.arange(len(row)), tokens[row, step]]
-        return log_prior, taken
 
     def _task_reward(self, before: EpisodeBatch, tokens: Ids, lengths: Ids) -> NDArray[np.float32]:
         """r_T [B, T]: the step terms of the new spelling, and what the end brought the old one."""
@@ -171,9 +154,7 @@ class Augmenter:
 
 def _replaced(episodes: EpisodeBatch, rows: NDArray[np.intp], fresh: EpisodeBatch) -> EpisodeBatch:
     """``episodes`` with some of its rows exchanged."""
-    arrays = []
-    for f in fields(EpisodeBatch):
-        array = getattr(episodes, f.name).copy()
-        array[rows] = getattr(fresh, f.name)
-        arrays.append(array)
-    return EpisodeBatch(*arrays)
+    arrays = {name: array.copy() for name, array in episodes.arrays().items()}
+    for name, array in fresh.arrays().items():
+        arrays[name][rows] = array
+    return EpisodeBatch(**arrays)

@@ -23,28 +23,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import threshold
 
 from seqgen_envs.starts import MIN_LOG_PROB
 
 #: log-probability of what cannot happen: finite, so that 0 * IMPOSSIBLE is 0 and not NaN.
 IMPOSSIBLE = -1e9
+#: exp of less than this is below 1e-34. PyTorch's exp takes up to a hundred times as long where its
+#: result is no normal number, and next to the largest term, which is 1, such terms are nothing.
+_LOWEST_EXPONENT = -80.0
+
+
+def logsumexp(values: Tensor) -> Tensor:
+    """log sum exp over the last dimension, [..., V] to [...]; the values are finite.
+
+    As ``torch.logsumexp`` to the last bit or two, and up to 20 times as fast where some values lie
+    far below the largest, as those of unlikely and impossible tokens do.
+    """
+    largest = values.detach().amax(dim=-1, keepdim=True)
+    terms = (values - largest).clamp_(min=_LOWEST_EXPONENT).exp()
+    return terms.sum(dim=-1).log() + largest.squeeze(-1)
 
 
 def q_state_value(q: Tensor) -> Tensor:
     """max_a Q(s, a): [..., V] to [...]."""
-    return q.max(dim=-1).values
+    return q.amax(dim=-1)
 
 
 def psi_state_value(psi: Tensor) -> Tensor:
     """log sum_a exp Psi(s, a): [..., V] to [...]."""
-    return torch.logsumexp(psi, dim=-1)
+    return logsumexp(psi)
 
 
 def g_state_value(log_prior: Tensor, g: Tensor) -> Tensor:
     """log sum_a p(a|s) exp G(s, a): two [..., V] to [...]."""
-    return torch.logsumexp(log_prior + g, dim=-1)
+    return logsumexp(log_prior + g)
 
 
 def chosen(values: Tensor, actions: Tensor) -> Tensor:
@@ -116,6 +132,7 @@ def soft_lambda_targets(
         U_t = (1 - l_t) V(s_t) + l_t (r_t/c + log p_t - log pi_t + gamma U_{t+1})
 
     and the target of step t is ``rewards_t + gamma U_{t+1}``. Traces of 0 are the one-step target.
+    No gradient runs through the carried values: targets are constants.
 
     Args:
         rewards: what the learner is paid, [B, T]; see :func:`one_step_targets`.
@@ -125,16 +142,26 @@ def soft_lambda_targets(
         discount: gamma.
         traces: l_t in [0, 1], [B, T]; see :func:`cut_traces`.
     """
-    horizon = rewards.shape[1]
-    mask = step_mask(lengths, horizon)
-    targets = torch.zeros_like(rewards)
-    carried = torch.zeros_like(rewards[:, 0])  # U_{t+1}; 0 after the end
-    for t in range(horizon - 1, -1, -1):
-        targets[:, t] = rewards[:, t] + discount * carried
-        longer = log_ratio[:, t] + discount * carried
-        blended = torch.lerp(values[:, t], longer, traces[:, t])
-        carried = blended.masked_fill(~mask[:, t], 0.0)
-    return targets.masked_fill(~mask, 0.0)
+    mask = step_mask(lengths, rewards.shape[1])
+    # U_t = a_t + b_t U_{t+1}, and 0 past the end
+    own = torch.lerp(values, log_ratio, traces).masked_fill(~mask, 0.0)
+    share = (discount * traces).masked_fill(~mask, 0.0)
+    carried = _carried_back(own, share)
+    return (rewards + discount * carried).masked_fill(~mask, 0.0)
+
+
+def _carried_back(own: Tensor, share: Tensor) -> Tensor:
+    """U_{t+1} of U_t = own_t + share_t U_{t+1}, 0 after the end: [B, T] to [B, T].
+
+    The loop over time runs in NumPy, whose calls cost a tenth of PyTorch's at this size.
+    """
+    a, b = (np.ascontiguousarray(x.detach().cpu().numpy().T) for x in (own, share))
+    carried = np.zeros_like(a)
+    for t in range(len(a) - 1, 0, -1):
+        row = carried[t - 1]
+        np.multiply(b[t], carried[t], out=row)
+        row += a[t]
+    return torch.from_numpy(np.ascontiguousarray(carried.T)).to(own.device)
 
 
 def cut_traces(lambda_: float, log_pi: Tensor, log_behaviour: Tensor) -> Tensor:
@@ -150,7 +177,7 @@ class Backup(Protocol):
     """
 
     def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
-        """Q, Psi or G of every action, in nats, [..., V]."""
+        """Q, Psi or G of every action, in nats, [..., V]; or of some: element by element."""
         ...
 
     def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
@@ -166,6 +193,38 @@ class Backup(Protocol):
         ...
 
 
+class SoftBackup(Backup, Protocol):
+    """A backup whose policy is a softmax, so that log pi follows from V(s) without another one."""
+
+    def log_taken(self, log_prior: Tensor, values: Tensor, state_value: Tensor) -> Tensor:
+        """log pi(a|s), [...], of log p(a|s), the action's value and V(s), [...] each."""
+        ...
+
+
+class LogitsBackup:
+    """The network's own softmax: no prior is added, and c plays no part.
+
+    Of a learner whose network is a copy of the prior that is trained further. What the environment
+    masks stays out of reach.
+    """
+
+    def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
+        """g, where a token is possible."""
+        return (without_impossible(log_prior) - log_prior) + g
+
+    def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """The logits' log-sum: no value of a state."""
+        return psi_state_value(values)
+
+    def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
+        """softmax(g)."""
+        return torch.log_softmax(values, dim=-1)
+
+    def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
+        """log p + r/c."""
+        return log_prior + task_reward / c
+
+
 def greedy_log_policy(values: Tensor) -> Tensor:
     """log of a policy that takes the largest value: 0 there, :data:`IMPOSSIBLE` elsewhere."""
     best = values.argmax(dim=-1, keepdim=True)
@@ -177,7 +236,7 @@ def without_impossible(log_prior: Tensor) -> Tensor:
 
     A learner adds up to hundreds of nats to log p; what must never be chosen has to lie lower.
     """
-    return log_prior.masked_fill(log_prior <= MIN_LOG_PROB, IMPOSSIBLE)
+    return threshold(log_prior, MIN_LOG_PROB, IMPOSSIBLE)
 
 
 class PsiBackup:
@@ -185,7 +244,7 @@ class PsiBackup:
 
     def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
         """Psi = log p + g / c."""
-        return without_impossible(log_prior) + g / c
+        return torch.add(without_impossible(log_prior), g, alpha=1.0 / c)
 
     def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
         """log sum_a exp Psi(s, a)."""
@@ -194,6 +253,10 @@ class PsiBackup:
     def log_policy(self, log_prior: Tensor, values: Tensor) -> Tensor:
         """softmax(Psi)."""
         return torch.log_softmax(values, dim=-1)
+
+    def log_taken(self, log_prior: Tensor, values: Tensor, state_value: Tensor) -> Tensor:
+        """Psi - V."""
+        return values - state_value
 
     def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
         """log p + r/c."""
@@ -215,6 +278,10 @@ class GBackup:
         """softmax(log p + G)."""
         return torch.log_softmax(without_impossible(log_prior) + values, dim=-1)
 
+    def log_taken(self, log_prior: Tensor, values: Tensor, state_value: Tensor) -> Tensor:
+        """log p + G - V."""
+        return without_impossible(log_prior) + values - state_value
+
     def rewards(self, log_prior: Tensor, task_reward: Tensor, c: float) -> Tensor:
         """r/c: the environment's reward without its log p."""
         return task_reward / c
@@ -234,7 +301,7 @@ class QBackup:
         """Q = w log p + g / c."""
         reachable = without_impossible(log_prior)
         if self.prior_weight == 1.0:
-            return reachable + g / c
+            return torch.add(reachable, g, alpha=1.0 / c)
         return (reachable - log_prior) + self.prior_weight * log_prior + g / c
 
     def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:

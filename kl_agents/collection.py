@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import gymnasium as gym
@@ -20,9 +20,12 @@ from seqgen_envs.observations import LanesView
 from seqgen_envs.recurrent import State
 from seqgen_envs.rollout import Moment, play, sample_rows
 from seqgen_envs.starts import MIN_LOG_PROB
+from seqgen_envs.stepping import step_rows
 from seqgen_envs.vector_env import SequenceVectorEnv
 
-EXPLORERS = ("policy", "prior", "uniform")
+#: A step of the temperature that episodes are drawn at, and where it ends.
+WARMER, WARMEST = 1.1, 2.0
+EXPLORERS = ("policy", "prior", "uniform", "genetic")
 
 
 def as_vec_env(env: Any, n_envs: int) -> VecEnv | gym.Env[Any, Any]:
@@ -79,6 +82,11 @@ class VecEnvLanes:
         found: NDArray[np.float32] = self._seen["log_prior"]
         return found
 
+    @property
+    def resting(self) -> NDArray[np.bool_]:
+        """Lanes that nobody looks at, [N]: none that it knows of."""
+        return np.zeros(self.n, dtype=bool)
+
     def reset(self, rows: NDArray[np.bool_] | None = None) -> None:
         """Start all lanes anew; those in ``rows`` have restarted by themselves."""
         if rows is None:
@@ -121,6 +129,7 @@ class Collected:
         kl_to_prior, entropy: means over the episodes.
         environment_steps: of all lanes.
         terms: each rule's sum over an episode, float64 [B, K].
+        children: episodes beside these that were bred (:mod:`kl_agents.breeding`).
     """
 
     episodes: EpisodeBatch
@@ -128,13 +137,13 @@ class Collected:
     entropy: float
     environment_steps: int
     terms: NDArray[np.float64]
+    children: int = 0
 
     @classmethod
     def joined(cls, parts: Sequence[Collected]) -> Collected:
         """The episodes of several rounds that no policy made: without its figures."""
-        arrays = (np.concatenate([getattr(part.episodes, f.name) for part in parts])
-                  for f in fields(EpisodeBatch))  # fmt: skip
-        return cls(EpisodeBatch(*arrays), 0.0, 0.0, 0, np.concatenate([p.terms for p in parts]))
+        episodes = EpisodeBatch.joined([part.episodes for part in parts])
+        return cls(episodes, 0.0, 0.0, 0, np.concatenate([part.terms for part in parts]))
 
 
 class Collector:
@@ -142,16 +151,17 @@ class Collector:
 
     Args:
         source: the lanes, of :func:`make_source`.
-        explore: e: ``"policy"`` (no exploration), ``"prior"`` or ``"uniform"``.
+        explore: e: ``"prior"`` or ``"uniform"``; ``"policy"`` and ``"genetic"`` mix nothing in.
+        whole: whether the episodes hold log p of all tokens, or of the actions alone.
 
     Raises:
         ValueError: an unknown ``explore``.
     """
 
-    def __init__(self, source: Lanes | VecEnvLanes, explore: str) -> None:
+    def __init__(self, source: Lanes | VecEnvLanes, explore: str, whole: bool = True) -> None:
         if explore not in EXPLORERS:
             raise ValueError(f"explore must be one of {list(EXPLORERS)}, got {explore!r}")
-        self.source, self.explore = source, explore
+        self.source, self.explore, self.whole = source, explore, whole
 
     def collect(
         self,
@@ -160,8 +170,11 @@ class Collector:
         epsilon: float,
         rng: np.random.Generator,
         on_step: Callable[[NDArray[np.bool_]], bool],
+        temperature: float = 1.0,
     ) -> Collected | None:
         """One round; None where ``on_step`` (told which lanes finished, [N]) asked to stop.
+
+        pi is drawn from at ``temperature``.
 
         Every lane starts anew, so nothing but the generators carries over between rounds.
 
@@ -169,14 +182,15 @@ class Collector:
             ValueError: the lanes start with different primers.
         """
         source = self.source
-        act = _Behaviour(source, policy, self.explore, epsilon, rng)
+        act = _Behaviour(source, policy, self.explore, epsilon, temperature, rng)
         record: Recorder | None = None
         steps = 0
         for moment in play(source, act, episodes):
             if record is None:
                 horizon = source.horizon - act.primer_length
                 terms = moment.step.terms.shape[1]
-                record = Recorder(episodes, horizon, policy.vocabulary_size, terms)
+                size = policy.vocabulary_size
+                record = Recorder(episodes, horizon, size, terms, self.whole)
             record.note(moment, act.log_behaviour)
             steps += source.n
             if not on_step(moment.step.ended):
@@ -184,6 +198,11 @@ class Collector:
         assert record is not None
         kl, entropy = record.kl / episodes, record.entropy / episodes
         return Collected(record.batch(), kl, entropy, steps, record.terms)
+
+
+def adapted(temperature: float, fresh: float, wanted: float) -> float:
+    """The temperature of the next round, given the share that was new and the one wanted."""
+    return min(max(temperature * (WARMER if fresh < wanted else 1 / WARMER), 1.0), WARMEST)
 
 
 class _Behaviour:
@@ -200,10 +219,11 @@ class _Behaviour:
         policy: SequencePolicy,
         explore: str,
         epsilon: float,
+        temperature: float,
         rng: np.random.Generator,
     ) -> None:
         self.source, self.policy, self.rng = source, policy, rng
-        self.explore, self.epsilon = explore, epsilon
+        self.explore, self.epsilon, self.temperature = explore, epsilon, temperature
         self.primer_length = 0
         self.log_behaviour: NDArray[Any] = np.zeros(0)
         self._actions: NDArray[np.int64] | None = None
@@ -211,7 +231,7 @@ class _Behaviour:
     def __call__(self, first: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         g, log_prior = self._advance(first), self.source.log_prior
         log_policy = self.policy.log_policy(log_prior, g)
-        self.log_behaviour = self._mixture(log_policy, log_prior)
+        self.log_behaviour = self._mixture(self._tempered(log_policy), log_prior)
         self._actions = sample_rows(self.log_behaviour, self.rng)
         return self._actions, log_policy
 
@@ -225,13 +245,36 @@ class _Behaviour:
             self._start = self.policy.read_prefixes(tokens)
             g, self._state = self._start
         else:
-            g, state = self.policy.step(self._actions, self._state)
-            g, self._state = _restart(g, state, *self._start, first)
+            g, self._state = self._step(first)
         return g
+
+    def _tempered(self, log_policy: NDArray[Any]) -> NDArray[Any]:
+        """log of pi at the temperature, [N, V]."""
+        if self.temperature == 1.0:
+            return log_policy
+        scaled = log_policy / self.temperature
+        found: NDArray[Any] = scaled - np.logaddexp.reduce(scaled, axis=1, keepdims=True)
+        return found
+
+    @torch.inference_mode()
+    def _step(self, first: NDArray[np.bool_]) -> tuple[torch.Tensor, State]:
+        """One step of the lanes that go on; those that start an episode are after the primer."""
+        assert self._actions is not None
+        start_g, start_state = self._start
+        going = ~(self.source.resting | first)
+        if not going.any():
+            return self._start
+        g, state = step_rows(self.policy.step_tensors, self._actions, self._state, going)
+        if going.all():
+            return g, state
+        on, new = (torch.from_numpy(np.flatnonzero(x)).to(g.device) for x in (going, first))
+        pairs = zip(state, start_state, strict=True)
+        mended = tuple(s.index_copy(0, new, start[new]) for s, start in pairs)
+        return start_g.index_copy(0, on, g), mended
 
     def _mixture(self, log_policy: NDArray[Any], log_prior: NDArray[Any]) -> NDArray[Any]:
         """log of the mixture, [N, V]."""
-        if self.explore == "policy" or self.epsilon == 0.0:
+        if self.explore in ("policy", "genetic") or self.epsilon == 0.0:
             return log_policy
         if self.explore == "prior":
             other = log_prior
@@ -244,56 +287,52 @@ class _Behaviour:
             return mixture
 
 
-@torch.inference_mode()
-def _restart(
-    g: torch.Tensor,
-    state: State,
-    start_g: torch.Tensor,
-    start_state: State,
-    finished: NDArray[np.bool_],
-) -> tuple[torch.Tensor, State]:
-    """Put the lanes that finished back to the state after the primer."""
-    if not finished.any():
-        return g, state
-    mask = torch.from_numpy(finished).to(g.device)[:, None]
-    pairs = zip(state, start_state, strict=True)
-    return torch.where(mask, start_g, g), tuple(torch.where(mask, b, a) for a, b in pairs)
-
-
 class Recorder:
     """Arrays of the episodes of one round, filled step by step."""
 
-    def __init__(self, episodes: int, horizon: int, vocabulary_size: int, terms: int) -> None:
-        shape = (episodes, horizon)
+    def __init__(
+        self, episodes: int, horizon: int, vocabulary_size: int, terms: int, whole: bool
+    ) -> None:
+        self.episodes = EpisodeBatch.empty(episodes, horizon, vocabulary_size, whole)
         self.terms = np.zeros((episodes, terms))
-        self.tokens = np.full(shape, vocabulary_size, dtype=np.int64)
-        self.lengths = np.zeros(episodes, dtype=np.int64)
-        self.log_prior = np.zeros((*shape, vocabulary_size), dtype=np.float32)
-        self.task_reward = np.zeros(shape, dtype=np.float32)
-        self.log_behaviour = np.zeros(shape, dtype=np.float32)
         self.kl = self.entropy = 0.0
 
     def note(self, moment: Moment, log_behaviour: NDArray[Any]) -> None:
         """Keep a step, and add the policy's exact KL and entropy in the states before it."""
         assert moment.log_policy is not None
-        rows, live, actions = moment.episodes, moment.live, moment.actions
-        at, log_policy, log_prior = self.lengths[rows], moment.log_policy, moment.log_prior
-        self.tokens[rows, at] = actions[live]
-        self.log_prior[rows, at] = log_prior[live]
-        self.task_reward[rows, at] = moment.step.task_reward[live]
+        made, lengths = self.episodes, self.episodes.lengths
+        rows, live, actions = moment.episodes, moment.live, moment.actions[moment.live]
+        whole = len(live) == len(moment.actions)
+        log_policy, log_prior = (
+            array if whole else array[live] for array in (moment.log_policy, moment.log_prior)
+        )
+        at, one = lengths[rows], np.arange(len(live))
+        made.tokens[rows, at] = actions
+        if made.log_prior is not None:
+            made.log_prior[rows, at] = log_prior
+        made.log_prior_taken[rows, at] = log_prior[one, actions]
+        made.task_reward[rows, at] = moment.step.task_reward[live]
+        made.log_behaviour[rows, at] = log_behaviour[live, actions]
         self.terms[rows] += moment.step.terms[live]
-        self.log_behaviour[rows, at] = log_behaviour[live, actions[live]]
-        self.lengths[rows] += 1
+        lengths[rows] += 1
         judged = moment.judged
-        self.task_reward[judged, self.lengths[judged] - 1] = moment.terms.sum(axis=1)
-        self.terms[judged] += moment.terms
-        probability = np.exp(log_policy[live], dtype=np.float64)
-        entropy = -(probability * log_policy[live]).sum()
+        if len(judged):
+            made.task_reward[judged, lengths[judged] - 1] = moment.terms.sum(axis=1)
+            self.terms[judged] += moment.terms
+        entropy, cross = _entropy(log_policy, log_prior)
         self.entropy += entropy
-        self.kl += -entropy - (probability * log_prior[live]).sum()
+        self.kl += cross - entropy
 
     def batch(self) -> EpisodeBatch:
         """The finished episodes."""
-        return EpisodeBatch(
-            self.tokens, self.lengths, self.log_prior, self.task_reward, self.log_behaviour
-        )
+        return self.episodes
+
+
+def _entropy(log_policy: NDArray[Any], log_prior: NDArray[np.float32]) -> tuple[float, float]:
+    """-sum pi log pi and -sum pi log p, over all rows [N, V]."""
+    probability = np.exp(log_policy)
+    entropy, cross = (
+        -float((probability * log_probs).sum(dtype=np.float64))
+        for log_probs in (log_policy, log_prior)
+    )
+    return entropy, cross

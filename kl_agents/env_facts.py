@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from stable_baselines3.common.vec_env import VecEnv
 
 from kl_agents.augmentation import Augmenter
+from kl_agents.shown import Shown
+from seqgen_envs.domain import ActionMask, Domain
 
 
 class EnvFacts:
@@ -25,6 +27,18 @@ class EnvFacts:
     def prior(self) -> Any:
         """The frozen prior."""
         return self._attribute("prior")
+
+    @property
+    def domain(self) -> Domain:
+        """Its domain."""
+        found: Domain = self._attribute("domain")
+        return found
+
+    @property
+    def mask(self) -> ActionMask | None:
+        """Its action mask, if it has one."""
+        found: ActionMask | None = self._attribute("mask")
+        return found
 
     @property
     def c(self) -> float:
@@ -47,11 +61,16 @@ class EnvFacts:
         """Steps of an episode at most: the primer is not part of it."""
         return len(self.env.observation_space["tokens"].nvec) - len(self.primer)  # type: ignore[index]
 
+    @cached_property
+    def shown(self) -> Shown:
+        """What the environment shows of its prior."""
+        return Shown(self.prior, self.primer, self.mask)
+
     def augmenter(self) -> Augmenter:
         """See :class:`~kl_agents.augmentation.Augmenter`.
 
         Raises:
             ValueError: the domain has one spelling of everything.
         """
-        domain, prior, task, mask = map(self._attribute, ("domain", "prior", "task", "mask"))
-        return Augmenter(domain, prior, task, self.primer, self.horizon, mask)
+        task = self._attribute("task")
+        return Augmenter(self.domain, self.prior, task, self.primer, self.horizon, self.mask)

@@ -1,4 +1,7 @@
-"""What the learners minimise: one small object a method, over the same batch of episodes.
+"""What the learners of values minimise; the base of all losses, and what they are called with.
+
+A loss is one small object a method. Those over whole trajectories are in
+:mod:`kl_agents.trajectory_losses`.
 
 A loss is made of the learner's settings and its backup (:mod:`kl_agents.backups`), and called with
 a batch and the networks. Targets are pure functions of :mod:`kl_agents.backups`. The lagging target
@@ -7,8 +10,9 @@ network is the loss's affair: one that looks at it moves it in :meth:`Loss.after
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +22,7 @@ from torch.nn.functional import huber_loss
 
 from kl_agents.backups import (
     Backup,
+    SoftBackup,
     chosen,
     cut_traces,
     n_step_targets,
@@ -26,7 +31,8 @@ from kl_agents.backups import (
 )
 from kl_agents.networks import polyak
 from kl_agents.replay import EpisodeBatch
-from kl_agents.settings import QSettings, ReinventSettings, SoftValueSettings, ValueSettings
+from kl_agents.settings import QSettings, SoftValueSettings, ValueSettings
+from kl_agents.shown import Shown, few_at_a_time
 
 
 @dataclass(frozen=True)
@@ -38,39 +44,78 @@ class Batch:
         actions: the same with the padding replaced by an index that exists, to gather with.
         lengths: int64 [B].
         mask: bool [B, T], True at the steps of each episode.
-        log_prior: float32 [B, T, V], log p(.|s_t).
         log_prior_taken: float32 [B, T], log p(a_t|s_t).
         task_reward: float32 [B, T], r_T(s_t, a_t), not divided by c.
         log_behaviour: float32 [B, T], log probability with which a_t was chosen.
         c: temperature of the task reward.
+        vocabulary_size: V.
+        stored: float32 [B, T, V], log p(.|s_t), or None where the replay does not keep it.
+        shown: what gives it then.
     """
 
     tokens: Tensor
     actions: Tensor
     lengths: Tensor
     mask: Tensor
-    log_prior: Tensor
     log_prior_taken: Tensor
     task_reward: Tensor
     log_behaviour: Tensor
     c: float
+    vocabulary_size: int
+    stored: Tensor | None
+    shown: Shown
 
     @classmethod
-    def of(cls, episodes: EpisodeBatch, c: float, device: torch.device | str = "cpu") -> Batch:
+    def of(
+        cls, episodes: EpisodeBatch, c: float, shown: Shown, device: torch.device | str = "cpu"
+    ) -> Batch:
         """The tensors of replayed episodes."""
-        given = {name: torch.from_numpy(a).to(device) for name, a in vars(episodes).items()}
-        tokens, log_prior = given["tokens"], given["log_prior"]
-        actions = tokens.clamp(max=log_prior.shape[-1] - 1)
-        mask = step_mask(given["lengths"], tokens.shape[1])
-        taken = chosen(log_prior, actions)
-        return cls(actions=actions, mask=mask, log_prior_taken=taken, c=c, **given)
+        given = {n: torch.from_numpy(a).to(device) for n, a in episodes.arrays().items()}
+        stored, size = given.pop("log_prior", None), shown.prior.vocabulary.size
+        actions = given["tokens"].clamp(max=size - 1)
+        mask = step_mask(given["lengths"], given["tokens"].shape[1])
+        return cls(
+            actions=actions, mask=mask, c=c, vocabulary_size=size, stored=stored, shown=shown,
+            **given,
+        )  # fmt: skip
+
+    @cached_property
+    def log_prior(self) -> Tensor:
+        """log p(.|s_t), float32 [B, T, V].
+
+        With a large vocabulary it is asked of the prior here: read it of :meth:`parts` then.
+        """
+        if self.stored is not None:
+            return self.stored
+        asked = self.shown(self.tokens.cpu().numpy(), self.lengths.cpu().numpy())
+        return torch.from_numpy(asked).to(self.tokens.device)
+
+    def rows(self, rows: slice) -> Batch:
+        """Some of the episodes."""
+        tensors = {n: x for n, x in vars(self).items() if isinstance(x, Tensor)}
+        tensors.pop("log_prior", None)  # kept by the cached property
+        cut: dict[str, Any] = {name: tensor[rows] for name, tensor in tensors.items()}
+        return replace(self, **cut)
+
+    def parts(self) -> Iterator[Batch]:
+        """The batch in parts whose [B, T, V] are not large; a small one is its only part."""
+        slices = list(few_at_a_time(self.tokens.shape, self.vocabulary_size))
+        return iter([self]) if len(slices) == 1 else (self.rows(part) for part in slices)
 
 
 @dataclass(frozen=True)
 class Networks:
-    """g [B, T, V] in reward units, of tokens int64 [B, T]: the network in training and its lag."""
+    """The network in training and its lag, in reward units.
+
+    Attributes:
+        online: g [B, T, V] of tokens int64 [B, T].
+        taken: g [B, T] of tokens and actions, both int64 [B, T]; with a large vocabulary it is
+            much smaller and quicker than ``online``.
+        target: as ``online``, of the lagging network.
+    """
 
     online: Callable[[Tensor], Tensor]
+    taken: Callable[[Tensor, Tensor], Tensor]
     target: Callable[[Tensor], Tensor]
 
 
@@ -114,23 +159,27 @@ class ValueLoss(Loss):
 
     def __call__(self, batch: Batch, networks: Networks) -> tuple[Tensor, dict[str, float]]:
         """See :class:`Loss`."""
-        values = self.backup.values(batch.log_prior, networks.online(batch.tokens), batch.c)
+        g = networks.taken(batch.tokens, batch.actions)
+        values = self.backup.values(batch.log_prior_taken, g, batch.c)
         with torch.no_grad():
-            lagging = self.backup.values(batch.log_prior, networks.target(batch.tokens), batch.c)
-            targets = self.targets(batch, values.detach(), lagging)
-            start = self.backup.state_value(batch.log_prior[:, 0], values[:, 0]).mean()
-        error = batch.c * (chosen(values, batch.actions) - targets) * batch.mask
+            targets, state_values = self.targets(batch, networks)
+            start = float(state_values[:, 0].mean())
+        error = batch.c * (values - targets) * batch.mask
         delta, count = self.settings.huber_delta, batch.mask.sum()
         loss = huber_loss(error, torch.zeros_like(error), reduction="sum", delta=delta)
         td_error = float(error.detach().abs().sum() / count)
-        return loss / (count * delta), {"start_value": float(start), "td_error": td_error}
+        return loss / (count * delta), {"start_value": start, "td_error": td_error}
 
-    def targets(self, batch: Batch, online: Tensor, lagging: Tensor) -> Tensor:
-        """What the values of the actions taken should be, in nats, [B, T].
+    def targets(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
+        """What the values of the actions taken should be, and V(s_t) of the target network.
 
-        ``online`` and ``lagging`` [B, T, V] are the values as the two networks have them.
+        Both in nats, [B, T], and without a gradient.
         """
         raise NotImplementedError
+
+    def lagging(self, batch: Batch, networks: Networks) -> Tensor:
+        """The target network's values of every action, in nats, [B, T, V]."""
+        return self.backup.values(batch.log_prior, networks.target(batch.tokens), batch.c)
 
     def initial_value(self, episodes: EpisodeBatch) -> float:
         """The mean, over their steps, of the discounted task return that is still to come: the best
@@ -155,18 +204,27 @@ class SoftValueLoss(ValueLoss):
     """Psi and G: lambda-returns by path consistency, with traces cut off policy."""
 
     settings: SoftValueSettings
+    backup: SoftBackup
 
-    def targets(self, batch: Batch, online: Tensor, lagging: Tensor) -> Tensor:
+    def targets(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
         """See :class:`ValueLoss`."""
-        log_pi = chosen(self.backup.log_policy(batch.log_prior, lagging), batch.actions)
-        return soft_lambda_targets(
+        values, log_pi = _columns(self._judged(part, networks) for part in batch.parts())
+        targets = soft_lambda_targets(
             self.rewards(batch),
-            self.backup.state_value(batch.log_prior, lagging),
+            values,
             batch.task_reward / batch.c + batch.log_prior_taken - log_pi,
             batch.lengths,
             self.settings.discount,
             cut_traces(self.settings.lambda_, log_pi, batch.log_behaviour),
         )
+        return targets, values
+
+    def _judged(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
+        """V(s_t) and log pi(a_t|s_t) of the target network, [B, T] each."""
+        lagging = self.lagging(batch, networks)
+        values = self.backup.state_value(batch.log_prior, lagging)
+        taken = chosen(lagging, batch.actions)
+        return values, self.backup.log_taken(batch.log_prior_taken, taken, values)
 
 
 class QLoss(ValueLoss):
@@ -174,29 +232,24 @@ class QLoss(ValueLoss):
 
     settings: QSettings
 
-    def targets(self, batch: Batch, online: Tensor, lagging: Tensor) -> Tensor:
+    def targets(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
         """See :class:`ValueLoss`."""
-        if self.settings.double:
-            values = chosen(lagging, online.argmax(dim=-1))
-        else:
-            values = self.backup.state_value(batch.log_prior, lagging)
-        return n_step_targets(
+        (values,) = _columns((self._best(part, networks),) for part in batch.parts())
+        targets = n_step_targets(
             self.rewards(batch), values, batch.lengths, self.settings.discount, self.settings.n_step
         )
+        return targets, values
+
+    def _best(self, batch: Batch, networks: Networks) -> Tensor:
+        """V(s_t), [B, T]."""
+        lagging = self.lagging(batch, networks)
+        if not self.settings.double:
+            return self.backup.state_value(batch.log_prior, lagging)
+        online = self.backup.values(batch.log_prior, networks.online(batch.tokens), batch.c)
+        return chosen(lagging, online.argmax(dim=-1))
 
 
-class AugmentedLikelihoodLoss(Loss):
-    """REINVENT: (log p(tau) + sigma R(tau) - log q(tau))^2, linear beyond ``delta``."""
-
-    settings: ReinventSettings
-
-    def __call__(self, batch: Batch, networks: Networks) -> tuple[Tensor, dict[str, float]]:
-        """See :class:`Loss`."""
-        values = self.backup.values(batch.log_prior, networks.online(batch.tokens), batch.c)
-        log_pi = chosen(self.backup.log_policy(batch.log_prior, values), batch.actions)
-        log_q, log_p = ((x * batch.mask).sum(1) for x in (log_pi, batch.log_prior_taken))
-        given, delta = self.settings.sigma, self.settings.delta
-        sigma = 1.0 / batch.c if given is None else given
-        augmented = log_p + sigma * batch.task_reward.sum(1)
-        loss = huber_loss(log_q, augmented, delta=delta) / delta
-        return loss, {"residual": float((log_q - augmented).detach().abs().mean())}
+def _columns(parts: Iterator[tuple[Tensor, ...]]) -> tuple[Tensor, ...]:
+    """The tensors of all parts of a batch, one after the other."""
+    found = list(parts)
+    return found[0] if len(found) == 1 else tuple(map(torch.cat, zip(*found, strict=True)))

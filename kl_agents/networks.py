@@ -14,15 +14,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Annotated, Any, get_type_hints
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import embedding
 
 from kl_agents.checking import Within, checked, did_you_mean
 from seqgen_envs.prior import Prior, RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
 
-INITS = ("prior", "random")
+INITS = ("prior", "random", "whole")
 
 
 class ValueNetwork(nn.Module):
@@ -32,21 +34,30 @@ class ValueNetwork(nn.Module):
         trunk: recurrent network; its head is zeroed here.
         scale: what the head's output is multiplied by: about the size of a typical return, so
             that weights of ordinary size reach it.
+        keep_head: leave the head's outputs as they are: g is the trunk's own logits.
         initial_value: g of every action at first, in reward units. The policy is the prior whatever
             it is. From a value too low, all that was tried at first seems better than all that was
             not, and worse from one too high. None: 0, until :meth:`start_at` sets it.
     """
 
     def __init__(
-        self, trunk: RecurrentNetwork, scale: float = 10.0, initial_value: float | None = None
+        self,
+        trunk: RecurrentNetwork,
+        scale: float = 10.0,
+        initial_value: float | None = None,
+        keep_head: bool = False,
     ) -> None:
         super().__init__()
         self.trunk = trunk
         self.scale: float = checked("scale", scale, Annotated[float, Within(0, above=True)])
-        nn.init.zeros_(trunk.head.weight)
-        self.start_at(
-            checked("initial_value", 0.0 if initial_value is None else initial_value, float)
-        )
+        value = checked("initial_value", 0.0 if initial_value is None else initial_value, float)
+        if keep_head:
+            with torch.no_grad():
+                trunk.head.weight.div_(self.scale)
+                trunk.head.bias.div_(self.scale)
+        else:
+            nn.init.zeros_(trunk.head.weight)
+            self.start_at(value)
 
     def start_at(self, value: float) -> None:
         """Make g of every action ``value``, in reward units, where nothing has been learned."""
@@ -57,13 +68,21 @@ class ValueNetwork(nn.Module):
         """Whether g is still the same for all actions."""
         return not self.trunk.head.weight.any()
 
-    def forward(self, tokens: Tensor, primer: Tensor) -> Tensor:
+    def forward(self, tokens: Tensor, primer: Tensor, actions: Tensor | None = None) -> Tensor:
         """g [B, T, V] in the states before each of ``tokens`` (int64 [B, T], padded with V).
 
-        ``primer`` int64 [P] is what every episode starts with.
+        Args:
+            tokens: the actions of episodes.
+            primer: what every episode starts with, int64 [P].
+            actions: int64 [B, T], below V: g [B, T] of these alone, which takes no [B, T, V].
         """
         whole = torch.cat([primer.expand(len(tokens), -1), tokens], dim=1)
-        return self.trunk.shifted_logits(whole)[:, len(primer) :] * self.scale
+        states, head = self.trunk.shifted_states(whole)[:, len(primer) :], self.trunk.head
+        if actions is None:
+            found: Tensor = head(states)
+        else:
+            found = (states * embedding(actions, head.weight)).sum(dim=-1) + head.bias[actions]
+        return found * self.scale
 
 
 def make_network(
@@ -78,18 +97,19 @@ def make_network(
 
     Args:
         prior: the environment's frozen prior.
-        init: ``"prior"`` copies its trunk; ``"random"`` starts from scratch.
+        init: ``"prior"`` copies its trunk; ``"whole"`` its head too, for a learner whose policy is
+            the network's own softmax; ``"random"`` starts from scratch.
         scale, initial_value: see :class:`ValueNetwork`.
         architecture: sizes (:class:`~seqgen_envs.recurrent.RecurrentConfig` without the
             vocabulary) of a network from scratch; default: the prior's, or one GRU of 64.
 
     Raises:
-        ValueError: an unknown ``init``, an ``architecture`` beside ``init="prior"``, or a prior
-            that is not recurrent and so has no trunk to copy.
+        ValueError: an unknown ``init``, an ``architecture`` beside a copy, or a prior that is not
+            recurrent and so has no trunk to copy.
     """
     if init not in INITS:
         raise ValueError(f"init must be one of {list(INITS)}, got {init!r}")
-    if init == "prior":
+    if init != "random":
         if not isinstance(prior, RecurrentPrior):
             raise ValueError(
                 f"a {type(prior).__name__} has no recurrent trunk to copy: give "
@@ -97,9 +117,10 @@ def make_network(
             )
         if architecture is not None:
             raise ValueError(
-                "architecture goes with init='random'; init='prior' copies the prior's"
+                f"architecture goes with init='random'; init={init!r} copies the prior's"
             )
-        return ValueNetwork(_without_dropout(prior.network), scale, initial_value)
+        trunk = _without_dropout(prior.network)
+        return ValueNetwork(trunk, scale, initial_value, keep_head=init == "whole")
     if architecture is None and isinstance(prior, RecurrentPrior):
         config = RecurrentConfig(**{**prior.network.config.to_dict(), "dropout": 0.0})
     else:
@@ -128,5 +149,15 @@ def _without_dropout(network: RecurrentNetwork) -> RecurrentNetwork:
 @torch.no_grad()
 def polyak(online: nn.Module, target: nn.Module, tau: float) -> None:
     """target <- (1 - tau) target + tau online."""
-    for mine, theirs in zip(target.parameters(), online.parameters(), strict=True):
-        mine.lerp_(theirs, tau)
+    torch._foreach_lerp_(weights_of(target), weights_of(online), tau)
+
+
+_WEIGHTS: WeakKeyDictionary[nn.Module, list[Tensor]] = WeakKeyDictionary()
+
+
+def weights_of(network: nn.Module) -> list[Tensor]:
+    """The network's parameters: to walk through its modules takes as long as an Adam step."""
+    found = _WEIGHTS.get(network)
+    if found is None:
+        found = _WEIGHTS[network] = list(network.parameters())
+    return found

@@ -84,10 +84,11 @@ class SequencePolicy(BasePolicy):
         self.prime_tokens = prime_tokens
         self.c = 1.0
         self.rng = np.random.default_rng()
+        given: dict[str, Any] = dict(adam or {})
+        if not {"fused", "foreach", "differentiable"} & given.keys():
+            given["fused"] = True  # one pass over each weight instead of a dozen
         try:
-            self.optimizer = torch.optim.Adam(
-                self.network.parameters(), lr=lr_schedule(1), **dict(adam or {})
-            )
+            self.optimizer = torch.optim.Adam(self.network.parameters(), lr=lr_schedule(1), **given)
         except (TypeError, ValueError) as error:
             raise ValueError(f"adam must hold arguments of torch.optim.Adam: {error}") from error
         self._stepper: Stepper | None = None
@@ -107,15 +108,18 @@ class SequencePolicy(BasePolicy):
         values = self.backup.values(prior, g.cpu(), self.c)
         return self.backup.log_policy(prior, values).numpy()
 
-    @torch.inference_mode()
     def step(self, tokens: NDArray[np.int64], state: State | None) -> tuple[Tensor, State]:
         """g [N, V] after ``tokens`` (int64 [N]; V at the start), and the next recurrent state."""
+        return self.step_tensors(torch.from_numpy(tokens), state)
+
+    @torch.inference_mode()
+    def step_tensors(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
+        """:meth:`step`, of a tensor."""
         if self._stepper is None:
             self._stepper = Stepper(self.network.trunk)
         if state is None:
             state = self._stepper.initial_state(len(tokens))
-        inputs = torch.from_numpy(tokens).to(self.device)
-        output, state = self._stepper.step(inputs, state)
+        output, state = self._stepper.step(tokens.to(self.device), state)
         return output * self.network.scale, state
 
     @torch.inference_mode()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kl_agents.policy import SequencePolicy
 
 _COUNTERS = ("num_timesteps", "_total_timesteps", "_n_updates", "_episode_num", "_training_debt",
-             "_iteration", "_current_progress_remaining")  # fmt: skip
+             "_iteration", "_current_progress_remaining", "_temperature")  # fmt: skip
 Agent = TypeVar("Agent", bound="SequenceAlgorithm")
 
 

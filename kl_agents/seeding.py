@@ -13,7 +13,7 @@ episodes alone take no seeds (:attr:`~kl_agents.losses.Loss.off_policy`).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kl_agents.collection import Collected, Recorder, VecEnvLanes
+from kl_agents.collection import Collected, Collector, Recorder, VecEnvLanes
 from seqgen_envs.domain import ActionMask, Domain
 from seqgen_envs.domain_groups import Entry
 from seqgen_envs.lanes import Lanes
@@ -61,14 +61,13 @@ def seed_replay(model: SequenceAlgorithm, file: Path) -> Seeded:
     if model.loss is None or not model.loss.off_policy:
         raise ValueError(
             f"{type(model).__name__} learns from its own episodes only, so its replay takes no "
-            "seeds: use q, psi or g"
+            "seeds: use psi, g, tb or q"
         )
     assert model.replay is not None
     assert model.collector is not None
     assert model.facts is not None
-    assert model.env is not None
-    domain, mask = (model.env.get_attr(name)[0] for name in ("domain", "mask"))
-    fits = _Fitting(domain, mask, model.facts.primer, model.facts.horizon)
+    domain = model.facts.domain
+    fits = Fitting(domain, model.facts.mask, model.facts.primer, model.facts.horizon)
     found: dict[bytes, Ids] = {}
     skipped = []
     for place, given, problem in _read(file, domain):
@@ -88,7 +87,8 @@ def seed_replay(model: SequenceAlgorithm, file: Path) -> Seeded:
             f"{file} has {len(found):,} sequences, the replay takes {model.replay.capacity:,}: "
             "raise replay_capacity, or give fewer"
         )
-    collected = _played(model.collector.source, list(found.values()), fits.horizon)
+    collected = played(model.collector, list(found.values()), fits.horizon)
+    assert collected is not None
     if any(task.spent for task in model.facts.tasks):
         raise ValueError(
             f"scoring the {len(found):,} sequences of {file} spends the task's whole budget: raise "
@@ -114,7 +114,7 @@ def _read(file: Path, domain: Domain) -> Iterator[tuple[str, str | Ids, str]]:
 
 
 @dataclass(frozen=True)
-class _Fitting:
+class Fitting:
     """Makes episodes of sequences.
 
     Args:
@@ -164,8 +164,17 @@ class _Fitting:
             raise ValueError(f"the mask forbids its token {token!r} at position {at}")
 
 
-def _played(source: Lanes | VecEnvLanes, actions: Sequence[Ids], horizon: int) -> Collected:
-    """The episodes of some actions, as many at a time as there are lanes."""
+def played(
+    collector: Collector,
+    actions: Sequence[Ids],
+    horizon: int,
+    on_step: Callable[[NDArray[np.bool_]], bool] = lambda finished: True,
+) -> Collected | None:
+    """The episodes of some actions, as many at a time as there are lanes.
+
+    None where ``on_step`` (told which lanes finished, [N]) asks to stop.
+    """
+    source = collector.source
     rounds = [actions[i : i + source.n] for i in range(0, len(actions), source.n)]
     found = []
     for part in rounds:
@@ -174,8 +183,10 @@ def _played(source: Lanes | VecEnvLanes, actions: Sequence[Ids], horizon: int) -
         for moment in play(source, recite, len(part)):
             if record is None:
                 size, terms = moment.log_prior.shape[1], moment.step.terms.shape[1]
-                record = Recorder(len(part), horizon, size, terms)
+                record = Recorder(len(part), horizon, size, terms, collector.whole)
             record.note(moment, moment.log_prior)
+            if not on_step(moment.step.ended):
+                return None
         assert record is not None
         found.append(Collected(record.batch(), 0.0, 0.0, 0, record.terms))
     return Collected.joined(found)

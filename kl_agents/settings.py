@@ -52,13 +52,18 @@ class SequenceSettings:
         replay_ratio: transitions trained on for each one collected.
         episodes_per_round: episodes collected between trainings; None: one a lane.
         replay_capacity: episodes kept.
-        replay_sampling: ``"uniform"`` or ``"rank"`` (by task return).
+        replay_sampling: ``"uniform"``, ``"rank"`` (by task return) or ``"latest"`` (the last round,
+            whole).
         replay_unique: keep equal sequences once.
         augment: share of the replayed episodes that an update reads in another spelling, in
             domains that have several (:mod:`kl_agents.augmentation`).
         explore: what behaviour is mixed with: ``"policy"`` (nothing), ``"prior"`` or
-            ``"uniform"``.
+            ``"uniform"``, token by token; or ``"genetic"``, whole sequences: children of the
+            replay's best (:mod:`kl_agents.breeding`), for learners that hold off policy.
         epsilon: its share, a number or a schedule: behaviour is (1 - epsilon) pi + epsilon e.
+        novelty: share of a round's sequences that should be new to the replay. Where fewer are, the
+            temperature that pi is drawn from at rises by a tenth a round, to at most 2; where more
+            are, it falls back to 1. 0: it is 1 throughout.
         max_grad_norm: gradients are scaled down to this norm.
 
     Raises:
@@ -77,6 +82,7 @@ class SequenceSettings:
     augment: Share = 0.0
     explore: Annotated[str, OneOf(EXPLORERS)] = "policy"
     epsilon: Annotated[ScheduleSpec, Within(0, 1)] = 0.0
+    novelty: Share = 0.0
     max_grad_norm: Annotated[float, Within(0)] = 10.0
 
     def __post_init__(self) -> None:
@@ -85,6 +91,8 @@ class SequenceSettings:
         for f in fields(self):
             value = checked(f.name, getattr(self, f.name), hints[f.name])
             object.__setattr__(self, f.name, value)
+        if self.novelty and not self.replay_unique:
+            raise ValueError("novelty needs replay_unique: what is new is what the replay lacks")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +161,97 @@ class ReinventSettings(SequenceSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ReinventPMOSettings(SequenceSettings):
+    """Of REINVENT as a published benchmark ran it: one update a round, no clipping of gradients.
+
+    Args:
+        sigma: weight of the task return; c plays no part.
+        memory: distinct sequences that are kept, those of the highest task return.
+        replayed: of them, drawn for each update beside the round.
+        likelihood_penalty: weight of the mean of -1 / log q, which holds sequences off certainty.
+    """
+
+    learning_rate: Rate = 5e-4
+    replay_ratio: Annotated[float, Within(0)] = 1.0
+    episodes_per_round: Annotated[int | None, Within(1)] = 64
+    max_grad_norm: Annotated[float, Within(0)] = 1e9
+    sigma: Annotated[float, Within(0)] = 500.0
+    memory: Count = 100
+    replayed: Annotated[int, Within(0)] = 24
+    likelihood_penalty: Annotated[float, Within(0)] = 5e3
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrajectoryBalanceSettings(SequenceSettings):
+    """Of trajectory balance.
+
+    Args:
+        log_z: ``"learned"`` (the network's V(s_0)) or ``"batch"`` (the batch mean of what remains,
+            which is VarGrad).
+        huber_delta: residuals beyond this, in reward units, count linearly.
+    """
+
+    log_z: Annotated[str, OneOf(("learned", "batch"))] = "learned"
+    huber_delta: Annotated[float, Within(0, above=True)] = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyGradientSettings(SequenceSettings):
+    """Of policy gradients: one update a round, on that round.
+
+    Args:
+        advantage: ``"leave-one-out"`` (less the mean of the others) or ``"group"`` (less the mean,
+            over the standard deviation).
+        kl: where the KL to the prior stands, in the ``"reward"`` or in the ``"loss"``.
+        estimator: of that KL. With d = log p - log q: ``"k1"`` -d, ``"k2"`` d^2 / 2, ``"k3"``
+            exp(d) - 1 - d.
+        beta: weight of the KL.
+        level: what ratios, and estimators in the loss, are of: whole a ``"sequence"``, or each
+            ``"token"``, whose mean over its sequence counts.
+        clip: a ratio of the policy to the behaviour beyond 1 +- this earns nothing more.
+    """
+
+    replay_ratio: Annotated[float, Within(0)] = 1.0
+    replay_sampling: Annotated[str, OneOf(SAMPLING)] = "latest"
+    replay_unique: bool = False
+    advantage: Annotated[str, OneOf(("leave-one-out", "group"))] = "leave-one-out"
+    kl: Annotated[str, OneOf(("reward", "loss"))] = "reward"
+    estimator: Annotated[str, OneOf(("k1", "k2", "k3"))] = "k1"
+    beta: Annotated[float, Within(0)] = 1.0
+    level: Annotated[str, OneOf(("sequence", "token"))] = "sequence"
+    clip: Annotated[float, Within(0, above=True)] = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class GRPOSettings(PolicyGradientSettings):
+    """Of policy gradients as GRPO has them."""
+
+    advantage: Annotated[str, OneOf(("leave-one-out", "group"))] = "group"
+    kl: Annotated[str, OneOf(("reward", "loss"))] = "loss"
+    estimator: Annotated[str, OneOf(("k1", "k2", "k3"))] = "k3"
+    beta: Annotated[float, Within(0)] = 0.04
+    level: Annotated[str, OneOf(("sequence", "token"))] = "token"
+
+
+@dataclass(frozen=True, kw_only=True)
 class PriorSettings(SequenceSettings):
     """Of the prior as an agent: nothing is learned."""
 
     learning_rate: Rate = 0.0
     replay_ratio: Annotated[float, Within(0)] = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class BestOfNSettings(PriorSettings):
+    """Of the best of n sequences of the prior.
+
+    Args:
+        candidates: n, sequences that are drawn for each that is kept.
+        soft: keep one with probability by exp(R/c) instead of the best.
+    """
+
+    candidates: Count = 16
+    soft: bool = False
 
 
 _ARGUMENTS = """Args:

@@ -28,6 +28,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
+from kl_agents.replay import LARGEST_LOG_PRIOR
 from seqgen_envs.bounded import PathOrFile, member, open_zip, read_arrays
 from seqgen_envs.documents import parse_json
 from seqgen_envs.recurrent import RecurrentConfig, check_finite
@@ -179,7 +180,8 @@ def _replay_bytes(config: Mapping[str, Any]) -> int:
     capacity = config["settings"].get("replay_capacity")
     if not isinstance(capacity, int) or capacity < 1:
         raise ValueError("its settings say of no replay how large it is")
-    return capacity * (horizon * (4 * size + 16) + 8) + 4096
+    of_all_tokens = min(4 * capacity * horizon * size, LARGEST_LOG_PRIOR)
+    return capacity * (horizon * 20 + 8) + of_all_tokens + 4096
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -19,7 +19,6 @@ from seqgen_envs.rules import Tokens
 
 if TYPE_CHECKING:  # prior imports PyTorch: seconds that registering a domain need not cost
     from seqgen_envs.datasets.corpus import Corpus
-    from seqgen_envs.prior import Prior
 
 Group = TypeVar("Group", "View", "Metrics", "Files")
 
@@ -114,7 +113,7 @@ class Files:
             keywords of ``write``.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
             into a folder that exists, and returns their paths; the rows are those of
-            ``seqgen sample``'s CSV.
+            ``seqgen sample``'s CSV. Further keywords are its options, as of ``write``.
         suffixes: how the names of the files that are read end, lower case, such as ".smi".
     """
 
@@ -124,13 +123,7 @@ class Files:
     write: Callable[..., Sequence[Path]] | None = None
     check: Callable[..., object] | None = None
     facts: Callable[..., Mapping[str, Any]] | None = None
-    write_many: (
-        Callable[
-            [Tokens, Path, Sequence[str], Sequence[Mapping[str, Any]], Prior | None],
-            Sequence[Path],
-        ]
-        | None
-    ) = None
+    write_many: Callable[..., Sequence[Path]] | None = None
     suffixes: Sequence[str] = ()
 
 
@@ -149,6 +142,9 @@ class Corpora:
         presets: a YAML file of named hyper-parameters for ``seqgen prior train``.
         augment: (ids of a training sequence [n], generator) to ids of the same thing spelled
             another way; None: a sequence has one spelling.
+        cross: (ids of one finished sequence [n], of another [m], generator) to ids of a child of
+            the two without an end token, or None where they have none; None: sequences of this
+            domain are not crossed.
         valid: ids of finished sequences [N, T] to bool [N]; None: all are valid.
         describe: (corpus, folder of a prior trained on it) writes there what
             :attr:`Metrics.against` needs, and returns its path.
@@ -162,6 +158,7 @@ class Corpora:
     downloads: Mapping[str, Callable[[], Sequence[Path]]] = field(default_factory=dict)
     presets: Path | None = None
     augment: Callable[[Tokens, np.random.Generator], Tokens] | None = None
+    cross: Callable[[Tokens, Tokens, np.random.Generator], Tokens | None] | None = None
     valid: Callable[[Tokens], NDArray[np.bool_]] | None = None
     describe: Callable[[Corpus, Path], Path] | None = None
     columns: Callable[[Path | None], Mapping[str, Mapping[str, float]]] | None = None

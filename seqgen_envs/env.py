@@ -113,8 +113,8 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
         if self.lanes.finished[0]:
             raise ResetNeeded("the sequence has ended (or never started): call reset() first")
         step = self.lanes.step(np.array([check_action(action, self.lanes)]))
-        terminated = bool(step.finished[0])
-        return self._observation(), float(step.reward[0]), terminated, False, self._info(step)
+        terminated = step.finished.item(0)
+        return self._observation(), step.reward.item(0), terminated, False, self._info(step)
 
     def action_masks(self) -> NDArray[np.int8]:
         """1 for each token that may follow, int8 [V] (the name sb3-contrib looks for)."""
@@ -136,13 +136,13 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
         return row_of(observe(self.kind, self.lanes), 0)
 
     def _info(self, step: Step) -> dict[str, Any]:
-        finished = step.finished[0]
+        lanes, finished = self.lanes, step.finished[0]
         return {
             "prior_log_prob": step.prior_log_prob[0],
             "task_reward": step.task_reward[0],
-            "reward_terms": dict(zip(self.task.names, step.terms[0], strict=True)),
-            "action_mask": self.action_masks(),
-            "sequence": self.domain.to_text(self.lanes.tokens[0]) if finished else "",
+            "reward_terms": dict(zip(lanes.task.names, step.terms[0], strict=True)),
+            "action_mask": lanes.action_mask[0].copy(),
+            "sequence": lanes.domain.to_text(lanes.tokens[0]) if finished else "",
         }
 
 
@@ -187,6 +187,8 @@ def check_action(action: Any, lanes: Lanes) -> int:
     Raises:
         ValueError: it is not one whole number; the message names the valid range.
     """
+    if type(action) is int or isinstance(action, np.integer):
+        return int(action)
     array = np.asarray(action)
     if array.size != 1 or not np.issubdtype(array.dtype, np.integer):
         raise ValueError(

@@ -2,8 +2,10 @@
 
 The objective J = E[R]/c - KL(q || p) is in nats and compares any two policies on one environment,
 whoever trained them. A policy that shows its distribution (``distribution``, as
-:class:`Distribution` asks) gets its KL to the prior exactly, state by state;
-one that only has ``predict`` gets none.
+:class:`Distribution` asks) gets its KL to the prior exactly, state by state. Of one that only has
+``predict`` log q is 0 where it is deterministic. Of another it is not known, nor is J; one that
+says how large its KL is at most (``kl_at_most``) has a lower bound of J. ``Evaluation.why`` says
+what is not known.
 """
 
 from __future__ import annotations
@@ -34,6 +36,10 @@ CHUNK = 8192
 DISTINCT_OF = 10_000
 #: Smallest effective share of the episodes at which the bound of log Z says anything.
 TRUSTED = 0.01
+#: Independent parts of an evaluation whose bounds are averaged, for one that may be stored.
+PARTS = 8
+#: Standard errors between a mean and what may be stored.
+CAUTION = 2.0
 
 
 @runtime_checkable
@@ -49,6 +55,14 @@ class Distribution(Protocol):
     ) -> tuple[NDArray[Any], Any]:
         """log pi(.|s) [N, V], and the state to pass next time."""
         ...
+
+
+def shows_distribution(policy: Any) -> bool:
+    """Whether log q is known of what a policy does.
+
+    One that has the method but does something else says so by ``shows_distribution = False``.
+    """
+    return isinstance(policy, Distribution) and getattr(policy, "shows_distribution", True)
 
 
 class ValuePolicy(Distribution, Protocol):
@@ -86,8 +100,16 @@ class Evaluation:
         log_z: a lower bound of log Z, the largest J there is: log of the mean of the weights
             w = p(tau) exp(R/c) / q(tau) over the episodes (Burda et al. 2016); None as the KL.
         effective: effective sample size of those weights, (sum w)^2 / sum w^2, over the episodes.
-        kl_to_optimum: ``log_z`` - J, at most KL(q || q*), and equal to it where ``log_z`` is tight;
-            None where ``effective`` is below :data:`TRUSTED`: it is not known then.
+        log_z_lower: the mean of such bounds over :data:`PARTS` parts of the episodes, less two
+            standard errors: what may be stored (:mod:`seqgen_envs.bounds`).
+        log_z_best: the largest lower bound of log Z that is known: ``log_z``, or a stored one.
+        log_z_upper: an upper bound of log Z, where one is stored.
+        kl_to_optimum: ``log_z_best`` - J, at most KL(q || q*), and equal to it where the bound is
+            tight; None where ``effective`` is below :data:`TRUSTED` and nothing is stored: it is
+            not known then.
+        kl_to_optimum_at_most: ``log_z_upper`` - J.
+        objective_at_least: a lower bound of J, of a policy that only bounds its KL.
+        why: why what is None is not known; "" where all is.
         distinct: share of different sequences among the first ``distinct_of``.
         distinct_of: 10,000, or fewer where fewer were drawn.
         terms: sum of each rule.
@@ -118,6 +140,12 @@ class Evaluation:
     log_z: float | None = None
     effective: float | None = None
     kl_to_optimum: float | None = None
+    log_z_lower: float | None = None
+    log_z_best: float | None = None
+    log_z_upper: float | None = None
+    kl_to_optimum_at_most: float | None = None
+    objective_at_least: float | None = None
+    why: str = ""
     examples: NDArray[np.int64] = field(default_factory=lambda: np.zeros((0, 0), dtype=np.int64))
 
     def to_dict(self) -> dict[str, Any]:
@@ -127,7 +155,7 @@ class Evaluation:
     def metrics(self) -> dict[str, float]:
         """The numbers one would plot, by name; those that are None left out."""
         names = ("task_return", "log_prior", "kl_to_prior", "entropy", "objective", "log_z",
-                 "kl_to_optimum", "start_value", "distinct")  # fmt: skip
+                 "kl_to_optimum", "kl_to_optimum_at_most", "start_value", "distinct")  # fmt: skip
         chosen = {name: getattr(self, name) for name in names}
         return {name: v for name, v in (chosen | self.summary).items() if v is not None}
 
@@ -141,9 +169,11 @@ def evaluate(
     c: float | None = None,
     discount: float = 1.0,
     observation: str = "dict",
+    deterministic: bool = False,
+    bounds: tuple[float | None, float | None] = (None, None),
     progress: Callable[[int], object] | None = None,
 ) -> Evaluation:
-    """Run ``episodes`` episodes of ``policy``, not deterministic.
+    """Run ``episodes`` episodes of ``policy``.
 
     Args:
         policy: anything with ``predict``; with ``distribution`` too, draws are of ``seed`` alone
@@ -154,6 +184,9 @@ def evaluate(
         c: temperature of the objective; None is that of ``lanes``.
         discount: of ``objective_discounted``.
         observation: the kind the policy was made for.
+        deterministic: act by ``predict(deterministic=True)``: log q is 0 of what is done. So it is
+            of a policy without ``distribution`` that has a true attribute ``deterministic``.
+        bounds: lower and upper bound of log Z that are known (:mod:`seqgen_envs.bounds`).
         progress: called with the number of episodes of each part that is done.
 
     Raises:
@@ -163,10 +196,13 @@ def evaluate(
     temperature = lanes.c if c is None else float(c)
     rng = np.random.default_rng(seed)
     lanes.seed(seed)
+    deterministic = deterministic or (
+        not shows_distribution(policy) and bool(getattr(policy, "deterministic", False))
+    )
     parts, tokens = [], []
     for start in range(0, max(episodes, 1), CHUNK):
         size = min(CHUNK, episodes - start)
-        drawn, divergence = _run(policy, lanes, size, rng, observation, discount)
+        drawn, divergence = _run(policy, lanes, size, rng, observation, discount, deterministic)
         tokens.append(drawn.tokens)
         parts.append(
             {
@@ -187,7 +223,42 @@ def evaluate(
     result = _evaluation(lanes, columns, np.concatenate(tokens), seed, temperature, began)
     discounted = columns["task_discounted"] / temperature - columns["kl_discounted"]
     result.objective_discounted, result.discount = _number(discounted.mean()), discount
+    _place(result, bounds)
+    result.why = _why(policy, result)
+    if result.objective is None and (at_most := getattr(policy, "kl_at_most", None)) is not None:
+        result.objective_at_least = result.task_return / temperature - float(at_most)
     return result
+
+
+def _place(result: Evaluation, bounds: tuple[float | None, float | None]) -> None:
+    """Where J lies between what is known of log Z."""
+    stored, result.log_z_upper = bounds
+    own, objective = result.log_z, result.objective
+    result.log_z_best = max((z for z in (own, stored) if z is not None), default=None)
+    if objective is None or result.log_z_best is None:
+        return
+    trusted = result.effective is not None and result.effective >= TRUSTED
+    if trusted or stored is not None:
+        result.kl_to_optimum = result.log_z_best - objective
+    if result.log_z_upper is not None:
+        result.kl_to_optimum_at_most = result.log_z_upper - objective
+
+
+def _why(policy: Any, result: Evaluation) -> str:
+    """What is not known of a policy, and why."""
+    if result.objective is None:
+        bounded = getattr(policy, "kl_at_most", None)
+        return (
+            "the policy shows no action probabilities, so its KL to the prior, J and its distance "
+            "to the optimum are not known"
+            + ("" if bounded is None else f"; its KL to the prior is at most {bounded:.3f}")
+        )
+    if result.kl_to_optimum is None:
+        return (
+            f"the effective sample size is {result.effective or 0.0:.2%} of the episodes, and no "
+            "bound of log Z is stored: the distance to the optimum is not known"
+        )
+    return ""
 
 
 def evaluate_policy_network(
@@ -220,15 +291,26 @@ class _Drawing:
 
 
 class _Divergence:
-    """KL to the prior, entropy and log q of every episode, [N]; NaN where they are not shown."""
+    """KL to the prior, entropy and log q of every episode, [N]; NaN where they are not shown.
 
-    def __init__(self, episodes: int, shown: bool, discount: float) -> None:
-        empty = np.full(episodes, 0.0 if shown else np.nan)
+    ``certain``: what is done is all that could have been; log q is 0.
+    """
+
+    def __init__(self, episodes: int, shown: bool, discount: float, certain: bool) -> None:
+        self.certain = certain
+        empty = np.full(episodes, 0.0 if shown or certain else np.nan)
         self.kl, self.kl_discounted, self.entropy = empty, empty.copy(), empty.copy()
         self.log_policy = empty.copy()
         self.discount, self._weight = discount, np.ones(episodes)
 
     def note(self, moment: Moment) -> None:
+        if self.certain:
+            rows, taken = moment.episodes, moment.actions[moment.live]
+            kl = -moment.log_prior[moment.live, taken].astype(np.float64)
+            self.kl[rows] += kl
+            self.kl_discounted[rows] += self._weight[rows] * kl
+            self._weight[rows] *= self.discount
+            return
         if moment.log_policy is None:
             return
         rows, chosen = moment.episodes, moment.log_policy[moment.live].astype(np.float64)
@@ -251,15 +333,17 @@ def _run(
     rng: np.random.Generator,
     observation: str,
     discount: float,
+    deterministic: bool,
 ) -> tuple[Episodes, _Divergence]:
-    shown = isinstance(policy, Distribution)
+    shown = shows_distribution(policy) and not deterministic
     act = (
         _Drawing(policy, lanes, rng, observation)
         if shown
-        else Predicting(policy, lanes, observation)
+        else Predicting(policy, lanes, observation, deterministic)
     )
     size = max(episodes, 0)
-    record, divergence = EpisodeRecorder(lanes, size), _Divergence(size, shown, discount)
+    record = EpisodeRecorder(lanes, size)
+    divergence = _Divergence(size, shown, discount, certain=deterministic)
     for moment in play(lanes, act, episodes):
         record.note(moment)
         divergence.note(moment)
@@ -286,7 +370,6 @@ def _evaluation(
     objective = task_return / c - kl
     log_weights = task_return / c + log_prior - columns["log_policy"]
     log_z, effective = bound_of_log_z(log_weights)
-    known = effective is not None and effective >= TRUSTED
     n = len(tokens)
     first = tokens[:DISTINCT_OF]
     return Evaluation(
@@ -311,7 +394,7 @@ def _evaluation(
         objective_sampled=_number(log_weights.mean()),
         log_z=log_z,
         effective=effective,
-        kl_to_optimum=log_z - float(objective.mean()) if known and log_z is not None else None,
+        log_z_lower=lower_bound(log_weights),
         examples=tokens[:16],
     )
 
@@ -332,6 +415,23 @@ def bound_of_log_z(log_weights: NDArray[np.float64]) -> tuple[float | None, floa
     squares = np.logaddexp.reduce(2 * log_weights)
     count = len(log_weights)
     return float(total - math.log(count)), float(np.exp(2 * total - squares) / count)
+
+
+def lower_bound(log_weights: NDArray[np.float64]) -> float | None:
+    """A bound of log Z from below, off log w of independent episodes of one policy, [K].
+
+    None where the weights are not known, and of one episode alone.
+    """
+    if len(log_weights) < 2:
+        return None
+    parts = [
+        bound_of_log_z(part)[0]
+        for part in np.array_split(log_weights, min(PARTS, len(log_weights)))
+    ]
+    known = [part for part in parts if part is not None]
+    if len(known) < len(parts):
+        return None
+    return float(np.mean(known)) - CAUTION * float(np.std(known, ddof=1)) / math.sqrt(len(known))
 
 
 def _number(value: Any) -> float | None:

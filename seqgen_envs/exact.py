@@ -23,31 +23,21 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen_envs.graph import Floats, Ints, StateGraph, unmergeable
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.settings import LaneSettings, check_c
 from seqgen_envs.starts import MIN_LOG_PROB
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 #: Trees whose number of sequences may exceed this are refused.
 MAX_SEQUENCES = 2_000_000
 
 #: Prefixes stepped, or shown to a policy, at a time.
 BATCH = 65_536
-
-
-class Solution(NamedTuple):
-    """``actions`` [S, V]: Psi*, G* or Q*. ``states`` [S]: V*."""
-
-    actions: Floats
-    states: Floats
 
 
 @dataclass(frozen=True)
@@ -81,24 +71,16 @@ class Sequences:
 
 
 @dataclass(frozen=True)
-class PrefixTree:
+class PrefixTree(StateGraph):
     """All S unfinished prefixes of an environment, shortest first; state 0 is the start.
 
     Made by :meth:`build`. Methods that take ``log_policy`` want log pi(a|s), [S, V].
 
     Attributes:
         tokens: int64 [S, T], padded with V as in observations; the primer included.
-        log_prior: log p(a|s), [S, V]; -inf where the environment masks a token.
-        task_reward: r(s, a), [S, V]; 0 where masked.
-        child: int64 [S, V], the next state; -1 where the episode ends, or is masked.
-        level_starts: where each length's states start, with S at the end; H + 1 numbers.
     """
 
     tokens: Ints
-    log_prior: Floats
-    task_reward: Floats
-    child: Ints
-    level_starts: tuple[int, ...]
 
     @classmethod
     def build(cls, settings: LaneSettings) -> PrefixTree:
@@ -131,20 +113,12 @@ class PrefixTree:
         whole = _joined(levels)
         log_prior = np.where(whole.allowed, whole.log_prior.astype(np.float64), -np.inf)
         return cls(
-            whole.tokens,
             log_prior,
             np.concatenate(rewards),
             np.concatenate(children),
             tuple(starts),
+            whole.tokens,
         )
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    @property
-    def allowed(self) -> NDArray[np.bool_]:
-        """Whether a token may follow, bool [S, V]."""
-        return self.log_prior > -np.inf
 
     @cached_property
     def sequences(self) -> Sequences:
@@ -166,46 +140,6 @@ class PrefixTree:
         log_prior = _sum_over_steps(self.log_prior, states, actions)
         task_return = _sum_over_steps(self.task_reward, states, actions)
         return Sequences(tokens, lengths, states, actions, log_prior, task_return)
-
-    def solve_psi(self, c: float, discount: float = 1.0) -> Solution:
-        """Psi* and V*."""
-        return self._backward(
-            self._reward(c), discount, lambda psi, _: np.logaddexp.reduce(psi, axis=1)
-        )
-
-    def solve_g(self, c: float, discount: float = 1.0) -> Solution:
-        """G* and V*."""
-        return self._backward(
-            self.task_reward / check_c(c),
-            discount,
-            lambda g, level: np.logaddexp.reduce(self.log_prior[level] + g, axis=1),
-        )
-
-    def solve_q(self, c: float, discount: float = 1.0) -> Solution:
-        """Q* and V*, of the objective E[sum of gamma^t (log p + r/c)]: no entropy term."""
-        return self._backward(self._reward(c), discount, lambda q, _: q.max(axis=1))
-
-    def optimal_policy(self, c: float, discount: float = 1.0) -> Floats:
-        """log q*(a|s) = Psi*(s, a) - V*(s), [S, V]."""
-        psi, values = self.solve_psi(c, discount)
-        return psi - values[:, None]
-
-    def log_z(self, c: float) -> float:
-        """log Z = V*(s_0) with discount 1: the largest J there is."""
-        return float(self.solve_psi(c).states[0])
-
-    def objective(self, log_policy: Floats, c: float, discount: float = 1.0) -> float:
-        """J(q) = E_q[sum of gamma^t (r/c + log p - log q)], by evaluating the policy."""
-        log_policy = self._checked(log_policy)
-        policy = np.exp(log_policy)
-
-        def value(taken: Floats, level: slice) -> Floats:
-            drawn, gain = policy[level] > 0, np.zeros_like(taken)  # pi log pi is 0 where pi is
-            np.subtract(taken, log_policy[level], out=gain, where=drawn)
-            found: Floats = (policy[level] * gain).sum(axis=1)
-            return found
-
-        return float(self._backward(self._reward(c), discount, value).states[0])
 
     def kl(self, log_policy: Floats, c: float) -> float:
         """KL(q || q*) = sum over sequences of q(tau) (log q(tau) - log q*(tau)), discount 1."""
@@ -252,41 +186,24 @@ class PrefixTree:
         found: Ints = (self.tokens < self.log_prior.shape[1]).sum(axis=1)
         return found
 
-    def _reward(self, c: float) -> Floats:
-        """log p(a|s) + r(s, a)/c, [S, V]."""
-        return self.log_prior + self.task_reward / check_c(c)
+    def _name(self, state: int) -> str:
+        return str(self.tokens[state].tolist())
 
-    def _backward(
-        self, reward: Floats, discount: float, state_value: Callable[[Floats, slice], Floats]
-    ) -> Solution:
-        """Backward induction: reward + gamma V(s'), and what ``state_value`` makes of it."""
-        if not 0 <= discount <= 1:
-            raise ValueError(f"discount must be in [0, 1], got {discount}")
-        actions, states = np.empty_like(reward), np.zeros(len(self))
-        for level in reversed([slice(*ends) for ends in pairwise(self.level_starts)]):
-            child = self.child[level]
-            actions[level] = reward[level] + discount * np.where(child >= 0, states[child], 0.0)
-            states[level] = state_value(actions[level], level)
-        return Solution(actions, states)
 
-    def _checked(self, log_policy: Floats) -> Floats:
-        """``log_policy`` as float64, its rounding normalised away."""
-        log_policy = np.asarray(log_policy, dtype=np.float64)
-        if log_policy.shape != self.log_prior.shape:
-            raise ValueError(
-                f"log_policy must be [S, V] = {self.log_prior.shape}, got {log_policy.shape}"
-            )
-        log_policy = np.where(self.allowed, log_policy, -np.inf)
-        with np.errstate(invalid="ignore"):  # NaN is reported below
-            log_sums = np.logaddexp.reduce(log_policy, axis=1)
-        if not np.all(np.abs(log_sums) < 1e-4):
-            worst = int(np.argmax(np.abs(np.nan_to_num(log_sums, nan=np.inf))))
-            raise ValueError(
-                "exp(log_policy) must sum to 1 over the tokens the environment allows; in state "
-                f"{worst} ({self.tokens[worst].tolist()}) it sums to {np.exp(log_sums[worst]):g}"
-            )
-        found: Floats = log_policy - log_sums[:, None]
-        return found
+def exact_graph(settings: LaneSettings) -> StateGraph:
+    """The states of an environment: merged where that is possible, else all its prefixes.
+
+    Raises:
+        ValueError: they are too many (see :class:`PrefixTree` and
+            :class:`~seqgen_envs.graph.StateGraph`).
+    """
+    why = unmergeable(Lanes(1, settings))
+    if not why:
+        return StateGraph.merged(settings)
+    try:
+        return PrefixTree.build(settings)
+    except ValueError as error:
+        raise ValueError(f"{error}; and equal states cannot be merged: {why}") from error
 
 
 class _Level(NamedTuple):

@@ -19,11 +19,12 @@ from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
 from seqgen_envs.domain_groups import Template
-from seqgen_envs.prior import Prior
+from seqgen_envs.prior import Prior, RecurrentPrior
 from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Values
 from seqgen_envs.settings import LaneSettings, is_finite
 from seqgen_envs.starts import Primer, Starts, as_shown, check_mask, read_primers
+from seqgen_envs.stepping import step_rows
 
 Tokens = NDArray[np.int64]
 #: Sequences that have ended: tokens [M, T], lengths [M] and the states of scan rules [M, width].
@@ -81,6 +82,7 @@ class Lanes:
         mask: what makes it of the prefixes, or None: all tokens may follow.
         finished: bool [N]; all True before the first reset.
         truncated: bool [N].
+        idle: bool [N], the lanes that the last step passed over; a reset of all wakes them.
         started: True from the first reset on.
         rngs: what each lane draws its primers with, by lane; made when needed.
         on_step: called after each step with what it brought and the rows (int64) of the lanes that
@@ -109,13 +111,16 @@ class Lanes:
         self.prior_weight = float(settings.prior_weight)
         assert settings.length is not None
         self.horizon = settings.length
-        size = self.domain.vocabulary.size
+        size, self._end_id = self.domain.vocabulary.size, self.domain.vocabulary.end_id
+        self._size, self._start_id = size, self.domain.vocabulary.start_id
         self.tokens: Tokens = np.full((n, self.horizon), size, dtype=np.int64)
         self.lengths: Tokens = np.zeros(n, dtype=np.int64)
         self.log_prior: NDArray[np.float32] = np.zeros((n, size), dtype=np.float32)
         self.action_mask: NDArray[np.int8] = np.ones((n, size), dtype=np.int8)
         self.finished: NDArray[np.bool_] = np.ones(n, dtype=bool)
         self.truncated: NDArray[np.bool_] = np.zeros(n, dtype=bool)
+        self._awake = np.zeros(n, dtype=bool)
+        self.idle: NDArray[np.bool_] = self._awake
         self.primer_lengths: Tokens = np.zeros(n, dtype=np.int64)
         self.rngs: dict[int, np.random.Generator] = {}
         self.started = False
@@ -142,6 +147,11 @@ class Lanes:
     def ended(self) -> NDArray[np.bool_]:
         """Lanes that need a reset, bool [N]."""
         return self.finished | self.truncated if self.max_episode_steps else self.finished.copy()
+
+    @property
+    def resting(self) -> NDArray[np.bool_]:
+        """Lanes that get no token before a reset, bool [N]."""
+        return self.finished | self.idle
 
     @property
     def prior(self) -> Prior:
@@ -200,6 +210,7 @@ class Lanes:
         """
         if rows is None:
             rows = np.ones(self.n, dtype=bool)
+            self.idle = ~rows
             self._waiting.clear()
         start = self.starts.after(self._chosen(np.flatnonzero(rows), primers))
         if rows.all() or not self.started:
@@ -252,10 +263,17 @@ class Lanes:
             ResetNeeded: its lane's episode is over.
         """
         passed = [marks for marks in (restart, idle) if marks is not None and marks.any()]
-        rows = np.flatnonzero(~np.logical_or.reduce(passed)) if passed else self.lane_ids
-        self._check(actions, rows)
-        step = self._score(actions, rows, later) if len(rows) else self.no_step()
-        if self.finished[rows].all():
+        if self.n == 1 and not passed:
+            self.idle = self._awake
+            rows, step = self.lane_ids, self._score_lone(actions, later)
+            over = step.finished.item(0)
+        else:
+            rows = np.flatnonzero(~np.logical_or.reduce(passed)) if passed else self.lane_ids
+            self._check(actions, rows)
+            self.idle = self._awake if idle is None else idle
+            step = self._score(actions, rows, later) if len(rows) else self.no_step()
+            over = bool(self.resting.all())
+        if over:
             self.log_prior = np.zeros_like(self.log_prior)
             self.action_mask = np.ones_like(self.action_mask)
         else:
@@ -284,13 +302,12 @@ class Lanes:
 
     def _check(self, actions: Tokens, rows: Tokens) -> None:
         chosen = actions[rows]
-        size = self.domain.vocabulary.size
-        outside = (chosen < 0) | (chosen >= size)
+        outside = (chosen < 0) | (chosen >= self._size)
         if outside.any():
             lane = rows[np.argmax(outside)]
             raise ValueError(
                 f"action {actions[lane]} of lane {lane} is outside the space: "
-                f"valid are 0..{size - 1}"
+                f"valid are 0..{self._size - 1}"
             )
         ended = self.ended[rows]
         if ended.any():
@@ -313,31 +330,64 @@ class Lanes:
 
     def _score(self, actions: Tokens, rows: Tokens, later: bool) -> Step:
         """Append the actions of ``rows``, judge them and compose the reward."""
-        chosen = actions[rows]
+        whole = len(rows) == self.n
+        chosen = actions if whole else actions[rows]
         prior_log_prob = self.log_prior[rows, chosen].astype(np.float64)
         self.tokens[rows, self.lengths[rows]] = chosen
         self.lengths[rows] += 1
-        lengths = self.lengths[rows]
+        lengths = self.lengths if whole else self.lengths[rows]
         finished = lengths == self.horizon
-        if self.domain.vocabulary.end_id is not None:
-            finished |= chosen == self.domain.vocabulary.end_id
-        waiting = finished if later else np.zeros(len(rows), dtype=bool)
-        terms = np.zeros((len(rows), len(self.task.terms)))
-        terms[~waiting] = self._judged(rows[~waiting], finished[~waiting])
-        if waiting.any():
+        if self._end_id is not None:
+            finished |= chosen == self._end_id
+        waiting = finished.copy() if later else np.zeros(len(rows), dtype=bool)
+        if later and waiting.any():
+            terms = np.zeros((len(rows), len(self.task.terms)))
+            terms[~waiting] = self._judged(rows[~waiting], finished[~waiting])
             ended = rows[waiting]
             state = (carried[ended] for carried in self._task_state)
             self._waiting.append((self.tokens[ended], self.lengths[ended], *state))
             self.task.expect(*self._waiting[-1][:2])
+        else:
+            terms = self._judged(rows, finished)
         truncated = np.zeros(len(rows), dtype=bool)
         if self.max_episode_steps is not None:
             truncated = lengths - self.primer_lengths[rows] >= self.max_episode_steps
             self.truncated[rows] = truncated
         self.finished[rows] = finished
         task_reward = terms.sum(axis=1)
-        reward = self.prior_weight * prior_log_prob + task_reward / self.c
+        reward = self._reward(prior_log_prob, task_reward)
         step = Step(reward, prior_log_prob, task_reward, terms, finished, truncated, waiting)
-        return step if len(rows) == self.n else self._spread(step, rows)
+        return step if whole else self._spread(step, rows)
+
+    def _score_lone(self, actions: Tokens, later: bool) -> Step:
+        """:meth:`_score` where there is one lane: in plain numbers, each of which costs a tenth of
+        what a call of NumPy does.
+        """
+        action, length = actions.item(0), self.lengths.item(0)
+        if not 0 <= action < self._size or self.finished[0] or self.truncated[0]:
+            self._check(actions, self.lane_ids)
+        prior_log_prob = self.log_prior.item(0, action)
+        self.tokens[0, length] = action
+        self.lengths[0] = length = length + 1
+        finished = np.array([length == self.horizon or action == self._end_id])
+        waiting = finished & later
+        if waiting[0]:
+            terms = np.zeros((1, len(self.task.terms)))
+            state = (carried.copy() for carried in self._task_state)
+            self._waiting.append((self.tokens.copy(), self.lengths.copy(), *state))
+        else:
+            terms = self._judged(self.lane_ids, finished)
+        if self.max_episode_steps is not None:
+            self.truncated[0] = length - self.primer_lengths.item(0) >= self.max_episode_steps
+        self.finished[0] = finished[0]
+        task_reward = sum(terms[0].tolist())
+        reward = np.array([self._reward(prior_log_prob, task_reward)])
+        numbers = (reward, np.array([prior_log_prob]), np.array([task_reward]), terms)
+        return Step(*numbers, finished, self.truncated.copy(), waiting)
+
+    def _reward(self, prior_log_prob: Any, task_reward: Any) -> Any:
+        """What the class says, of numbers or of arrays [N]."""
+        return self.prior_weight * prior_log_prob + task_reward / self.c
 
     def _judged(self, rows: Tokens, finished: NDArray[np.bool_]) -> Values:
         """Terms [M, terms] of the last tokens of M lanes, whose rules' states move on."""
@@ -369,21 +419,30 @@ class Lanes:
             getattr(full, name)[rows] = values
         return full
 
-    @torch.inference_mode()
     def _advance(self, actions: Tokens) -> None:
-        """One call of the prior for all lanes; those that have finished show zeros."""
-        inputs = np.where(self.finished, self.domain.vocabulary.start_id, actions)
-        log_probs, self._prior_state = self.prior.step(torch.from_numpy(inputs), self._prior_state)
-        if not self.finished.any():
+        """One call of the prior for the lanes that go on; the others show zeros."""
+        if self.n == 1 or (going := ~self.resting).all():
+            tokens = torch.from_numpy(actions.copy())  # the caller may change his
+            log_probs = self._ask_prior(tokens)
             shown = as_shown(self.mask, log_probs, self.tokens, self.lengths)
             self.log_prior, self.action_mask = shown
             return
-        on = np.flatnonzero(~self.finished)
+        inputs = np.where(going, actions, self._start_id)
+        log_probs, self._prior_state = step_rows(self.prior.step, inputs, self._prior_state, going)
         self.log_prior = np.zeros_like(self.log_prior)
         self.action_mask = np.ones_like(self.action_mask)
-        self.log_prior[on], self.action_mask[on] = as_shown(
-            self.mask, log_probs[torch.from_numpy(on)], self.tokens[on], self.lengths[on]
+        self.log_prior[going], self.action_mask[going] = as_shown(
+            self.mask, log_probs, self.tokens[going], self.lengths[going]
         )
+
+    def _ask_prior(self, tokens: torch.Tensor) -> torch.Tensor:
+        """log p(.|s) [N, V] after the tokens; without gradients, whatever the prior does."""
+        if isinstance(self.prior, RecurrentPrior):  # has none, and is spared the context's 2 us
+            log_probs, self._prior_state = self.prior.step(tokens, self._prior_state)
+            return log_probs
+        with torch.inference_mode():
+            log_probs, self._prior_state = self.prior.step(tokens, self._prior_state)
+        return log_probs
 
 
 _prepared_pid: int | None = None

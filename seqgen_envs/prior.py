@@ -1,9 +1,10 @@
 """Priors: frozen sequence models p(next token | tokens so far).
 
-A prior is anything that satisfies :class:`Prior`. The bundled ones are :class:`RecurrentPrior`,
-stored as a folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled. The
-``sha256`` in ``config.json`` are of the weights' file and of the rest of ``config.json``: what has
-changed since it was written is refused.
+A prior is anything that satisfies :class:`Prior`. The bundled ones are :class:`RecurrentPrior` and,
+for melodies, the table of a bigram (:class:`~seqgen_envs.ngram.NGramPrior`), each stored as a
+folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled. The ``sha256`` in
+``config.json`` are of the weights' file and of the rest of ``config.json``: what has changed since
+it was written is refused.
 All probabilities are natural logarithms (``log_prob``).
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from torch import Tensor
 
 from seqgen_envs.bounded import read_bytes
 from seqgen_envs.documents import read_json
+from seqgen_envs.ngram import NGramPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
 from seqgen_envs.reporting.files import replacing, write_json
 from seqgen_envs.vocabulary import Vocabulary
@@ -29,6 +31,8 @@ from seqgen_envs.vocabulary import Vocabulary
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "config.json"
 _DIGESTS = "sha256"
+#: Of an n-gram's weights, its only tensor.
+TABLE = "log_probs"
 
 
 @runtime_checkable
@@ -93,7 +97,6 @@ class RecurrentPrior:
         """Zeros; see :class:`Prior`."""
         return self._stepper.initial_state(batch_size)
 
-    @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """See :class:`Prior`."""
         logits, state = self._stepper.step(tokens, state)
@@ -106,26 +109,7 @@ class RecurrentPrior:
 
     def save(self, folder: str | Path) -> Path:
         """Write ``model.safetensors`` and ``config.json``; returns the folder."""
-        from safetensors.torch import save
-
-        folder = Path(folder)
-        config = {
-            "format": 1,
-            "architecture": self.network.config.to_dict(),
-            "vocabulary": {
-                "tokens": list(self.vocabulary.tokens),
-                "end": self.vocabulary.end,
-                "joiner": self.vocabulary.joiner,
-            },
-            "training": self.metadata,
-        }
-        weights = save(
-            {k: v.detach().cpu().contiguous() for k, v in self.network.state_dict().items()}
-        )
-        with replacing(folder / WEIGHTS_FILE) as temporary:
-            temporary.write_bytes(weights)
-        write_json(folder / CONFIG_FILE, {**config, _DIGESTS: _digests(config, weights)})
-        return folder
+        return _write(folder, self, self.network.config.to_dict(), self.network.state_dict())
 
     def __deepcopy__(self, memo: dict[int, Any]) -> RecurrentPrior:
         return self  # frozen: every copy of an environment may share it
@@ -138,7 +122,38 @@ class RecurrentPrior:
         return _rebuild, (config, state, self.vocabulary, self.metadata)
 
 
-def load_prior_folder(folder: str | Path) -> RecurrentPrior:
+def save_ngram(prior: NGramPrior, folder: str | Path) -> Path:
+    """Write an n-gram's table as :meth:`RecurrentPrior.save` writes weights; returns the folder."""
+    return _write(folder, prior, {"order": prior.order}, {TABLE: prior.table})
+
+
+def _write(
+    folder: str | Path,
+    prior: RecurrentPrior | NGramPrior,
+    architecture: dict[str, Any],
+    tensors: Mapping[str, Tensor],
+) -> Path:
+    from safetensors.torch import save
+
+    folder, vocabulary = Path(folder), prior.vocabulary
+    config = {
+        "format": 1,
+        "architecture": architecture,
+        "vocabulary": {
+            "tokens": list(vocabulary.tokens),
+            "end": vocabulary.end,
+            "joiner": vocabulary.joiner,
+        },
+        "training": prior.metadata,
+    }
+    weights = save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    with replacing(folder / WEIGHTS_FILE) as temporary:
+        temporary.write_bytes(weights)
+    write_json(folder / CONFIG_FILE, {**config, _DIGESTS: _digests(config, weights)})
+    return folder
+
+
+def load_prior_folder(folder: str | Path) -> RecurrentPrior | NGramPrior:
     """The prior stored in ``folder``, one copy a process.
 
     Raises:
@@ -228,17 +243,19 @@ def _digests(config: dict[str, Any], weights: bytes) -> dict[str, str]:
 
 
 @lru_cache(maxsize=16)
-def _load_cached(folder: Path, modified: int) -> RecurrentPrior:
+def _load_cached(folder: Path, modified: int) -> RecurrentPrior | NGramPrior:
     from safetensors.torch import load
 
     with _naming(folder):
         config, digest = _read_config(folder)
         vocabulary = Vocabulary(**config["vocabulary"])
-        architecture = RecurrentConfig(**config["architecture"])
         data = read_bytes(folder / WEIGHTS_FILE)
         if hashlib.sha256(data).hexdigest() != digest:
             raise ValueError(f"{WEIGHTS_FILE} is not the one that {CONFIG_FILE} was written with")
         weights = load(data)
+        if "order" in config["architecture"]:
+            return NGramPrior(weights[TABLE].numpy(), vocabulary, config.get("training"), folder)
+        architecture = RecurrentConfig(**config["architecture"])
         architecture.check_weights(weights)
         network = RecurrentNetwork(architecture)
         network.load_state_dict(weights)

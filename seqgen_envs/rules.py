@@ -11,6 +11,10 @@ A rule is one of
 - a :class:`ScanRule`, for what would otherwise walk the whole prefix at every step: it carries a
   small array from step to step.
 
+What of a prefix decides a rule's values of the tokens after it may be far less than the prefix. A
+scan rule carries just that; a function says it with :func:`remembers`. Where all rules of a task
+do, and the prior has few states, the optimum of long sequences is known (:mod:`seqgen_envs.graph`).
+
 A rule of a term with ``at="end"`` is called for finished sequences only. For a sequence that it
 cannot value it gives NaN; if it has a method ``explain(sequence)``, ids [n] to text, that says why.
 """
@@ -59,6 +63,22 @@ class ScanRule:
 
 
 Rule = PrefixRule | ScanRule
+PrefixFunction = TypeVar("PrefixFunction", bound=PrefixRule)
+
+
+def remembers(memory: PrefixRule) -> Callable[[PrefixFunction], PrefixFunction]:
+    """A decorator: what a rule's later values depend on besides the length and the later tokens.
+
+    Args:
+        memory: takes what the rule takes and returns [N, k]: prefixes of one length with equal rows
+            are all the same to the rule from then on. A rule that is an object has it as a method.
+    """
+
+    def mark(rule: PrefixFunction) -> PrefixFunction:
+        vars(rule)["memory"] = memory
+        return rule
+
+    return mark
 
 
 @dataclass(frozen=True)

@@ -192,12 +192,13 @@ def as_shown(
         log p(.|s) float32 [N, V], masked tokens at :data:`MIN_LOG_PROB`, and the mask int8 [N, V].
     """
     if mask is None:
-        allowed = np.ones(tuple(log_probs.shape), dtype=np.int8)
+        allowed = np.ones(log_probs.shape, dtype=np.int8)
     else:
         allowed = mask(tokens, lengths)
         masked = log_probs.masked_fill(torch.from_numpy(allowed == 0), -torch.inf)
         log_probs = torch.log_softmax(masked, dim=-1)
-    return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), allowed
+    shown = np.maximum(log_probs.float().numpy(), np.float32(MIN_LOG_PROB))
+    return np.minimum(shown, np.float32(0.0), out=shown), allowed
 
 
 @dataclass(frozen=True)

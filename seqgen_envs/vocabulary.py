@@ -142,16 +142,18 @@ class Vocabulary:
         Raises:
             ValueError: an id lies outside 0..V.
         """
-        tokens, size, stops = [], self.size, (self.pad_id, self.end_id)
-        for position, token_id in enumerate(map(int, ids)):
-            if token_id in stops:
-                break
-            if not 0 <= token_id < size:
-                raise ValueError(
-                    f"token id {token_id} at position {position} is outside 0..{size - 1}"
-                )
-            tokens.append(self.tokens[token_id])
-        return tokens
+        given = ids.tolist() if isinstance(ids, np.ndarray) else [int(i) for i in ids]
+        for stop in (self.pad_id, self.end_id):
+            if stop in given:
+                del given[given.index(stop) :]
+        if given and not 0 <= min(given) <= max(given) < self.size:
+            position, token_id = next(
+                (at, i) for at, i in enumerate(given) if not 0 <= i < self.size
+            )
+            raise ValueError(
+                f"token id {token_id} at position {position} is outside 0..{self.size - 1}"
+            )
+        return [self.tokens[i] for i in given]
 
     def padded(
         self, sequences: Sequence[Sequence[int] | NDArray[np.integer]], width: int = 0

@@ -1,6 +1,6 @@
 """PPO in one file, as CleanRL writes it, on flat observations; PyTorch alone.
 
-    python examples/clients/cleanrl_ppo.py [--env-id MelodyGen-v0] [--updates 40]
+    python examples/clients/cleanrl_ppo.py [--env-id MelodyGen-v0] [--steps 81920]
 
 Written for gymnasium 1.4.0 and torch 2.13.0; about ten seconds on one core. The loop is that of
 CleanRL's ppo.py (Huang et al. 2022): generalised advantages, clipped ratios, one network for policy
@@ -117,9 +117,11 @@ def main() -> None:
     parser.add_argument("--env-id", default="MelodyGen-v0")
     parser.add_argument("--num-envs", type=int, default=64)
     parser.add_argument("--num-steps", type=int, default=32)
-    parser.add_argument("--updates", type=int, default=40)
+    parser.add_argument("--steps", type=int, default=81_920, help="of all lanes together")
     parser.add_argument("--seed", type=int, default=0)
-    _, history = train(**vars(parser.parse_args()))
+    options = parser.parse_args()
+    updates = max(1, options.steps // (options.num_envs * options.num_steps))
+    _, history = train(options.env_id, options.num_envs, options.num_steps, updates, options.seed)
     print(f"mean return of an episode: {history[0]:.1f} at first, {history[-1]:.1f} at last")
 
 

@@ -1,6 +1,6 @@
 """RLlib's PPO on flat observations, and the same with action masks, from keywords alone.
 
-    python examples/clients/rllib_ppo.py [--env-id MelodyGen-v0] [--iterations 4] [--masked]
+    python examples/clients/rllib_ppo.py [--env-id MelodyGen-v0] [--steps 4096] [--masked]
 
 Written for ray 2.60.0 (ray[rllib]), gymnasium 1.4.0 and torch 2.13.0; half a minute.
 """
@@ -19,6 +19,8 @@ from ray.tune.registry import register_env
 
 from seqgen_envs.adapters.wrappers import ActionMaskObservation
 
+BATCH = 1024
+
 
 def make(config: dict[str, Any]) -> gym.Env:
     """An environment of its keywords, in whichever process RLlib asks for it."""
@@ -34,7 +36,7 @@ def main() -> None:
     """Train, and say what was reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env-id", default="MelodyGen-v0")
-    parser.add_argument("--iterations", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=4096, help="of all lanes together")
     parser.add_argument("--masked", action="store_true", help="with action masks")
     options = parser.parse_args()
     register_env("seqgen", make)
@@ -44,7 +46,7 @@ def main() -> None:
         .environment("seqgen", env_config=keywords)
         .env_runners(num_env_runners=0, num_envs_per_env_runner=8)
         .training(
-            gamma=1.0, lr=1e-3, train_batch_size_per_learner=1024, minibatch_size=256,
+            gamma=1.0, lr=1e-3, train_batch_size_per_learner=BATCH, minibatch_size=256,
             num_epochs=4, entropy_coeff=0.01, vf_clip_param=1e4, grad_clip=0.5,
         )
         .debugging(seed=0)
@@ -59,7 +61,8 @@ def main() -> None:
     ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
     algorithm = config.build_algo()
     returns = [
-        algorithm.train()["env_runners"]["episode_return_mean"] for _ in range(options.iterations)
+        algorithm.train()["env_runners"]["episode_return_mean"]
+        for _ in range(max(1, options.steps // BATCH))
     ]
     algorithm.stop()
     ray.shutdown()

@@ -1,6 +1,6 @@
 """skrl's PPO on flat observations, from keywords alone.
 
-    python examples/clients/skrl_ppo.py [--env-id MelodyGen-v0] [--steps 640]
+    python examples/clients/skrl_ppo.py [--env-id MelodyGen-v0] [--steps 20480]
 
 Written for skrl 2.1.1, gymnasium 1.4.0 and torch 2.13.0; about ten seconds.
 """
@@ -23,7 +23,7 @@ from torch import nn
 
 import seqgen_envs  # noqa: F401  (registers the ids)
 
-ROLLOUT = 32
+LANES, ROLLOUT = 32, 32
 
 
 def perceptron(inputs: int, outputs: int) -> nn.Sequential:
@@ -75,10 +75,10 @@ def main() -> None:
     """Train, and say what was reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env-id", default="MelodyGen-v0")
-    parser.add_argument("--steps", type=int, default=640, help="of each of the 32 lanes")
+    parser.add_argument("--steps", type=int, default=20_480, help="of all lanes together")
     options = parser.parse_args()
     set_seed(0)
-    made = {"num_envs": 32, "observation": "flat", "autoreset_mode": "SameStep"}
+    made = {"num_envs": LANES, "observation": "flat", "autoreset_mode": "SameStep"}
     env = wrap_env(gym.make_vec(options.env_id, **made), verbose=False)
     spaces = {
         "observation_space": env.observation_space,
@@ -96,10 +96,8 @@ def main() -> None:
     agent = PPO(models=models, memory=memory, cfg=settings, **spaces)
     judged = gym.make_vec(options.env_id, **made)
     before = mean_reward(judged, models["policy"])
-    trainer = SequentialTrainer(
-        env=env, agents=agent, cfg={"timesteps": options.steps, "headless": True}
-    )
-    trainer.train()
+    schedule = {"timesteps": max(ROLLOUT, options.steps // LANES), "headless": True}
+    SequentialTrainer(env=env, agents=agent, cfg=schedule).train()
     after = mean_reward(judged, models["policy"])
     print(f"mean reward of a step: {before:.2f} before, {after:.2f} after")
 

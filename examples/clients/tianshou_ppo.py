@@ -1,6 +1,6 @@
 """Tianshou's PPO on flat observations, from keywords alone.
 
-    python examples/clients/tianshou_ppo.py [--env-id MelodyGen-v0] [--epochs 4]
+    python examples/clients/tianshou_ppo.py [--env-id MelodyGen-v0] [--steps 8192]
 
 Written for tianshou 2.0.1, gymnasium 1.4.0 and torch 2.13.0; about half a minute. Tianshou's
 Q-learners read masks from the observation: ``ActionMaskObservation.tianshou(gym.make(...))``.
@@ -30,7 +30,7 @@ def main() -> None:
     """Train, and say what was reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env-id", default="MelodyGen-v0")
-    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=8192, help="of all lanes together")
     options = parser.parse_args()
     torch.manual_seed(0)
     envs = DummyVectorEnv([lambda: gym.make(options.env_id, observation="flat")] * LANES)
@@ -50,24 +50,23 @@ def main() -> None:
     judge = Collector(
         algorithm, DummyVectorEnv([lambda: gym.make(options.env_id, observation="flat")] * LANES)
     )
-    returns = []
-    for epoch in range(options.epochs + 1):
-        judge.reset()
-        returns.append(float(judge.collect(n_episode=64).returns.mean()))
-        if epoch < options.epochs:
-            algorithm.run_training(
-                OnPolicyTrainerParams(
-                    training_collector=collector,
-                    max_epochs=1,
-                    epoch_num_steps=2 * STEPS,
-                    collection_step_num_env_steps=STEPS,
-                    batch_size=256,
-                    update_step_num_repetitions=4,
-                    verbose=False,
-                    show_progress=False,
-                )
-            )
-    print(f"mean return of an episode: {returns[0]:.1f} before, {returns[-1]:.1f} after")
+    judge.reset()
+    before = judge.collect(n_episode=128).returns.mean()
+    algorithm.run_training(
+        OnPolicyTrainerParams(
+            training_collector=collector,
+            max_epochs=1,
+            epoch_num_steps=options.steps,
+            collection_step_num_env_steps=STEPS,
+            batch_size=256,
+            update_step_num_repetitions=4,
+            verbose=False,
+            show_progress=False,
+        )
+    )
+    judge.reset()
+    after = judge.collect(n_episode=128).returns.mean()
+    print(f"mean return of an episode: {before:.1f} before, {after:.1f} after")
 
 
 if __name__ == "__main__":

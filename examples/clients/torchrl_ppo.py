@@ -1,6 +1,6 @@
 """TorchRL's PPO on flat observations with action masks, from keywords alone.
 
-    python examples/clients/torchrl_ppo.py [--env-id MelodyGen-v0] [--rounds 12]
+    python examples/clients/torchrl_ppo.py [--env-id MelodyGen-v0] [--steps 12288]
 
 Written for torchrl 0.14.1, tensordict 0.15.3, gymnasium 1.4.0 and torch 2.13.0; about a minute.
 """
@@ -44,7 +44,7 @@ def main() -> None:
     """Train, and say what was reached."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--env-id", default="MelodyGen-v0")
-    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--steps", type=int, default=12_288)
     options = parser.parse_args()
     torch.manual_seed(0)
     env = make_env(options.env_id)
@@ -64,7 +64,7 @@ def main() -> None:
         env,
         actor,
         frames_per_batch=FRAMES,
-        total_frames=FRAMES * options.rounds,
+        total_frames=max(FRAMES, options.steps // FRAMES * FRAMES),
         auto_register_policy_transforms=False,
     )
     history = []

@@ -92,6 +92,8 @@ def evaluate(
     }
     write_json(path, report)
     show(metrics_table(f"{n:,} {domain.plural} of {run}", columns))
+    if result.why:
+        say(f"Not known: {result.why}")
     say(f"The report is {path}")
 
 
@@ -105,6 +107,11 @@ def metrics_of(result: Evaluation) -> dict[str, float | None]:
         "KL_to_the_prior": result.kl_to_prior,
         "c": result.c,
         "J = E[R]/c - KL": result.objective,
+        **({} if (least := result.objective_at_least) is None else {"J, at least": least}),
+        "log Z, at least": result.log_z_best,
+        **({} if (most := result.log_z_upper) is None else {"log Z, at most": most}),
+        "effective share of the episodes": result.effective,
+        "KL(q || q*) = log Z - J": result.kl_to_optimum,
         **({} if result.discount == 1 else {"J discounted": result.objective_discounted}),
         "V(s0)": result.start_value,
         f"distinct of {result.distinct_of:,}": result.distinct,

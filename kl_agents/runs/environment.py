@@ -12,7 +12,8 @@ from gymnasium.vector import AutoresetMode
 import seqgen_envs  # noqa: F401  (registers the environments)
 from kl_agents.algorithm import SequenceAlgorithm
 from kl_agents.runs.spec import RunSpec
-from seqgen_envs.evaluation import Evaluation, evaluate_policy_network
+from seqgen_envs.bounds import known_bounds
+from seqgen_envs.evaluation import Evaluation, evaluate, evaluate_policy_network, shows_distribution
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.registration import check_id
 from seqgen_envs.vector_env import SequenceVectorEnv
@@ -89,8 +90,16 @@ def evaluate_agent(
     model.policy.c = float(model.c_schedule(0.0) if c is None else c)
     lanes = make_lanes(spec, min(num_envs, episodes))
     model.check_fits(lanes, any_prior)
-    result = evaluate_policy_network(
-        model.policy, lanes, episodes, seed, discount=model.settings.discount, progress=progress
+    lanes.c = model.policy.c  # the objective is that of the temperature it acts at
+    judge = evaluate_policy_network if shows_distribution(model.policy) else evaluate
+    result = judge(
+        model.policy,
+        lanes,
+        episodes,
+        seed,
+        discount=model.settings.discount,
+        bounds=known_bounds(lanes),
+        progress=progress,
     )
     if not model.estimates_objective:
         result.start_value = None  # preferences, or values of another objective

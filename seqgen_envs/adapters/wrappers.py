@@ -12,7 +12,7 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import gymnasium as gym
 import numpy as np
@@ -68,7 +68,13 @@ class ActionMaskObservation(_Presets, gym.ObservationWrapper[Any, Any, Any], Rec
         return dict(zip(self.keys, (observation, mask), strict=True))
 
 
-class ActionMaskVectorObservation(_Presets, VectorWrapper[Any, Any, Any, Any, NDArray[Any]]):
+if TYPE_CHECKING:
+    _VectorWrapper = VectorWrapper[Any, Any, Any, Any, NDArray[Any]]
+else:
+    _VectorWrapper = VectorWrapper  # of Gymnasium 1.2 (which RLlib pins) it takes no parameters
+
+
+class ActionMaskVectorObservation(_Presets, _VectorWrapper):
     """:class:`ActionMaskObservation` of N lanes, native or in one of Gymnasium's vectors.
 
     Args:

@@ -3,7 +3,8 @@
 An agent is named by
 
 - a name that a package declares under the entry-point group ``seqgen.bench`` (ours: ``psi``, ``g``,
-  ``q``, ``rl-only``, ``reinvent``, ``prior``);
+  ``tb``, ``rloo``, ``grpo``, ``q``, ``rl-only``, ``reinvent``, ``reinvent-pmo``, ``best-of-n``,
+  ``prior``);
 - ``"module:make"`` or ``"FILE.py:make"``, a factory of your own;
 - ``"sb3:PPO"`` or ``"contrib:MaskablePPO"``: an algorithm of Stable-Baselines3 or sb3-contrib;
 - the path of a saved agent: a run's folder or a file that a loader of the group ``seqgen.agents``

@@ -4,8 +4,9 @@
     Episodes of the trained agent in a fresh copy of the environment:
     :func:`~seqgen_envs.evaluation.evaluate`.
 ``optimum``
-    The same, with the exact log Z of dynamic programming in place of the bound: KL(q || q*) is
-    log Z - J. J is the mean of R/c + log p - log q, whose variance vanishes at the optimum.
+    The same, with the exact log Z of dynamic programming (or a stored one) in place of the bound:
+    KL(q || q*) is log Z - J. J is the mean of R/c + log p - log q, whose variance vanishes at the
+    optimum.
 ``calls``
     The accounts of the task's oracle: area under the best ten against calls (Gao et al. 2022).
 ``speed``
@@ -25,8 +26,9 @@ from numpy.typing import NDArray
 
 from seqgen_envs.benchmark.scores import auc_top, best_so_far
 from seqgen_envs.benchmark.suites import BenchTask
-from seqgen_envs.evaluation import Distribution, Evaluation, evaluate
-from seqgen_envs.exact import PrefixTree
+from seqgen_envs.bounds import known_bounds
+from seqgen_envs.evaluation import Evaluation, evaluate
+from seqgen_envs.exact import exact_graph
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import PriorPolicy, rollout
 
@@ -62,10 +64,14 @@ def measure_objective(
     policy: Any, lanes: Lanes, task: BenchTask, seed: int, observation: str, optimum: bool
 ) -> Measured:
     """Metrics of fresh episodes; ``optimum``: against the exact log Z."""
-    found = evaluate(policy, lanes, task.episodes, seed, observation=observation)
+    known = known_bounds(lanes)
+    found = evaluate(policy, lanes, task.episodes, seed, observation=observation, bounds=known)
     metrics: Numbers = {**_numbers(found), **found.summary}
     if optimum:
-        log_z = PrefixTree.build(lanes.settings).log_z(lanes.c)
+        lower, upper = known
+        log_z = lower if lower == upper else None
+        if log_z is None:
+            log_z = exact_graph(lanes.settings).log_z(lanes.c)
         metrics["log_z"] = log_z
         sampled = found.objective_sampled
         metrics["objective"] = sampled
@@ -75,7 +81,8 @@ def measure_objective(
 
 def _numbers(found: Evaluation) -> Numbers:
     names = ("task_return", "log_prior", "kl_to_prior", "entropy", "objective", "objective_error",
-             "log_z", "effective", "kl_to_optimum", "distinct")  # fmt: skip
+             "objective_at_least", "log_z", "log_z_best", "log_z_upper", "effective",
+             "kl_to_optimum", "kl_to_optimum_at_most", "distinct")  # fmt: skip
     return {name: getattr(found, name) for name in names} | {
         f"term_{name}": value for name, value in found.terms.items()
     }
@@ -155,8 +162,3 @@ def measure_speed(lanes: Lanes, task: BenchTask, steps: int, seconds: float) -> 
         "prior_steps_per_second": alone,
     }
     return Measured(metrics, [], [], [])
-
-
-def shows_distribution(policy: Any) -> bool:
-    """Whether log q is known of what the policy does."""
-    return isinstance(policy, Distribution)

@@ -1,7 +1,7 @@
 """A budget of environment steps that the environment itself keeps, and the curve of a training.
 
-The meter hangs on the engine of the environment (:attr:`~seqgen_envs.lanes.Lanes.on_step`), so it
-counts what every agent does, whatever wrapper it steps through.
+The meter hangs on the engine of the environment (``on_step`` of :class:`~seqgen_envs.lanes.Lanes`),
+so it counts what every agent does, whatever wrapper it steps through.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ are tried again.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -28,6 +29,10 @@ from seqgen_envs.benchmark.work import Job
 #: Characters kept of what a failed process said last.
 LAST_WORDS = 8000
 _POLL = 0.05
+#: Of prctl(2): send me this signal when my parent ends. Looked up here, since little may be done
+#: between fork and exec.
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 @dataclass(frozen=True)
@@ -180,9 +185,16 @@ def _start(plan: Plan, folder: Path) -> _Working:
             stdout=subprocess.DEVNULL,
             stderr=written,
             start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
             env=environment,
         )
     return _Working(plan, process, result, errors, time.monotonic())
+
+
+def _end_with_parent() -> None:
+    """Have the kernel end this process with its parent, whatever ends that: SIGKILL, too."""
+    assert _LIBC is not None
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _is_over(one: _Working, timeout: float | None) -> bool:

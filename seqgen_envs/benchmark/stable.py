@@ -21,14 +21,28 @@ LIBRARIES = {"sb3": "stable_baselines3", "contrib": "sb3_contrib"}
 #: log of the probability of what a deterministic policy never does.
 NEVER = -1e9
 
-#: Of many short episodes in many lanes; each library's own defaults are for one environment.
+_VALUES: dict[str, Any] = {
+    "n_envs": 16,
+    "learning_starts": 1000,
+    "train_freq": 4,
+    "gradient_steps": 4,
+    "buffer_size": 50_000,
+}
+#: Of many short episodes in many lanes; each library's own defaults are for one environment. A
+#: million one-hot observations would fill the memory; the LSTM is as wide as the libraries' MLPs.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "PPO": {"n_envs": 64, "n_steps": 64, "batch_size": 512},
     "A2C": {"n_envs": 64},
-    "DQN": {"n_envs": 16, "learning_starts": 1000, "train_freq": 4, "gradient_steps": 4},
+    "DQN": _VALUES,
     "MaskablePPO": {"n_envs": 64, "n_steps": 64, "batch_size": 512},
-    "RecurrentPPO": {"n_envs": 64, "n_steps": 64, "batch_size": 512, "observation": "last_token"},
-    "QRDQN": {"n_envs": 16, "learning_starts": 1000, "train_freq": 4, "gradient_steps": 4},
+    "RecurrentPPO": {
+        "n_envs": 64,
+        "n_steps": 64,
+        "batch_size": 512,
+        "observation": "last_token",
+        "policy_kwargs": {"lstm_hidden_size": 64},
+    },
+    "QRDQN": _VALUES,
     "TRPO": {"n_envs": 64, "n_steps": 64, "batch_size": 512},
     "ARS": {"n_envs": 16},
 }

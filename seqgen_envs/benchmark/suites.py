@@ -35,8 +35,9 @@ class BenchTask:
         steps: environment steps that training may take, of all lanes together.
         calls: sequences that the task's oracle may score, where its budget is in calls.
         episodes: sequences drawn of the trained agent.
-        low, high: the headline of the prior, and the best known: a score is where between the two
-            (0 and 1) an agent is. Both None: the headline is a score as it is.
+        low, high: the headline of the prior alone, and the best there is or is known: a score is
+            where between the two (0 and 1) an agent is. Both None: the headline is a score as it
+            is, which suits a suite of one task, and one whose headlines share a scale.
     """
 
     name: str
@@ -100,8 +101,12 @@ class Suite:
 
     @property
     def fingerprint(self) -> str:
-        """Of all that decides a result; what is only said about the suite plays no part."""
-        content = {name: value for name, value in asdict(self).items() if name != "about"}
+        """Of all that decides a row; how rows are read (scales, columns, text) plays no part."""
+        tasks = {
+            name: {key: value for key, value in asdict(task).items() if key not in ("low", "high")}
+            for name, task in self.tasks.items()
+        }
+        content = {"name": self.name, "measure": self.measure, "tasks": tasks}
         text = json.dumps(content, sort_keys=True, default=list)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 

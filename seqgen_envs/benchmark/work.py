@@ -29,11 +29,11 @@ from seqgen_envs.benchmark.measures import (
     measure_calls,
     measure_objective,
     measure_speed,
-    shows_distribution,
 )
 from seqgen_envs.benchmark.meter import BudgetSpent, Meter
 from seqgen_envs.benchmark.stable import StablePolicy, is_model
 from seqgen_envs.benchmark.suites import BenchTask
+from seqgen_envs.evaluation import shows_distribution
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.loading import trusting
 from seqgen_envs.reporting.files import write_json
@@ -213,6 +213,8 @@ def _measure(
 
 def judge_of(agent: Any, observation: str) -> Any:
     """The policy to evaluate: one that shows its distribution, where it can be had."""
+    if not getattr(agent, "shows_distribution", True):
+        return agent
     for candidate in (agent, getattr(agent, "policy", None)):
         if shows_distribution(candidate):
             return candidate

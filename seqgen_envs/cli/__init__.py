@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from seqgen_envs._version import __version__
-from seqgen_envs.cli import bench, check, data, envs, objectives, prior, sample, score
+from seqgen_envs.cli import bench, bound, check, data, envs, objectives, prior, sample, score
 from seqgen_envs.cli.common import ExpectedErrors
 from seqgen_envs.reporting.console import show_logged_warnings, warn
 
@@ -38,6 +38,7 @@ def make_app() -> typer.Typer:
     app.command("objectives")(objectives.objectives)
     app.command("sample")(sample.sample)
     app.command("score")(score.score)
+    app.command("bound")(bound.bound)
     app.add_typer(bench.app, name="bench")
     app.add_typer(prior.app, name="prior")
     return app

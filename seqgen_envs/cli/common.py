@@ -148,6 +148,7 @@ FLAGS = {
     "title": "--title",
     "composer": "--composer",
     "part": "--part",
+    "no_pictures": "--no-pictures",
 }
 
 

@@ -22,6 +22,7 @@ from seqgen_envs.cli.common import (
     load_corpus,
     set_threads,
 )
+from seqgen_envs.cli.counting import count
 from seqgen_envs.cli.evaluation import evaluate
 from seqgen_envs.reporting.console import say, show
 from seqgen_envs.reporting.tables import metrics_table
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="Train priors, and measure what they sample.", no_args_is_help=True)
 app.command("evaluate")(evaluate)
+app.command("count")(count)
 
 DEFAULT_PRESET = "default"
 #: A preset's mark that it goes on from what another made.

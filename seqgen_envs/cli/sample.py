@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,6 +103,9 @@ def sample(
     ] = None,
     title: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
     composer: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
+    no_pictures: Annotated[
+        bool, typer.Option("--no-pictures", help="Draw nothing: pictures take most of the time.")
+    ] = False,
     raw_csv: RawCsvOption = False,
     trust: TrustOption = False,
 ) -> None:
@@ -142,6 +145,7 @@ def sample(
         "composer": composer,
     }  # fmt: skip
     options = _checked_options(kind, options, _facts_of(kind, primer, {"part": part}))
+    pictures = taken(_writer_of(kind), {"no_pictures": no_pictures}, kind, "files")
     if loader is None or agent is None:
         policy: Policy = PriorPolicy(seed, temperature)
     elif temperature != 1.0:
@@ -154,9 +158,11 @@ def sample(
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
     rows = score_rows(kind, episodes, names, env.c)
     write_csv(out / f"{kind.plural}.csv", rows, raw=raw_csv)
-    written = _write_files(kind, episodes, names[:max_files], out, env, options)
+    written = _write_files(kind, episodes, names[:max_files], out, env, options | pictures)
     if kind.files.write_many is not None and max_files:
-        written |= set(kind.files.write_many(episodes.tokens, out, names, rows, env.prior))
+        written |= set(
+            kind.files.write_many(episodes.tokens, out, names, rows, env.prior, **pictures)
+        )
     show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
     if transpose is not None:
@@ -259,11 +265,14 @@ def _checked_options(
     Raises:
         ValueError: the domain's files have no such option, or not such a value.
     """
-    write = domain.files.write or domain.files.write_many or _write_nothing
-    options = {**facts, **taken(write, given, domain, "files")}
+    options = {**facts, **taken(_writer_of(domain), given, domain, "files")}
     if domain.files.check is not None:
         domain.files.check(**options)
     return options
+
+
+def _writer_of(domain: Domain) -> Callable[..., Any]:
+    return domain.files.write or domain.files.write_many or _write_nothing
 
 
 def _write_nothing() -> None:

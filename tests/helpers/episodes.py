@@ -10,19 +10,15 @@ from seqgen_envs.domains.toy import DOMAIN as TOY
 def played(lanes, sequences):
     """The episodes of these actions, as a collector records them; the behaviour is made up."""
     first, size = len(lanes.settings.primers[0]), lanes.domain.vocabulary.size
-    shape = (len(sequences), lanes.horizon - first)
-    batch = EpisodeBatch(
-        np.full(shape, size),
-        np.array([len(s) for s in sequences]),
-        np.zeros((*shape, size), dtype=np.float32),
-        np.zeros(shape, dtype=np.float32),
-        np.full(shape, -9.0, dtype=np.float32),
-    )
+    batch = EpisodeBatch.empty(len(sequences), lanes.horizon - first, size, whole=True)
+    batch.lengths[:] = [len(s) for s in sequences]
+    batch.log_behaviour[:] = -9.0
     for row, sequence in enumerate(sequences):
         lanes.reset()
         for t, token in enumerate(sequence):
             batch.tokens[row, t] = token
             batch.log_prior[row, t] = lanes.log_prior[0]
+            batch.log_prior_taken[row, t] = lanes.log_prior[0, token]
             step = lanes.step(np.array([token]))
             batch.task_reward[row, t] = step.task_reward[0]
         assert step.finished[0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from stable_baselines3.common.logger import configure
 
 from helpers.agents import log_policy_of, native
-from kl_agents import PriorAgent, Reinvent
+from kl_agents.settings import ValueSettings
 
 BAR = 0.01  # nats
 C = 0.5
@@ -22,7 +22,7 @@ def make(algorithm, env=None, **kwargs):
         "c": C, "learning_rate": FALLING, "batch_episodes": 64, "replay_ratio": 24,
         "policy_kwargs": NET, "seed": 0, "device": "cpu",
     }  # fmt: skip
-    if algorithm not in (Reinvent, PriorAgent):
+    if issubclass(algorithm.settings_class, ValueSettings):
         settings["tau"] = 0.1
     env = native(64) if env is None else env
     return algorithm("SequencePolicy", env, **(settings | kwargs))

@@ -1,5 +1,8 @@
 """A store of made-up results: three domains, several agents and seeds, one that is hostile."""
 
+from dataclasses import replace
+from itertools import product
+
 import numpy as np
 
 from seqgen_envs.benchmark.store import FAILED, FINISHED, Row, Store
@@ -21,6 +24,21 @@ def fill(folder, tasks=3):
     for row in rows(tasks):
         store.add(row)
     return store
+
+
+def fill_large(folder, agents=12, tasks=6):
+    """A store of so many agents on so many tasks, of melodies and of molecules; and its suites."""
+    store, names = Store(folder), [*AGENTS, *(f"agent {n}" for n in range(len(AGENTS), agents))]
+    suites = {}
+    for name in ("melody-v1", "pmo-v1"):
+        suite = load_suite(name)
+        known = list(suite.tasks.values())
+        made = [replace(known[n % len(known)], name=f"task {n}") for n in range(tasks)]
+        suite = replace(suite, seeds=3, tasks={task.name: task for task in made})
+        suites[name] = suite
+        for task, (place, agent), seed in product(suite.tasks, enumerate(names), range(3)):
+            store.add(row(suite, task, agent, seed, place))
+    return store, suites
 
 
 def rows(tasks=3):

@@ -27,7 +27,7 @@ def toy_spec(algorithm="psi", steps=STEPS, seed=3, **settings):
 
 
 def molecule_spec(budget=100_000, steps=MOLECULE_STEPS):
-    """A training with a budget, a diversity filter, augmentation and an oracle that fails."""
+    """A training with a budget, a diversity filter, children, an oracle that fails and more."""
     task = {
         "name": "custom:helpers.runs:letters",
         "n_jobs": 0,
@@ -41,6 +41,10 @@ def molecule_spec(budget=100_000, steps=MOLECULE_STEPS):
         "augment": 0.5,
         "batch_episodes": 8,
         "replay_capacity": 64,
+        "replay_sampling": "rank",
+        "explore": "genetic",
+        "epsilon": 0.25,
+        "novelty": 0.8,
         "policy_kwargs": small,
         "env_kwargs": {"task": task, "length": 30},
     }

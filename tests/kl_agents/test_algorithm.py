@@ -318,7 +318,7 @@ def test_all_names_of_the_command_line_are_algorithms():
 
 def test_a_collector_refuses_unknown_exploration():
     agent = make()
-    with pytest.raises(ValueError, match=r"\['policy', 'prior', 'uniform'\]"):
+    with pytest.raises(ValueError, match=r"\['policy', 'prior', 'uniform', 'genetic'\]"):
         Collector(agent.collector.source, "greedy")
 
 

@@ -19,6 +19,7 @@ from kl_agents.backups import (
     chosen,
     cut_traces,
     g_state_value,
+    logsumexp,
     n_step_targets,
     next_values,
     one_step_targets,
@@ -406,3 +407,17 @@ def test_shapes_and_arguments_that_do_not_fit():
         one_step_targets(values, values[..., None], torch.tensor([1, 2]), 1.0)
     with pytest.raises(ValueError, match="n must be at least 1, got 0"):
         n_step_targets(values, values, torch.tensor([1, 2]), 1.0, 0)
+
+
+@pytest.mark.parametrize("far", [0.0, -95.0, -1e9, 1e3])
+def test_logsumexp_is_pytorchs(far):
+    values = torch.randn(40, 7, generator=torch.Generator().manual_seed(0)) * 3
+    values[::2, 1] = far
+    mine, theirs = (v.clone().requires_grad_() for v in (values, values))
+    found, wanted = logsumexp(mine), torch.logsumexp(theirs, dim=-1)
+    torch.testing.assert_close(found, wanted, atol=1e-6, rtol=1e-6)
+    found.sum().backward()
+    wanted.sum().backward()
+    torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-6, rtol=1e-5)
+    everything_far = torch.full((2, 3), -1e9)
+    torch.testing.assert_close(logsumexp(everything_far), torch.logsumexp(everything_far, -1))

@@ -14,7 +14,17 @@ import pytest
 from helpers.agents import log_policy_of, native, recurrent_prior, settings_of
 from helpers.envs import MASKED_TOY
 from helpers.learning import BAR, C, kl_of, make, start_value, study
-from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
+from kl_agents import (
+    GRPO,
+    GLearning,
+    PolicyGradient,
+    PriorAgent,
+    PsiLearning,
+    QLearning,
+    Reinvent,
+    RLOnly,
+    TrajectoryBalance,
+)
 from kl_agents.collection import Collector
 from seqgen_envs.exact import PrefixTree
 from seqgen_envs.settings import LaneSettings
@@ -62,6 +72,23 @@ def test_every_lambda_has_the_same_fixed_point_off_policy(lambda_, behaviour, tr
 @pytest.mark.parametrize("behaviour", ["uniform", "prior"])
 def test_g_learning_off_policy(behaviour):
     assert kl_of(taught(GLearning, behaviour)) < BAR
+
+
+@pytest.mark.parametrize("log_z", ["learned", "batch"])
+def test_trajectory_balance_off_policy(log_z, tree):
+    agent = taught(TrajectoryBalance, "uniform", log_z=log_z)
+    assert kl_of(agent) < BAR
+    if log_z == "learned":
+        assert start_value(agent) == pytest.approx(tree.log_z(C), abs=0.05)
+
+
+def test_policy_gradients_on_policy():
+    before = kl_of(make(PriorAgent))
+    settings = {"replay_ratio": 1, "learning_rate": 1e-2, "episodes_per_round": 64}
+    rloo = make(PolicyGradient, **settings).learn(24_000)
+    assert kl_of(rloo) < 0.1 * before
+    grpo = make(GRPO, **settings).learn(24_000)
+    assert kl_of(grpo) > 2 * kl_of(rloo)  # another optimum
 
 
 def test_the_values_are_the_exact_ones(tree):

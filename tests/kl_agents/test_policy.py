@@ -22,7 +22,18 @@ from helpers.agents import (
     unlike_the_prior,
 )
 from helpers.envs import MASKED_TOY
-from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
+from kl_agents import (
+    GRPO,
+    GLearning,
+    PolicyGradient,
+    PriorAgent,
+    PsiLearning,
+    QLearning,
+    Reinvent,
+    ReinventPMO,
+    RLOnly,
+    TrajectoryBalance,
+)
 from kl_agents.policy import masked_log_prior
 from seqgen_envs.domains.toy import DOMAIN as TOY
 from seqgen_envs.domains.toy.vocabulary import A, B
@@ -101,12 +112,9 @@ def test_at_step_0_the_td_error_is_the_task_reward(algorithm, lambda_):
                  lambda_=lambda_)  # fmt: skip
     batch = collect(agent, 64)
     tensors, networks = agent._tensors(batch), agent._networks()
-    values, lagging = (
-        agent.backup.values(tensors.log_prior, network(tensors.tokens), tensors.c)
-        for network in (networks.online, networks.target)
-    )
+    values = agent.backup.values(tensors.log_prior, networks.online(tensors.tokens), tensors.c)
     taken = values.gather(-1, tensors.actions[..., None])[..., 0]
-    targets = agent.loss.targets(tensors, values, lagging)
+    targets, _ = agent.loss.targets(tensors, networks)
     error = ((targets - taken) * tensors.mask).detach().numpy()
     reward = batch.task_reward / 0.5
     if lambda_:  # the rest of the trajectory's, discounted by lambda
@@ -241,7 +249,8 @@ def test_the_environments_c_is_the_default():
 # ---------------------------------------------------------------------- predict
 
 
-AGENTS = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
+FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO]
+AGENTS = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
 
 
 def greedy_by_hand(agent, observation):

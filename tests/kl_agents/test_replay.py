@@ -27,9 +27,10 @@ def make_batch(sequences, stamp=0):
     return EpisodeBatch(
         tokens=tokens,
         lengths=np.array([len(s) for s in sequences], dtype=np.int64),
-        log_prior=-(stamps[:, :, None] + np.arange(T * V, dtype=np.float32).reshape(T, V)),
+        log_prior_taken=-stamps - 100 * steps,
         task_reward=stamps + steps,
         log_behaviour=-stamps - 10 * steps,
+        log_prior=-(stamps[:, :, None] + np.arange(T * V, dtype=np.float32).reshape(T, V)),
     )
 
 
@@ -45,7 +46,7 @@ def same(batch, other):
 
 
 def joined(batches):
-    return EpisodeBatch(*(np.concatenate([getattr(b, n) for b in batches]) for n in FIELDS))
+    return EpisodeBatch(**{n: np.concatenate([getattr(b, n) for b in batches]) for n in FIELDS})
 
 
 class Twin:
@@ -277,7 +278,7 @@ def test_a_refused_state_changes_nothing():
     ("arguments", "message"),
     [
         ({"capacity": 0}, "capacity must be at least 1 episode, got 0"),
-        ({"sampling": "best"}, r"one of \['uniform', 'rank'\], got 'best'"),
+        ({"sampling": "best"}, r"one of \['uniform', 'rank', 'latest'\], got 'best'"),
         ({"rank_offset": -0.1}, "rank_offset must be >= 0, got -0.1"),
     ],
 )

@@ -26,7 +26,18 @@ from helpers.agents import (
 )
 from helpers.agents import make_quick as make
 from helpers.hostile import rewritten
-from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
+from kl_agents import (
+    GRPO,
+    GLearning,
+    PolicyGradient,
+    PriorAgent,
+    PsiLearning,
+    QLearning,
+    Reinvent,
+    ReinventPMO,
+    RLOnly,
+    TrajectoryBalance,
+)
 from kl_agents.policy import SequencePolicy
 from kl_agents.schedules import Schedule
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
@@ -34,7 +45,8 @@ from seqgen_envs.evaluation import evaluate
 from seqgen_envs.exact import PrefixTree
 from seqgen_envs.settings import LaneSettings
 
-ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
+FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO]
+ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
 
 
 class OwnPolicy(SequencePolicy):
@@ -68,7 +80,7 @@ def test_predictions_after_load_are_identical(algorithm, with_env, tmp_path):
     assert_equal_states(loaded.policy.state_dict(), agent.policy.state_dict())
 
 
-@pytest.mark.parametrize("algorithm", [PsiLearning, GLearning, QLearning, Reinvent])
+@pytest.mark.parametrize("algorithm", [PsiLearning, GLearning, QLearning, Reinvent, *FAMILY])
 def test_training_goes_on_exactly_as_without_saving(algorithm, tmp_path):
     settings = {
         "learning_rate": {"start": 1e-2, "end": 1e-3},
@@ -76,7 +88,8 @@ def test_training_goes_on_exactly_as_without_saving(algorithm, tmp_path):
         "epsilon": {"start": 0.5, "end": 0.1},
         "explore": "prior",
         "replay_sampling": "rank",
-        "replay_capacity": 60,
+        "replay_capacity": 120,
+        "replay_unique": True,
     }
     agent = make(algorithm, **settings).learn(400)
     agent.save(tmp_path / "agent.zip", include=["replay_buffer"])

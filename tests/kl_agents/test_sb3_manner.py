@@ -30,10 +30,23 @@ from helpers.agents import (
     unlike_the_prior,
 )
 from helpers.agents import make_quick as make
-from kl_agents import GLearning, PriorAgent, PsiLearning, QLearning, Reinvent, RLOnly
+from kl_agents import (
+    GRPO,
+    BestOfN,
+    GLearning,
+    PolicyGradient,
+    PriorAgent,
+    PsiLearning,
+    QLearning,
+    Reinvent,
+    ReinventPMO,
+    RLOnly,
+    TrajectoryBalance,
+)
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 
-ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent]
+FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO, BestOfN]
+ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
 
 
 # ---------------------------------------------------------------------- learn and its counters
@@ -45,7 +58,7 @@ def test_learn_returns_the_agent_and_counts(algorithm):
     assert agent.learn(200) is agent
     assert 200 <= agent.num_timesteps < 200 + 16 * 5 + 8
     assert agent._episode_num % 16 == 0
-    assert (agent._n_updates > 0) == (algorithm is not PriorAgent)
+    assert (agent._n_updates > 0) == (algorithm not in (PriorAgent, BestOfN))
     before = agent.num_timesteps
     agent.learn(200, reset_num_timesteps=False)
     assert agent.num_timesteps >= before + 200

@@ -25,9 +25,10 @@ SEQGEN_ORDER = (
     (("observations",), 7),
     (("env", "pretrain"), 8),
     (("vector_env", "rollout", "checks"), 9),
-    (("adapters", "agents", "exact", "evaluation"), 10),
-    (("benchmark",), 11),
-    (("cli",), 12),
+    (("adapters", "agents", "graph", "evaluation"), 10),
+    (("exact", "bounds"), 11),
+    (("benchmark",), 12),
+    (("cli",), 13),
 )
 #: What a domain's folder may import besides itself.
 DOMAINS_SEE = {
@@ -46,20 +47,23 @@ DOMAINS_SEE = {
     "reporting",
 }
 AGENTS_ORDER = (
-    (("backups", "schedules", "replay", "storage", "writers"), 0),
-    (("checking", "augmentation"), 1),
+    (("backups", "schedules", "ranking", "shown", "writers"), -1),
+    (("replay",), 0),
+    (("storage", "checking", "augmentation"), 1),
     (("networks", "env_facts"), 2),
     (("policy",), 3),
     (("collection",), 4),
     (("settings", "diagnostics", "saving"), 5),
-    (("losses",), 6),
-    (("algorithm",), 7),
-    (("q_learning", "psi_learning", "g_learning", "baselines", "seeding"), 8),
-    (("registry",), 9),
-    (("hyperparameters", "callbacks"), 10),
-    (("runs", "bench"), 11),
-    (("reproduction",), 12),
-    (("cli",), 13),
+    (("losses", "best_replay", "seeding"), 6),
+    (("trajectory_losses", "breeding"), 7),
+    (("algorithm",), 8),
+    (("q_learning", "psi_learning", "g_learning", "trajectory_balance", "policy_gradient"), 9),
+    (("baselines", "best_of_n"), 9),
+    (("registry",), 10),
+    (("hyperparameters", "callbacks"), 11),
+    (("runs", "bench"), 12),
+    (("reproduction",), 13),
+    (("cli",), 14),
 )
 ORDERS = (SEQGEN_ORDER, AGENTS_ORDER)
 TESTS = ROOT / "tests"

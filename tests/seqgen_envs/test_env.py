@@ -70,6 +70,18 @@ def test_import_is_light():
     loaded = set(run_python(code).split())
     assert "seqgen_envs.domain" in loaded
     heavy = {"torch", "music21", "rdkit", "matplotlib", "stable_baselines3", "pandas", "scipy"}
+    assert not (heavy | {"tensorboard"}) & loaded
+
+
+def test_making_an_environment_is_light():
+    code = (
+        "import sys, gymnasium, seqgen_envs\n"
+        "env = gymnasium.make('MelodyGen-v0'); env.reset(seed=0); env.step(0)\n"
+        "print(*sys.modules)"
+    )
+    loaded = set(run_python(code).split())
+    assert "torch" in loaded
+    heavy = {"music21", "rdkit", "matplotlib", "stable_baselines3", "pandas", "tensorboard"}
     assert not heavy & loaded
 
 

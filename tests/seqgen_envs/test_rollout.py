@@ -5,13 +5,16 @@ import itertools
 import numpy as np
 import pytest
 import torch
+from scipy.stats import chisquare
 
+from helpers.agents import recurrent_prior
 from helpers.envs import MASKED_TOY
 from seqgen_envs import SequenceEnv, get_domain
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import PriorPolicy, play, rollout, sample_rows
 from seqgen_envs.rules import Task, Term
 from seqgen_envs.settings import LaneSettings
+from seqgen_envs.stepping import step_rows
 
 
 def toy_length_distribution():
@@ -121,6 +124,48 @@ def test_idle_lanes_get_no_token():
     restart = np.array([True, False, False])
     lanes.step(np.array([0, 0, 0]), restart=restart, idle=idle)
     assert lanes.lengths.tolist() == [0, 0, 2]
+
+
+def test_lanes_that_rest_leave_the_priors_batch(monkeypatch):
+    """11 episodes in 8 lanes: the network steps those that go on, not all until the last ends."""
+    lanes, stepped = lanes_of(8), []
+    lanes.reset()
+    step = lanes.prior.step
+
+    def counted(tokens, state):
+        stepped.append(len(tokens))
+        return step(tokens, state)
+
+    monkeypatch.setattr(lanes.prior, "step", counted)
+    result = rollout(lanes, PriorPolicy(3), 11)
+    assert min(stepped) < 8
+    assert sum(stepped) == (result.lengths - 1).sum()
+
+
+@pytest.mark.parametrize("going", [[1, 1, 1, 1], [1, 0, 0, 1], [0, 0, 1, 0], [1, 1, 0, 1]])
+def test_some_rows_step_as_they_do_among_all(going):
+    prior, rows = recurrent_prior("lstm", layers=2), np.array(going, dtype=bool)
+    tokens = np.array([0, 1, 2, 3])
+    _, state = prior.step(torch.full((4,), 4), prior.initial_state(4))
+    output, after = step_rows(prior.step, tokens, state, rows)
+    every, wanted = prior.step(torch.from_numpy(tokens), state)
+    torch.testing.assert_close(output, every[rows])
+    for mine, theirs in zip(after, wanted, strict=True):
+        torch.testing.assert_close(mine[rows], theirs[rows])
+
+
+def test_draws_of_many_tokens_follow_their_probabilities():
+    weights = np.random.default_rng(1).dirichlet(np.full(1_500, 0.3))
+    log_weights = np.log(weights, where=weights > 0, out=np.full(1_500, -np.inf))
+    log_weights[[3, 1_499]] = -np.inf
+    shown = np.tile(log_weights.astype(np.float32), (30_000, 1))
+    counts = np.bincount(sample_rows(shown, np.random.default_rng(2)), minlength=1_500)
+    assert counts[3] == counts[1_499] == 0
+    expected = np.exp(log_weights) / np.exp(log_weights).sum() * len(shown)
+    often = expected > 5
+    assert chisquare(
+        [*counts[often], counts[~often].sum()], [*expected[often], expected[~often].sum()]
+    ).pvalue > 1e-3  # fmt: skip
 
 
 def test_same_seed_same_rollout():

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from seqgen_envs.benchmark.page.metrics import readable
 from seqgen_envs.benchmark.statistics import Estimate, estimate
 from seqgen_envs.benchmark.store import FINISHED, Row
 from seqgen_envs.benchmark.suites import Suite
@@ -47,9 +48,13 @@ class Agent:
                 found.setdefault(row.task, []).append(float(value))
         return found
 
-    def overall(self, metric: str) -> float | None:
-        """The interquartile mean of a metric over all runs; None: it is of none known."""
-        values = self.values(metric)
+    def overall(self, metric: str, task: str | None = None) -> float | None:
+        """The interquartile mean of a metric over all runs, or those on one task.
+
+        None: it is of none known.
+        """
+        known = self.values(metric)
+        values = {t: v for t, v in known.items() if task in (None, t)}
         return estimate(values, resamples=1).value if values else None
 
 
@@ -88,6 +93,17 @@ class Results:
     def is_scaled(self) -> bool:
         """Whether scores are where between the prior (0) and the best known (1) an agent is."""
         return all(self.suite.tasks[task].low is not None for task in self.tasks)
+
+    @property
+    def score_name(self) -> str:
+        """What the scores are called."""
+        name = readable(self.suite.headline)
+        return f"{name}, scaled" if self.is_scaled else name
+
+    @property
+    def one_unit(self) -> bool:
+        """Whether a metric means the same on all tasks, so that it may be averaged over them."""
+        return len(self.tasks) == 1 or not self.is_scaled
 
     @property
     def higher_is_better(self) -> bool:

@@ -149,7 +149,7 @@ def _profiles(results: Results) -> Iterator[Chart]:
             scores, at, higher_is_better=results.higher_is_better, resamples=500
         )
         series.append(Series(agent.label, index, *(values.tolist() for values in found)))
-    name = readable(results.suite.headline)
+    name = results.score_name
     sign = "at least" if results.higher_is_better else "at most"
     about = f"Share of the runs whose {name} is {sign} the value below."
     yield lines(

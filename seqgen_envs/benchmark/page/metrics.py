@@ -18,6 +18,11 @@ MEANINGS = {
     "log_z": "log Z, the bound of J: exact where it can be enumerated, otherwise a lower bound",
     "kl_to_optimum": "KL(q || q*), in nats: log Z - J; 0 is the optimum. Not known (-) where "
     "log Z cannot be trusted",
+    "objective_at_least": "a lower bound of J, of an agent that shows no action probabilities but "
+    "bounds its KL to the prior",
+    "log_z_best": "the largest lower bound of log Z that is known, stored ones among them",
+    "log_z_upper": "an upper bound of log Z, where one is stored",
+    "kl_to_optimum_at_most": "the same against the upper bound: it is no farther from the optimum",
     "kl_to_prior": "KL(q || p) of whole sequences, in nats: how far the agent is from its data",
     "log_prior": "mean log p of a step, in nats: how likely the prior finds what the agent writes",
     "task_return": "R, the sum of the task's rewards of a sequence",

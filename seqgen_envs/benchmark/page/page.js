@@ -10,7 +10,8 @@ function sortTable(table, heading) {
   for (const other of heading.parentElement.children) other.removeAttribute("aria-sort");
   heading.setAttribute("aria-sort", down ? "descending" : "ascending");
   const column = heading.cellIndex;
-  const key = (row) => row.cells[column].dataset.value;
+  const key = ({ cells }) => cells[column].dataset.value ??
+    (cells[column].classList.contains("number") ? undefined : cells[column].firstChild?.data);
   const known = [...table.tBodies[0].rows].filter((row) => key(row) !== undefined);
   const unknown = [...table.tBodies[0].rows].filter((row) => key(row) === undefined);
   const numbers = known.every((row) => row.cells[column].classList.contains("number"));

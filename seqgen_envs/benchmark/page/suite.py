@@ -36,6 +36,8 @@ def section(results: Results, budget: Budget) -> Section:
     blocks: list[Block] = [leaderboard(results)]
     if len(results.tasks) > 1:
         blocks.append(by_task(results))
+    if not results.one_unit:
+        blocks += [metrics_of(results, task) for task in results.tasks]
     blocks += failures(results)
     blocks += graphs(results)
     blocks += improvement(results)
@@ -46,16 +48,14 @@ def section(results: Results, budget: Budget) -> Section:
     return Section(results.suite.name, " ".join(results.suite.about.split()), blocks)
 
 
-def score_name(results: Results) -> str:
-    """What the scores are called."""
-    name = readable(results.suite.headline)
-    return f"{name}, scaled" if results.is_scaled else name
-
-
 def leaderboard(results: Results) -> Table:
-    """A row an agent: the headline with its interval, then every metric of the suite."""
+    """A row an agent: the headline with its interval, then every metric of the suite.
+
+    Metrics that have another unit on each task are left to :func:`metrics_of`.
+    """
     suite = results.suite
     others = [name for name in suite.metrics if name != suite.headline or results.is_scaled]
+    others = others if results.one_unit else []
     rows = []
     for place, agent in enumerate(results.agents, start=1):
         rows.append(
@@ -68,11 +68,11 @@ def leaderboard(results: Results) -> Table:
                 number(_median([row.seconds for row in agent.finished])),
             ]
         )
-    columns = ["agent", "place", score_name(results), *map(readable, others), "runs", "seconds"]
+    columns = ["agent", "place", results.score_name, *map(readable, others), "runs", "seconds"]
     direction = "higher" if results.higher_is_better else "lower"
-    scale = " 0 is the prior, 1 the best known." if results.is_scaled else ""
+    scale = " 0 is the prior alone, 1 the best known." if results.is_scaled else ""
     note = (
-        f"{score_name(results)}: {direction} is better.{scale} Interquartile means over all runs, "
+        f"{results.score_name}: {direction} is better.{scale} Interquartile means over all runs, "
         "in brackets the 95 % interval of the stratified bootstrap; seconds are the median of a "
         "training. Agents that lack runs stand below those that do not."
     )
@@ -109,7 +109,18 @@ def by_task(results: Results) -> Table:
         for agent in results.agents
     ]
     note = "Interquartile means over seeds (of fewer than four: the median), with intervals."
-    return Table(f"{score_name(results)} by task", ["agent", *results.tasks], rows, note)
+    return Table(f"{results.score_name} by task", ["agent", *results.tasks], rows, note)
+
+
+def metrics_of(results: Results, task: str) -> Table:
+    """A row an agent: every metric of the suite on one task."""
+    names = results.suite.metrics
+    rows = [
+        [text(agent.label), *[number(agent.overall(name, task)) for name in names]]
+        for agent in results.agents
+    ]
+    note = "As they are, not scaled; interquartile means over seeds (of fewer than four: medians)."
+    return Table(f"Metrics on {task}", ["agent", *map(readable, names)], rows, note, folded=True)
 
 
 def failures(results: Results) -> Iterator[Failures]:

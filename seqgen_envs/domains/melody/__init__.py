@@ -27,9 +27,9 @@ from seqgen_envs.domains.melody.render import (
     write_probability_heatmap,
 )
 from seqgen_envs.domains.melody.roll import draw_svg
-from seqgen_envs.domains.melody.rules import recommended_task, rl_tuner_task
 from seqgen_envs.domains.melody.sheet import PLAIN, Sheet
 from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
+from seqgen_envs.domains.melody.tasks import local_task, recommended_task, rl_tuner_task
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.extras import require
 
@@ -58,32 +58,42 @@ def _write(
     instrument: int | str = PLAIN.instrument,
     title: str = PLAIN.title,
     composer: str = PLAIN.composer,
+    no_pictures: bool = False,
 ) -> list[Path]:
     """A melody as MIDI, WAV, MusicXML, SVG, and PNGs of its piano roll and the prior's view.
 
-    The options are those of :class:`~seqgen_envs.domains.melody.sheet.Sheet`. The prior's view is
-    of the tokens, which are not transposed. Without verovio (the ``notation`` extra) there is no
-    SVG.
+    The options are those of :class:`~seqgen_envs.domains.melody.sheet.Sheet`, and ``no_pictures``,
+    which leaves out SVG and PNGs. The prior's view is of the tokens, which are not transposed.
+    Without verovio (the ``notation`` extra) there is no SVG.
     """
-    import torch
-
     sheet = Sheet(key, bar_length, pickup, transpose, tempo, instrument, title, composer)
     ids = tokens[tokens < VOCABULARY.size]
-    inputs = np.append(ids, 0)  # one more, for what the prior expects after the last token
-    log_probs = prior.sequence_log_probs(torch.from_numpy(inputs[None]))[0, : len(ids)].numpy()
     writers: dict[str, Callable[..., object]] = {
         f"{stem}.mid": write_midi,
         f"{stem}.wav": write_wav,
         f"{stem}.musicxml": write_musicxml,
+    }
+    if not no_pictures:
+        writers |= _pictures(ids, stem, prior)
+    for name, write in writers.items():
+        write(ids, path=folder / name, sheet=sheet)
+    return [folder / name for name in writers]
+
+
+def _pictures(ids: NDArray[np.int64], stem: str, prior: Prior) -> dict[str, Callable[..., object]]:
+    """What draws a melody, by the file's name."""
+    import torch
+
+    inputs = np.append(ids, 0)  # one more, for what the prior expects after the last token
+    log_probs = prior.sequence_log_probs(torch.from_numpy(inputs[None]))[0, : len(ids)].numpy()
+    writers: dict[str, Callable[..., object]] = {
         f"{stem}.svg": write_svg,
         f"{stem}.png": write_piano_roll,
         f"{stem}.prior.png": partial(write_probability_heatmap, log_probs=log_probs),
     }
     if not _can_engrave():
         del writers[f"{stem}.svg"]
-    for name, write in writers.items():
-        write(ids, path=folder / name, sheet=sheet)
-    return [folder / name for name in writers]
+    return writers
 
 
 @cache
@@ -133,8 +143,8 @@ def _read_corpus(
 DOMAIN = Domain(
     name="melody",
     vocabulary=VOCABULARY,
-    priors={name: StoredPrior(PRIORS / name) for name in ("default", "paper")},
-    tasks={"rl-tuner": rl_tuner_task, "recommended": recommended_task},
+    priors={name: StoredPrior(PRIORS / name) for name in ("default", "paper", "bigram")},
+    tasks={"rl-tuner": rl_tuner_task, "recommended": recommended_task, "local": local_task},
     default_prior="default",
     default_task="rl-tuner",
     horizon=HORIZON,

@@ -22,10 +22,10 @@ from seqgen_envs.domains.melody.rules import (
     DEFAULT_KEY,
     LAGS,
     autocorrelation,
-    rl_tuner_task,
     unique_highest,
     unique_lowest,
 )
+from seqgen_envs.domains.melody.tasks import rl_tuner_task
 from seqgen_envs.domains.melody.vocabulary import SIZE
 from seqgen_envs.rules import Task, Tokens, Values, score_sequences
 from seqgen_envs.vocabulary import sequence_array
@@ -84,7 +84,7 @@ def melody_stats(
 
     Args:
         tokens: int [N, T], melodies of length T.
-        key: as for :func:`~seqgen_envs.domains.melody.rules.rl_tuner_task`.
+        key: as for :func:`~seqgen_envs.domains.melody.tasks.rl_tuner_task`.
         bar_length: tokens in a bar.
 
     Raises:

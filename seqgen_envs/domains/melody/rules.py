@@ -1,19 +1,23 @@
-"""The nine music-theory rules of Sequence Tutor, and the tasks they make.
+"""The nine music-theory rules of Sequence Tutor.
 
 Source: Jaques et al. 2017 (arXiv 1611.02796), section 4.2, with the constants of its reference
 implementation. Notation: ``a`` is the judged token, the last of a prefix; ``h`` the tokens before
 it; ``t = len(h)`` its index; T the horizon (``tokens.shape[1]``). A *special* is a note off or a
 no event; a *note* is any other token. Values are rewards, unweighted.
 
-Every rule is a frozen dataclass (hashable, picklable) whose fields are its constants, called as
-``rule(tokens, lengths)``: int64 [N, T] and [N] in, float64 [N] out. What stands in a row of
-``tokens`` at and after its length is never read. Rows of equal length (the usual case) are judged
-at once on a slice; otherwise one group a length.
+Every rule is a frozen dataclass (hashable, picklable) whose fields are its constants. Those that
+look at the last tokens alone, or once a melody at the whole, are called as ``rule(tokens,
+lengths)``: int64 [N, T] and [N] in, float64 [N] out. The others carry running counts and sums from
+step to step (:class:`~seqgen_envs.rules.ScanRule`), so that a step costs the same however long the
+prefix is. What stands in a row of ``tokens`` at and after its length is never read. Rows of equal
+length (the usual case) are judged at once on a slice; otherwise one group a length.
+
+:class:`~seqgen_envs.domains.melody.tasks.MelodyTask` judges the nine together and faster, to the
+same bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -22,25 +26,13 @@ from numpy.typing import NDArray
 
 from seqgen_envs.domains.melody.keys import Key, pitch_class
 from seqgen_envs.domains.melody.vocabulary import FIRST_NOTE, HOLD, NOTE_OFF, SIZE
-from seqgen_envs.rules import Rule, ScanRule, Task, Term, Tokens, Values
+from seqgen_envs.rules import ScanRule, Tokens, Values
 
 DEFAULT_KEY = "C major"
 #: Tokens in a bar of 4/4.
 DEFAULT_BAR_LENGTH = 16
 #: Lags of rule 4, in tokens.
 LAGS = (1, 2, 3)
-
-#: Weights of the task ``recommended``: those of rules that seldom pay, such as the extremes once a
-#: melody, count for more.
-RECOMMENDED_WEIGHTS: Mapping[str, float] = {
-    "key": 2.0,
-    "tonic": 2.0,
-    "autocorrelation": 2.0,
-    "motif": 2.0,
-    "repeated_motif": 1.4,
-    "leap_resolution": 2.1,
-    "unique_extremes": 10.0,
-}
 
 #: Rule 7: values of an interval in semitones (unscaled); others up to an octave are worth 0.
 INTERVAL_VALUES = {2: 0.08, 4: 0.09, 5: 0.07, 7: 0.02, 9: 0.05, 11: -0.3}
@@ -63,6 +55,16 @@ def last_tokens(tokens: Tokens, lengths: Tokens) -> Tokens:
     if len(lengths) == 0 or (length := common_length(lengths)) is None:
         return tokens[np.arange(len(tokens)), lengths - 1]
     return tokens[:, length - 1]
+
+
+def recent_tokens(tokens: Tokens, lengths: Tokens, count: int) -> Tokens:
+    """The last ``count`` tokens of every prefix, shape [N, count], the judged one first.
+
+    Places before a prefix's beginning hold 0.
+    """
+    at = lengths[:, None] - 1 - np.arange(count)
+    found: Tokens = np.take_along_axis(tokens, np.maximum(at, 0), axis=1)
+    return np.where(at < 0, 0, found)
 
 
 @dataclass(frozen=True)
@@ -96,13 +98,18 @@ class KeyRule(MelodyRule):
     penalty: float = -1.0
 
     @cached_property
-    def _values(self) -> Values:
+    def table(self) -> Values:
+        """Values by the token, [V]."""
         outside = [t >= FIRST_NOTE and pitch_class(t) not in self.key.scale for t in range(SIZE)]
         return np.where(outside, self.penalty, 0.0)
 
     def judge(self, prefixes: Tokens, horizon: int) -> Values:
         """See the class."""
-        return self._values.take(prefixes[:, -1])
+        return self.table.take(prefixes[:, -1])
+
+    def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
+        """Nothing, [N, 0]: see :func:`~seqgen_envs.rules.remembers`."""
+        return np.zeros((len(tokens), 0))
 
 
 @dataclass(frozen=True)
@@ -131,41 +138,50 @@ class TonicRule(MelodyRule):
             pays |= action <= HOLD
         return self.bonus * pays
 
+    def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
+        """Nothing, [N, 0]: see :func:`~seqgen_envs.rules.remembers`."""
+        return np.zeros((len(tokens), 0))
+
 
 @dataclass(frozen=True)
-class RepetitionRule(MelodyRule):
+class RepetitionRule(ScanRule):
     """Rule 3: ``penalty`` if ``a`` is excessively repeated.
 
     Walking back through ``h`` as long as tokens are specials or equal to ``a``, the tokens equal
     to ``a`` are counted. Too many are: more than ``limit``; more than ``interrupted_limit`` where
     the walk met specials other than ``a``; more than ``rest_limit`` where ``a`` is a note off.
+
+    State [5]: the latest note (0: none); how often it occurs since the last other note, and how
+    many specials there are since that; the note offs and the no events since the latest note.
     """
 
     limit: int = 4
     interrupted_limit: int = 6
     rest_limit: int = 1
     penalty: float = -100.0
+    width = 5
 
-    def judge(self, prefixes: Tokens, horizon: int) -> Values:
-        """See the class."""
-        values = np.zeros(len(prefixes))
-        if prefixes.shape[1] == 1:
-            return values
-        before, action = prefixes[:, -2], prefixes[:, -1]
-        rows = np.flatnonzero((before <= HOLD) | (before == action))  # elsewhere the count is 0
-        if rows.size:
-            backwards = prefixes[rows, -2::-1]
-            values[rows] = self.penalty * self._excessive(backwards, action[rows])
-        return values
+    def initial_state(self) -> Values:
+        """No token."""
+        return np.zeros(self.width)
 
-    def _excessive(self, backwards: Tokens, action: Tokens) -> NDArray[np.bool_]:
-        equal = backwards == action[:, None]
-        walked = np.logical_and.accumulate(equal | (backwards <= HOLD), axis=1)
-        count = np.count_nonzero(equal & walked, axis=1)
-        interrupted = np.count_nonzero(walked, axis=1) > count
+    def update(self, state: Values, tokens: Tokens, lengths: Tokens) -> tuple[Values, Values]:
+        """See the class and :class:`~seqgen_envs.rules.ScanRule`."""
+        latest, count, specials, offs, holds = state.T
+        action = last_tokens(tokens, lengths)
+        note, hold, off = action >= FIRST_NOTE, action == HOLD, action == NOTE_OFF
+        again = note & (action == latest)
+        equal = again * count + hold * holds + off * offs
+        interrupted = np.where(hold, offs, specials) > 0
         limit = np.where(interrupted, self.interrupted_limit, self.limit)
-        found: NDArray[np.bool_] = count > np.where(action == NOTE_OFF, self.rest_limit, limit)
-        return found
+        limit[off] = self.rest_limit
+        after = np.empty_like(state)
+        after[:, 0] = np.where(note, action, latest)
+        after[:, 1] = np.where(again | ~note, count, 0) + note
+        after[:, 2] = np.where(again | ~note, specials, offs + holds) + ~note
+        after[:, 3] = (offs + off) * ~note
+        after[:, 4] = (holds + hold) * ~note
+        return self.penalty * (equal > limit), after
 
 
 def autocorrelation(sequences: Tokens, lags: tuple[int, ...] = LAGS) -> Values:
@@ -198,26 +214,52 @@ def _float_autocorrelation(sequences: Tokens, lags: tuple[int, ...]) -> Values:
 
 
 @dataclass(frozen=True)
-class AutocorrelationRule(MelodyRule):
+class AutocorrelationRule(ScanRule):
     """Rule 4: each lag whose |coefficient| exceeds ``threshold`` costs ``scale * |coefficient|``.
 
-    Where a coefficient is exactly the threshold, the reference implementation's rounding decides.
+    The coefficients are :func:`autocorrelation`'s, to the last bit. Where one is exactly the
+    threshold, the reference implementation's rounding decides.
+
+    State [2 + lags]: the sums of the tokens, of their squares, and of their products with the token
+    each lag before; whole numbers, and exact.
     """
 
     threshold: float = 0.15
     scale: float = 3.0
     lags: tuple[int, ...] = LAGS
 
-    def judge(self, prefixes: Tokens, horizon: int) -> Values:
-        """See the class."""
-        sizes = np.abs(autocorrelation(prefixes, self.lags))
+    @property
+    def width(self) -> int:  # type: ignore[override]
+        """Numbers in the state."""
+        return 2 + len(self.lags)
+
+    def initial_state(self) -> Values:
+        """Sums of nothing."""
+        return np.zeros(self.width)
+
+    def update(self, state: Values, tokens: Tokens, lengths: Tokens) -> tuple[Values, Values]:
+        """See the class and :class:`~seqgen_envs.rules.ScanRule`."""
+        recent = recent_tokens(tokens, lengths, 1 + max(self.lags))
+        action, n = recent[:, 0], lengths
+        after = state.copy()
+        after[:, 0] += action
+        after[:, 1] += action * action
+        after[:, 2:] += action[:, None] * recent[:, self.lags]
+        total, squares, *products = after.T.astype(np.int64)
+        power = n * (n * squares - total * total)
+        sizes = np.zeros((len(self.lags), len(tokens)))
+        for row, lag in enumerate(self.lags):
+            ends = tokens[:, :lag].sum(axis=1) + recent[:, :lag].sum(axis=1)
+            about = n * n * products[row] - n * total * (2 * total - ends)
+            sizes[row] = np.where(lag < n, about + (n - lag) * (total * total), 0)
+        sizes = np.abs(sizes / np.where(power == 0, np.nan, power))
         ties = sizes == self.threshold
         if ties.any():
-            rows = np.flatnonzero(ties.any(axis=0))
-            sizes[:, rows] = np.abs(_float_autocorrelation(prefixes[rows], self.lags))
+            for at in np.flatnonzero(ties.any(axis=0)):
+                prefix = tokens[at : at + 1, : lengths[at]]
+                sizes[:, at] = np.abs(_float_autocorrelation(prefix, self.lags))[:, 0]
         sizes[~(sizes > self.threshold)] = 0.0  # nan (no variance) included
-        found: Values = -self.scale * sizes.sum(axis=0)
-        return found
+        return -self.scale * sizes.sum(axis=0), after
 
 
 _NOTE_BITS = np.array([0] * FIRST_NOTE + [1 << i for i in range(SIZE - FIRST_NOTE)])
@@ -249,15 +291,21 @@ class MotifRule(MelodyRule):
         if prefixes.shape[1] < self.window:
             return np.zeros(len(prefixes))
         distinct = distinct_notes(prefixes[:, -self.window :])
-        return self._values.take(distinct)
+        return self.table.take(distinct)
 
     @cached_property
-    def _values(self) -> Values:
+    def table(self) -> Values:
         """By the number of different notes."""
         distinct = np.arange(self.window + 1)
         return np.where(
             distinct >= self.least, self.bonus + self.extra * (distinct - self.least), 0.0
         )
+
+
+def occurs_before(prefix: Tokens, window: int) -> bool:
+    """Whether the last ``window`` of the tokens [n] stand, one after another, before those too."""
+    data = prefix.astype(np.uint8).tobytes()  # the fastest search for a run that Python has
+    return data.find(data[-window:], 0, len(data) - window) >= 0
 
 
 @dataclass(frozen=True)
@@ -273,31 +321,38 @@ class RepeatedMotifRule(MotifRule):
     def judge(self, prefixes: Tokens, horizon: int) -> Values:
         """See the class."""
         n, length = prefixes.shape
-        starts = length - 2 * self.window + 1
-        if starts < 1:
-            return np.zeros(n)
-        window = prefixes[:, -self.window :]
-        matches = np.ones((n, starts), dtype=bool)  # of the window with the one at each start
-        for i in range(self.window):
-            matches &= prefixes[:, i : i + starts] == window[:, i, None]
-            if not matches.any():
-                return np.zeros(n)
-        return self._values.take(distinct_notes(window)) * matches.any(axis=1)
+        values = np.zeros(n)
+        before = length - self.window
+        if before < self.window:
+            return values
+        distinct = distinct_notes(prefixes[:, before:])
+        worth = self.table.take(distinct)
+        for row in np.flatnonzero(worth).tolist():
+            if occurs_before(prefixes[row], self.window):
+                values[row] = worth[row]
+        return values
 
 
 @dataclass(frozen=True)
-class PreferredIntervalRule(MelodyRule):
+class PreferredIntervalRule(ScanRule):
     """Rule 7: the interval from the latest note of ``h``, ``scale`` times the module's values.
 
     Nothing where ``h`` has no note. The bonus for the key's third is for 3 semitones in minor (4
     in major), 4 in minor being worth what any major third is; all else is the same in minor.
+
+    State [1]: the latest note (0: none).
     """
 
     key: Key
     scale: float = 5.0
+    width = 1
+
+    def initial_state(self) -> Values:
+        """No note."""
+        return np.zeros(self.width)
 
     @cached_property
-    def _values(self) -> Values:
+    def table(self) -> Values:
         """Flat [V * V], by the latest note (specials: none) and ``a``."""
         table = [[self._value(b, a) for a in range(SIZE)] for b in range(SIZE)]
         return self.scale * np.array(table).ravel()
@@ -316,15 +371,12 @@ class PreferredIntervalRule(MelodyRule):
             return KEY_THIRD_VALUE
         return LARGE_INTERVAL_VALUE if interval > 12 else INTERVAL_VALUES.get(interval, 0.0)
 
-    def judge(self, prefixes: Tokens, horizon: int) -> Values:
-        """See the class."""
-        n, length = prefixes.shape
-        if length == 1:
-            return np.zeros(n)
-        back = (prefixes[:, -2::-1] >= FIRST_NOTE).argmax(axis=1)  # 0 where there is no note
-        previous = prefixes[np.arange(n), length - 2 - back]
-        found: Values = self._values.take(previous * SIZE + prefixes[:, -1])
-        return found
+    def update(self, state: Values, tokens: Tokens, lengths: Tokens) -> tuple[Values, Values]:
+        """See the class and :class:`~seqgen_envs.rules.ScanRule`."""
+        action = last_tokens(tokens, lengths)
+        latest = state[:, 0].astype(np.int64)
+        after = np.where(action >= FIRST_NOTE, action, latest)[:, None].astype(np.float64)
+        return self.table.take(latest * SIZE + action), after
 
 
 @dataclass(frozen=True)
@@ -336,8 +388,9 @@ class LeapResolutionRule(ScanRule):
     the other way (paid only more than ``patience`` steps after the last leap); it is *doubled* by
     a leap the same way.
 
-    State [4]: direction of the pending leap (1, -1; 0: none), the note it left, steps since the
-    last leap (of no meaning before the first), the latest note (0: none).
+    State [4]: direction of the pending leap (1, -1; 0: none), the note it left and the steps since
+    the last leap, counted up to one more than ``patience`` (0 both where none is pending), the
+    latest note (0: none).
     """
 
     least: int = 7
@@ -363,8 +416,9 @@ class LeapResolutionRule(ScanRule):
         resolves = returns | ((turn < 0) & (steps > self.patience))
         after = np.empty_like(state)
         after[:, 0] = np.where(starts, np.sign(interval), direction * ~(returns | (turn < 0)))
-        after[:, 1] = np.where(starts, latest, left)
-        after[:, 2] = (steps + 1) * ~leap
+        pending = after[:, 0] != 0
+        after[:, 1] = np.where(starts, latest, left) * pending
+        after[:, 2] = np.minimum(steps + 1, self.patience + 1) * (pending & ~leap)
         after[:, 3] = np.where(note, action, latest)
         return self.resolved * resolves + self.doubled * (turn > 0), after
 
@@ -396,52 +450,3 @@ class UniqueExtremesRule(MelodyRule):
         if prefixes.shape[1] < horizon:
             return np.zeros(len(prefixes))
         return self.bonus * unique_highest(prefixes) + self.bonus * unique_lowest(prefixes)
-
-
-def rl_tuner_task(
-    key: str = DEFAULT_KEY,
-    bar_length: int = DEFAULT_BAR_LENGTH,
-    weights: Mapping[str, float] | None = None,
-) -> Task:
-    """The task ``rl-tuner``: the nine rules, each a term of weight 1.
-
-    Args:
-        key: a major or minor key, such as ``"C major"``, ``"D minor"``, ``"F# major"``.
-        bar_length: tokens in a bar: a motif is half a bar, the closing of rule 2 a quarter.
-        weights: other weights than 1, by the terms' names.
-
-    Raises:
-        ValueError: an unknown key or term, or a bar length that is not a multiple of 4 from 8 up.
-    """
-    scale = Key.parse(key)
-    if not isinstance(bar_length, int) or bar_length % 4 or bar_length < 8:
-        raise ValueError(f"bar_length must be a multiple of 4, at least 8, got {bar_length!r}")
-    rules: dict[str, Rule] = {
-        "key": KeyRule(scale),
-        "tonic": TonicRule(scale, closing=bar_length // 4),
-        "repetition": RepetitionRule(),
-        "autocorrelation": AutocorrelationRule(),
-        "motif": MotifRule(window=bar_length // 2),
-        "repeated_motif": RepeatedMotifRule(window=bar_length // 2),
-        "preferred_interval": PreferredIntervalRule(scale),
-        "leap_resolution": LeapResolutionRule(),
-        "unique_extremes": UniqueExtremesRule(),
-    }
-    facts = {"key": key, "bar_length": bar_length}
-    task = Task("rl-tuner", [Term(name, rule) for name, rule in rules.items()], facts=facts)
-    return task.with_weights(weights) if weights else task
-
-
-def recommended_task(
-    key: str = DEFAULT_KEY,
-    bar_length: int = DEFAULT_BAR_LENGTH,
-    weights: Mapping[str, float] | None = None,
-) -> Task:
-    """The task ``recommended``: the nine rules with :data:`RECOMMENDED_WEIGHTS`.
-
-    Found by trial on seeds 0 to 2: psi-learning then meets every row of the paper's table and
-    still writes varied melodies. Arguments and errors are those of :func:`rl_tuner_task`;
-    ``weights`` replace the recommended ones, term by term.
-    """
-    task = rl_tuner_task(key, bar_length, {**RECOMMENDED_WEIGHTS, **(weights or {})})
-    return Task("recommended", task.terms, facts=task.facts)

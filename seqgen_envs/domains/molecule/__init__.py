@@ -14,6 +14,7 @@ from seqgen_envs.domain_groups import Corpora, Files, Metrics, Templates, View
 from seqgen_envs.domains.molecule.corpus.augment import augment
 from seqgen_envs.domains.molecule.corpus.entries import read_beginnings, read_molecules
 from seqgen_envs.domains.molecule.corpus.named import CORPORA, read_corpus
+from seqgen_envs.domains.molecule.corpus.offspring import cross
 from seqgen_envs.domains.molecule.corpus.reading import ENDINGS
 from seqgen_envs.domains.molecule.grammar.decoration import DecoratingMask
 from seqgen_envs.domains.molecule.grammar.mask import PartialSmilesMask
@@ -72,6 +73,7 @@ def make_domain(vocabulary: Vocabulary) -> Domain:
             downloads={"oracles": fetch_models},
             presets=PRIORS / "presets.yaml",
             augment=in_tokens(augment),
+            cross=in_tokens(cross),
             valid=in_tokens(summary.are_valid),
             describe=summary.describe_corpus,
             columns=summary.corpus_columns,

@@ -23,6 +23,9 @@ class TabularPrior:
         ValueError: the shape does not fit the vocabulary, or a row does not sum to 1.
     """
 
+    #: Equal states have equal futures, and they are few: see :mod:`seqgen_envs.graph`.
+    finite_state = True
+
     def __init__(self, log_probs: np.ndarray, vocabulary: Vocabulary) -> None:
         expected = (vocabulary.size + 1, vocabulary.size)
         if log_probs.ndim != 3 or log_probs.shape[1:] != expected:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from seqgen_envs.domains.toy.vocabulary import A, B, C
-from seqgen_envs.rules import ScanRule, Task, Term, Tokens, Values
+from seqgen_envs.rules import ScanRule, Task, Term, Tokens, Values, remembers
 
 
+def _last(tokens: Tokens, lengths: Tokens) -> Values:
+    return tokens[np.arange(len(tokens)), lengths - 1, None].astype(np.float64)
+
+
+@remembers(_last)
 def alternation(tokens: Tokens, lengths: Tokens) -> Values:
     """+0.5 for a token unlike the one before it, -0.5 for the same again; 0 for the first."""
     rows = np.arange(len(tokens))
@@ -33,11 +38,18 @@ class SecondB(ScanRule):
         return values, count[:, None]
 
 
+def _surplus(tokens: Tokens, lengths: Tokens) -> Values:
+    """Numbers of a less those of c, [N, 1]."""
+    inside = np.arange(tokens.shape[1]) < lengths[:, None]
+    counts = [((tokens == letter) & inside).sum(1, keepdims=True) for letter in (A, C)]
+    found: Values = (counts[0] - counts[1]).astype(np.float64)
+    return found
+
+
+@remembers(_surplus)
 def balance(tokens: Tokens, lengths: Tokens) -> Values:
     """At the end: 1.5 less the difference between the numbers of a and of c."""
-    inside = np.arange(tokens.shape[1]) < lengths[:, None]
-    counts = [((tokens == letter) & inside).sum(1) for letter in (A, C)]
-    found: Values = 1.5 - np.abs(counts[0] - counts[1]).astype(np.float64)
+    found: Values = 1.5 - np.abs(_surplus(tokens, lengths)[:, 0])
     return found
 
 

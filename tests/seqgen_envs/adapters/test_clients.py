@@ -1,5 +1,6 @@
 """Agents of other libraries, unchanged, on these environments: each trains for 2,000 steps."""
 
+import re
 import runpy
 import sys
 
@@ -17,6 +18,7 @@ from helpers.paths import ROOT
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 
 STEPS = 2000
+RETURN = re.compile(r"mean return of an episode: (?P<first>-?\d+\.\d)\D+?(?P<last>-?\d+\.\d)")
 SMALL = {"net_arch": [32]}
 PPO_SETTINGS = {"n_steps": 128, "batch_size": 256, "n_epochs": 2}
 
@@ -169,13 +171,41 @@ def test_gymnasiums_vector_wrappers(env_id):
     assert finished >= 6
 
 
+def run_client(monkeypatch, capsys, script, *arguments):
+    """What a script of examples/clients prints."""
+    path = ROOT / "examples" / "clients" / script
+    monkeypatch.setattr(sys, "argv", [str(path), *arguments])
+    runpy.run_path(str(path), run_name="__main__")
+    return capsys.readouterr().out
+
+
 def test_cleanrl_style_ppo(capsys, monkeypatch):
     """examples/clients/cleanrl_ppo.py, in small, and that it learns where that is quick."""
     example = runpy.run_path(str(ROOT / "examples" / "clients" / "cleanrl_ppo.py"))
     agent, history = example["train"]("ToyGen-v0", num_envs=16, num_steps=16, updates=30, seed=0)
     assert all(torch.isfinite(p).all() for p in agent.parameters())
     assert np.mean(history[-5:]) > np.mean(history[:5]) + 2
-    arguments = ["--num-envs", "2", "--num-steps", "33", "--updates", "1"]
-    monkeypatch.setattr(sys, "argv", ["cleanrl_ppo.py", *arguments])
-    example["main"]()
-    assert capsys.readouterr().out.startswith("mean return of an episode: ")
+    given = ("--num-envs", "2", "--num-steps", "33", "--steps", "66")
+    assert RETURN.match(run_client(monkeypatch, capsys, "cleanrl_ppo.py", *given))
+
+
+def test_stable_baselines_client(capsys, monkeypatch, tmp_path):
+    """It learns, and what it saves can be read."""
+    saved = tmp_path / "ppo.zip"
+    given = ("--env-id", "ToyGen-v0", "--steps", "10240", "--save", str(saved))
+    said = RETURN.match(run_client(monkeypatch, capsys, "sb3_ppo.py", *given))
+    assert float(said["last"]) > float(said["first"]) + 1
+    assert PPO.load(saved).num_timesteps == 10240
+
+
+@pytest.mark.parametrize("algorithm", ["MaskablePPO", "RecurrentPPO"])
+def test_contrib_client(algorithm, capsys, monkeypatch):
+    given = ("--algorithm", algorithm, "--steps", "2048")
+    said = RETURN.match(run_client(monkeypatch, capsys, "contrib_ppo.py", *given))
+    assert said["first"] != said["last"]
+
+
+def test_every_client_is_run_by_nox():
+    listed = (ROOT / "noxfile.py").read_text()
+    scripts = {path.name for path in (ROOT / "examples" / "clients").glob("*.py")}
+    assert scripts == set(re.findall(r'"(\w+\.py)"', listed))

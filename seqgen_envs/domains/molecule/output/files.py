@@ -43,6 +43,8 @@ def write_collection(
     rows: Sequence[Mapping[str, Any]],
     prior: Prior | None = None,
     vocabulary: Vocabulary = VOCABULARY,
+    *,
+    no_pictures: bool = False,
 ) -> list[Path]:
     """Write the valid ones of some molecules as ``.smi`` and ``.sdf``, and draw them.
 
@@ -56,6 +58,7 @@ def write_collection(
         rows: what is known of each: fields of the ``.sdf``.
         prior: whose corpus is drawn; None: the default prior.
         vocabulary: of the tokens.
+        no_pictures: leave out grids and histograms.
 
     Raises:
         ValueError: names or rows are not as many as the sequences.
@@ -66,6 +69,8 @@ def write_collection(
     valid = [triple for triple in triples if compound_of(triple[1]) is not None]
     write_smi(folder / SMI, [(name, text) for name, text, _ in valid])
     write_sdf(folder / SDF, valid)
+    if no_pictures:
+        return [folder / SMI, folder / SDF]
     drawn = (valid or triples)[:GRID_OF]
     legends = [_legend(name, text) for name, text, _ in drawn]
     for grid in GRIDS:

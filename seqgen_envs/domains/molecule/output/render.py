@@ -159,7 +159,7 @@ def write_histograms(
     Wasserstein-1 distance of the two, in the property's units.
 
     Args:
-        values: by the names of :data:`~.reference.COMPARED`: [n], NaN left out.
+        values: by the names of :data:`~.metrics.reference.COMPARED`: [n], NaN left out.
         path: the PNG file to write.
         corpus: what to compare with.
         title: drawn above all.

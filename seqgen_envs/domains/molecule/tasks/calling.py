@@ -28,7 +28,7 @@ class Scored(NamedTuple):
 
 class Answer(NamedTuple):
     """What a process answers for one molecule: its score, and what it has measured for that, by
-    the names of :data:`~.properties.PROPERTIES`.
+    the names of :data:`~.objectives.properties.PROPERTIES`.
     """
 
     scored: Scored

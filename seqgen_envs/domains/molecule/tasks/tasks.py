@@ -205,7 +205,7 @@ def command_task(command: str, **others: Any) -> MoleculeTask:
 
 
 def objective_task(*, objective: Any, **others: Any) -> MoleculeTask:
-    """An objective as a dict (see :func:`~.described.objective_from`), for JSON and YAML.
+    """An objective as a dict (see :func:`~.objectives.described.objective_from`), for JSON, YAML.
 
     Raises:
         ValueError: the dict describes none.

@@ -124,6 +124,20 @@ def test_scores_are_on_the_common_scale():
     assert found.estimate(found.agents[0]).value == interquartile_mean([0.5, 1.0, 0.0, 0.75])
 
 
+def test_metrics_of_another_unit_on_each_task_are_not_averaged_over_tasks(report):
+    """J of one task says nothing beside J of another; scaled ones do."""
+    document = (report / "index.html").read_text()
+    melody = document.split('<section id="melody-v1"')[1].split("</section>")[0]
+    board = melody.split("<caption>Leaderboard of melody-v1</caption>")[1].split("</table>")[0]
+    assert "objective, scaled" in board
+    assert "task return" not in board
+    assert "0 is the prior alone, 1 the best known" in melody
+    for task in ("recommended", "rl-tuner"):
+        on_task = melody.split(f"<caption>Metrics on {task}</caption>")[1].split("</table>")[0]
+        assert "task return" in on_task
+    assert "<caption>Metrics on" not in document.replace(melody, "")
+
+
 def test_agents_of_one_name_are_told_apart():
     suite = load_suite("toy-v1")
     rows = [results.row(suite, "letters", "mine", 0, place) for place in (1, 2)]

@@ -14,12 +14,8 @@ from helpers.melodies import C, E, G, melodies
 from helpers.paths import DATA
 from seqgen_envs.domains.melody import DOMAIN
 from seqgen_envs.domains.melody.keys import Key
-from seqgen_envs.domains.melody.rules import (
-    RECOMMENDED_WEIGHTS,
-    PreferredIntervalRule,
-    autocorrelation,
-    rl_tuner_task,
-)
+from seqgen_envs.domains.melody.rules import PreferredIntervalRule, autocorrelation
+from seqgen_envs.domains.melody.tasks import RECOMMENDED_WEIGHTS, rl_tuner_task
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 from seqgen_envs.domains.toy.prior import TabularPrior
 from seqgen_envs.rules import ScanRule, Task, Term, score_sequences
@@ -305,7 +301,9 @@ def test_other_keys():
 def test_the_bonus_third_is_the_keys_own(key, interval, value):
     d4 = 16
     rule = PreferredIntervalRule(Key.parse(key))
-    values = rule(np.array([[d4, d4 + interval, 38]]), np.array([2]))
+    state, melody = rule.initial_state()[None], np.array([[d4, d4 + interval, 38]])
+    _, state = rule.update(state, melody, np.array([1]))
+    values, _ = rule.update(state, melody, np.array([2]))
     np.testing.assert_allclose(values, value)
 
 
@@ -347,7 +345,10 @@ def test_rules_can_be_copied_pickled_and_hashed(golden, golden_scores, name):
         np.testing.assert_array_equal(scores[:, :, 0], golden_scores[:20, :, NAMES.index(name)])
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "leap_resolution"])
+PREFIX_RULES = [t.name for t in rl_tuner_task().terms if not isinstance(t.rule, ScanRule)]
+
+
+@pytest.mark.parametrize("name", PREFIX_RULES)
 def test_what_a_rule_returns_is_the_callers(golden, name):
     rule = rl_tuner_task().terms[NAMES.index(name)].rule
     tokens = golden["tokens"].astype(np.int64)
@@ -364,7 +365,8 @@ def test_no_prefixes_no_values():
     none = np.zeros(0, dtype=np.int64)
     for term in task.terms:
         if isinstance(term.rule, ScanRule):
-            values, _ = term.rule.update(np.zeros((0, 4)), none.reshape(0, 32), none)
+            state = np.zeros((0, term.rule.width))
+            values, _ = term.rule.update(state, none.reshape(0, 32), none)
         else:
             values = term.rule(none.reshape(0, 32), none)
         assert values.shape == (0,)

@@ -441,7 +441,7 @@ def test_a_resumed_training_goes_on_with_the_memory(make_env, tmp_path):
     assert_equal_states(loaded.policy.state_dict(), agent.policy.state_dict())
     after = [task.state_dict() for task in agent.env.get_attr("task")]
     assert [task.state_dict() for task in loaded.env.get_attr("task")] == after
-    assert after[0]["scaled"] > 0
+    assert sum(memory["scaled"] for memory in after) > 0
     agent.save(tmp_path / "finished")  # no memory goes with an agent that is done
     fresh = PsiLearning.load(tmp_path / "finished", env=make_env())
     assert not any(task.buckets() for task in fresh.env.get_attr("task"))
