@@ -3,15 +3,15 @@
     python benchmarks/env_throughput.py [--threads 2] [--repeats 9] [--quick] [--out FOLDER]
 
 Every contender samples whole melodies from the bundled default prior by an exponential race
-(``argmax p / e``, the fastest way we know), so that what differs is the rest; sampling is timed with
-it. The environments do all that an agent meets: observations, nine rules, rewards, infos, resets.
+(``argmax p / e``, the fastest way we know), so that what differs is the rest; sampling is timed
+with it. The environments do all that an agent meets: observations, nine rules, rewards, infos,
+resets.
 
 - vector: ``gym.make_vec`` at N; and the time inside ``env.step`` alone. Only tokens count: the step
   in which NEXT_STEP restarts a lane is time without one.
 - single: ``gym.make``.
 - bare nn.GRU: the prior's module called one token at a time.
-- bare stepper: ``prior.step``; and with ``torch.multinomial``. At N = 1 also as a batch, padded to
-  four rows, which was the only way before there were products of one row.
+- bare stepper: ``prior.step``; and with ``torch.multinomial``.
 
 Then melodies of 8,192 tokens against melodies of 32, in microseconds a token. All contenders take
 turns within every repeat, so a slow spell of the machine meets all alike. Tables show medians of
@@ -43,10 +43,9 @@ EPISODES = {1: 16, 64: 8, 256: 4, 1024: 2}
 LENGTHS = (32, 8192)
 LENGTH_LANES = (1, 16)
 BARE = ("bare nn.GRU", "bare stepper, multinomial", "bare stepper, race")
-PADDED = "bare stepper as a batch, race"
-#: Wanted of the fastest bare loop, by N; of gym.make over three loops.
+#: Wanted of the fastest bare loop, by N; of gym.make over two loops.
 WANTED = {256: 0.90, 1024: 0.92}
-WANTED_SINGLE = {"the fastest bare loop": 0.80, PADDED: 0.80, "bare nn.GRU": 1.0}
+WANTED_SINGLE = {"the fastest bare loop": 0.80, "bare nn.GRU": 1.0}
 WANTED_LENGTH = 1.3
 #: Steps a second of the published reference implementation (magenta's RL Tuner), and how many times
 #: the faster of them gym.make is to reach.
@@ -126,21 +125,15 @@ def bare_contenders(prior: RecurrentPrior, n: int, horizon: int) -> list[Contend
         logits, state = prior.network(tokens[:, None], state)
         return torch.log_softmax(logits[:, 0], dim=-1), state
 
-    def padded_step(tokens: Tensor, state: Any) -> tuple[Tensor, Any]:
-        logits, state = prior._stepper._batch(tokens, state)
-        return torch.log_softmax(logits, dim=-1), state
-
     def zeros() -> Any:
         return prior.initial_state(n)
 
     sizes = (n, horizon, prior.vocabulary.start_id)
-    loops = [
+    return [
         bare_contender(BARE[0], module_step, lambda: None, race, *sizes),
         bare_contender(BARE[1], prior.step, zeros, multinomial, *sizes),
         bare_contender(BARE[2], prior.step, zeros, race, *sizes),
     ]
-    padded = bare_contender(PADDED, padded_step, zeros, race, *sizes)
-    return [*loops, padded] if n == 1 else loops
 
 
 def measure(repeats: int, episodes: dict[int, int]) -> dict[int, dict[str, list[float]]]:
@@ -192,12 +185,8 @@ def fastest(speeds: dict[str, list[float]]) -> list[float]:
 
 
 def single_ratios(speeds: dict[str, list[float]]) -> dict[str, float]:
-    """gym.make over three loops."""
-    loops = {
-        "the fastest bare loop": fastest(speeds),
-        PADDED: speeds[PADDED],
-        BARE[0]: speeds[BARE[0]],
-    }
+    """gym.make over two loops."""
+    loops = {"the fastest bare loop": fastest(speeds), BARE[0]: speeds[BARE[0]]}
     return {name: ratio(speeds["single"], loop) for name, loop in loops.items()}
 
 

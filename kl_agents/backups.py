@@ -244,7 +244,7 @@ class PsiBackup:
 
     def values(self, log_prior: Tensor, g: Tensor, c: float) -> Tensor:
         """Psi = log p + g / c."""
-        return without_impossible(log_prior) + g / c
+        return torch.add(without_impossible(log_prior), g, alpha=1.0 / c)
 
     def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:
         """log sum_a exp Psi(s, a)."""
@@ -301,7 +301,7 @@ class QBackup:
         """Q = w log p + g / c."""
         reachable = without_impossible(log_prior)
         if self.prior_weight == 1.0:
-            return reachable + g / c
+            return torch.add(reachable, g, alpha=1.0 / c)
         return (reachable - log_prior) + self.prior_weight * log_prior + g / c
 
     def state_value(self, log_prior: Tensor, values: Tensor) -> Tensor:

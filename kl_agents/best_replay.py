@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kl_agents.replay import EpisodeBatch, EpisodeReplay
+from kl_agents.replay import EpisodeBatch, EpisodeReplay, keeps_log_prior
 
 
 class BestReplay(EpisodeReplay):
@@ -36,7 +35,9 @@ class BestReplay(EpisodeReplay):
             )
         super().__init__(1, horizon, vocabulary_size, sampling="latest", unique=False)
         self.room, self.memory_size, self.replayed = capacity, memory, replayed
-        self.memory = self.latest = self._store.rows(slice(0, 0))
+        self.keeps_log_prior = keeps_log_prior(capacity, horizon, vocabulary_size)
+        none = EpisodeBatch.empty(0, horizon, vocabulary_size, self.keeps_log_prior)
+        self.memory = self.latest = none
 
     def __len__(self) -> int:
         return len(self.memory) + len(self.latest)
@@ -52,7 +53,7 @@ class BestReplay(EpisodeReplay):
                 f"a round of {len(episodes)} episodes and a memory of {self.memory_size} need a "
                 f"replay_capacity of as many together, got {self.room}"
             )
-        known = _distinct(_joined(self.memory, self.latest))
+        known = _distinct(EpisodeBatch.joined([self.memory, self.latest]))
         best = np.argsort(-known.task_return, kind="stable")[: self.memory_size]
         self.memory, self.latest = known.rows(best), _distinct(episodes)
 
@@ -70,15 +71,15 @@ class BestReplay(EpisodeReplay):
         if np.count_nonzero(weights) < self.replayed:
             weights = np.ones_like(weights)
         rows = rng.choice(len(weights), self.replayed, replace=False, p=weights / weights.sum())
-        return _joined(self.latest, self.memory.rows(rows))
+        return EpisodeBatch.joined([self.latest, self.memory.rows(rows)])
 
     def all(self) -> EpisodeBatch:
         """The memory, best first, then the last round."""
-        return _joined(self.memory, self.latest)
+        return EpisodeBatch.joined([self.memory, self.latest])
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """See :class:`~kl_agents.replay.EpisodeReplay`; ``next`` is where the last round begins."""
-        return {**vars(self.all()), "next": np.array(len(self.memory))}
+        return {**self.all().arrays(), "next": np.array(len(self.memory))}
 
     def load_state_dict(self, state: dict[str, NDArray[Any]]) -> None:
         """See :class:`~kl_agents.replay.EpisodeReplay`.
@@ -86,21 +87,15 @@ class BestReplay(EpisodeReplay):
         Raises:
             ValueError: they do not fit this replay's shapes.
         """
-        arrays = {f.name: state[f.name] for f in fields(EpisodeBatch)}
-        for name, array in arrays.items():
-            mine = getattr(self._store, name)
-            if array.shape[1:] != mine.shape[1:] or len(array) > self.room:
+        arrays = {name: state.get(name, np.zeros(0)) for name in self.memory.arrays()}
+        for name, mine in self.memory.arrays().items():
+            if arrays[name].shape[1:] != mine.shape[1:] or len(arrays[name]) > self.room:
                 raise ValueError(
-                    f"the saved replay ({array.shape} of {name}) does not fit this one "
+                    f"the saved replay ({arrays[name].shape} of {name}) does not fit this one "
                     f"({(self.room, *mine.shape[1:])}); use the same capacity and environment"
                 )
         whole, following = EpisodeBatch(**arrays), int(state["next"])
         self.memory, self.latest = whole.rows(slice(following)), whole.rows(slice(following, None))
-
-
-def _joined(first: EpisodeBatch, second: EpisodeBatch) -> EpisodeBatch:
-    pairs = ((getattr(part, f.name) for part in (first, second)) for f in fields(EpisodeBatch))
-    return EpisodeBatch(*(np.concatenate(list(pair)) for pair in pairs))
 
 
 def _distinct(episodes: EpisodeBatch) -> EpisodeBatch:

@@ -90,15 +90,11 @@ class Batch:
         asked = self.shown(self.tokens.cpu().numpy(), self.lengths.cpu().numpy())
         return torch.from_numpy(asked).to(self.tokens.device)
 
-    def rows(self, rows: slice, steps: int | None = None) -> Batch:
-        """Some of the episodes, and of them the first ``steps``."""
+    def rows(self, rows: slice) -> Batch:
+        """Some of the episodes."""
         tensors = {n: x for n, x in vars(self).items() if isinstance(x, Tensor)}
         tensors.pop("log_prior", None)  # kept by the cached property
-        cut: dict[str, Any] = {
-            n: x[rows] if x.ndim == 1 else x[rows, :steps] for n, x in tensors.items()
-        }
-        if steps is not None:
-            cut["lengths"] = cut["lengths"].clamp(max=steps)
+        cut: dict[str, Any] = {name: tensor[rows] for name, tensor in tensors.items()}
         return replace(self, **cut)
 
     def parts(self) -> Iterator[Batch]:
@@ -166,26 +162,24 @@ class ValueLoss(Loss):
         g = networks.taken(batch.tokens, batch.actions)
         values = self.backup.values(batch.log_prior_taken, g, batch.c)
         with torch.no_grad():
-            targets, start = self.targets(batch, networks), self._start_value(batch, networks)
+            targets, state_values = self.targets(batch, networks)
+            start = float(state_values[:, 0].mean())
         error = batch.c * (values - targets) * batch.mask
         delta, count = self.settings.huber_delta, batch.mask.sum()
         loss = huber_loss(error, torch.zeros_like(error), reduction="sum", delta=delta)
         td_error = float(error.detach().abs().sum() / count)
         return loss / (count * delta), {"start_value": start, "td_error": td_error}
 
-    def targets(self, batch: Batch, networks: Networks) -> Tensor:
-        """What the values of the actions taken should be, in nats, [B, T]; without a gradient."""
+    def targets(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
+        """What the values of the actions taken should be, and V(s_t) of the target network.
+
+        Both in nats, [B, T], and without a gradient.
+        """
         raise NotImplementedError
 
     def lagging(self, batch: Batch, networks: Networks) -> Tensor:
         """The target network's values of every action, in nats, [B, T, V]."""
         return self.backup.values(batch.log_prior, networks.target(batch.tokens), batch.c)
-
-    def _start_value(self, batch: Batch, networks: Networks) -> float:
-        """V(s_0), in nats: every episode starts there."""
-        first = batch.rows(slice(0, 1), steps=1)
-        values = self.backup.values(first.log_prior, networks.online(first.tokens), batch.c)
-        return float(self.backup.state_value(first.log_prior, values))
 
     def initial_value(self, episodes: EpisodeBatch) -> float:
         """The mean, over their steps, of the discounted task return that is still to come: the best
@@ -212,10 +206,10 @@ class SoftValueLoss(ValueLoss):
     settings: SoftValueSettings
     backup: SoftBackup
 
-    def targets(self, batch: Batch, networks: Networks) -> Tensor:
+    def targets(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
         """See :class:`ValueLoss`."""
         values, log_pi = _columns(self._judged(part, networks) for part in batch.parts())
-        return soft_lambda_targets(
+        targets = soft_lambda_targets(
             self.rewards(batch),
             values,
             batch.task_reward / batch.c + batch.log_prior_taken - log_pi,
@@ -223,6 +217,7 @@ class SoftValueLoss(ValueLoss):
             self.settings.discount,
             cut_traces(self.settings.lambda_, log_pi, batch.log_behaviour),
         )
+        return targets, values
 
     def _judged(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
         """V(s_t) and log pi(a_t|s_t) of the target network, [B, T] each."""
@@ -237,12 +232,13 @@ class QLoss(ValueLoss):
 
     settings: QSettings
 
-    def targets(self, batch: Batch, networks: Networks) -> Tensor:
+    def targets(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
         """See :class:`ValueLoss`."""
         (values,) = _columns((self._best(part, networks),) for part in batch.parts())
-        return n_step_targets(
+        targets = n_step_targets(
             self.rewards(batch), values, batch.lengths, self.settings.discount, self.settings.n_step
         )
+        return targets, values
 
     def _best(self, batch: Batch, networks: Networks) -> Tensor:
         """V(s_t), [B, T]."""

@@ -152,10 +152,10 @@ def polyak(online: nn.Module, target: nn.Module, tau: float) -> None:
     torch._foreach_lerp_(weights_of(target), weights_of(online), tau)
 
 
-_WEIGHTS: WeakKeyDictionary[nn.Module, list[nn.Parameter]] = WeakKeyDictionary()
+_WEIGHTS: WeakKeyDictionary[nn.Module, list[Tensor]] = WeakKeyDictionary()
 
 
-def weights_of(network: nn.Module) -> list[nn.Parameter]:
+def weights_of(network: nn.Module) -> list[Tensor]:
     """The network's parameters: to walk through its modules takes as long as an Adam step."""
     found = _WEIGHTS.get(network)
     if found is None:

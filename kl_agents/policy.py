@@ -84,13 +84,11 @@ class SequencePolicy(BasePolicy):
         self.prime_tokens = prime_tokens
         self.c = 1.0
         self.rng = np.random.default_rng()
-        given = dict(adam or {})
-        fused = not {"fused", "foreach", "differentiable"} & given.keys()
+        given: dict[str, Any] = dict(adam or {})
+        if not {"fused", "foreach", "differentiable"} & given.keys():
+            given["fused"] = True  # one pass over each weight instead of a dozen
         try:
-            self.optimizer = torch.optim.Adam(
-                self.network.parameters(), lr=lr_schedule(1), **({"fused": True} if fused else {}),
-                **given,
-            )  # fmt: skip
+            self.optimizer = torch.optim.Adam(self.network.parameters(), lr=lr_schedule(1), **given)
         except (TypeError, ValueError) as error:
             raise ValueError(f"adam must hold arguments of torch.optim.Adam: {error}") from error
         self._stepper: Stepper | None = None

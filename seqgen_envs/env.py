@@ -136,13 +136,13 @@ class SequenceEnv(LanesView, gym.Env[Any, Any]):
         return row_of(observe(self.kind, self.lanes), 0)
 
     def _info(self, step: Step) -> dict[str, Any]:
-        finished = step.finished[0]
+        lanes, finished = self.lanes, step.finished[0]
         return {
             "prior_log_prob": step.prior_log_prob[0],
             "task_reward": step.task_reward[0],
-            "reward_terms": dict(zip(self.task.names, step.terms[0], strict=True)),
-            "action_mask": self.action_masks(),
-            "sequence": self.domain.to_text(self.lanes.tokens[0]) if finished else "",
+            "reward_terms": dict(zip(lanes.task.names, step.terms[0], strict=True)),
+            "action_mask": lanes.action_mask[0].copy(),
+            "sequence": lanes.domain.to_text(lanes.tokens[0]) if finished else "",
         }
 
 

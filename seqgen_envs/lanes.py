@@ -262,12 +262,12 @@ class Lanes:
             ValueError: an action is not a token.
             ResetNeeded: its lane's episode is over.
         """
-        if self.n == 1 and not later and restart is None and idle is None:
+        passed = [marks for marks in (restart, idle) if marks is not None and marks.any()]
+        if self.n == 1 and not passed:
             self.idle = self._awake
-            rows, step = self.lane_ids, self._score_lone(actions)
+            rows, step = self.lane_ids, self._score_lone(actions, later)
             over = step.finished.item(0)
         else:
-            passed = [marks for marks in (restart, idle) if marks is not None and marks.any()]
             rows = np.flatnonzero(~np.logical_or.reduce(passed)) if passed else self.lane_ids
             self._check(actions, rows)
             self.idle = self._awake if idle is None else idle
@@ -359,7 +359,7 @@ class Lanes:
         step = Step(reward, prior_log_prob, task_reward, terms, finished, truncated, waiting)
         return step if whole else self._spread(step, rows)
 
-    def _score_lone(self, actions: Tokens) -> Step:
+    def _score_lone(self, actions: Tokens, later: bool) -> Step:
         """:meth:`_score` where there is one lane: in plain numbers, each of which costs a tenth of
         what a call of NumPy does.
         """
@@ -370,14 +370,20 @@ class Lanes:
         self.tokens[0, length] = action
         self.lengths[0] = length = length + 1
         finished = np.array([length == self.horizon or action == self._end_id])
-        terms = self._judged(self.lane_ids, finished)
+        waiting = finished & later
+        if waiting[0]:
+            terms = np.zeros((1, len(self.task.terms)))
+            state = (carried.copy() for carried in self._task_state)
+            self._waiting.append((self.tokens.copy(), self.lengths.copy(), *state))
+        else:
+            terms = self._judged(self.lane_ids, finished)
         if self.max_episode_steps is not None:
             self.truncated[0] = length - self.primer_lengths.item(0) >= self.max_episode_steps
         self.finished[0] = finished[0]
         task_reward = sum(terms[0].tolist())
         reward = np.array([self._reward(prior_log_prob, task_reward)])
         numbers = (reward, np.array([prior_log_prob]), np.array([task_reward]), terms)
-        return Step(*numbers, finished, self.truncated.copy(), np.zeros(1, dtype=bool))
+        return Step(*numbers, finished, self.truncated.copy(), waiting)
 
     def _reward(self, prior_log_prob: Any, task_reward: Any) -> Any:
         """What the class says, of numbers or of arrays [N]."""
@@ -415,9 +421,9 @@ class Lanes:
 
     def _advance(self, actions: Tokens) -> None:
         """One call of the prior for the lanes that go on; the others show zeros."""
-        going = ~self.resting
-        if self.n == 1 or going.all():
-            log_probs = self._ask_prior(torch.tensor(actions))  # a copy: the caller may change his
+        if self.n == 1 or (going := ~self.resting).all():
+            tokens = torch.from_numpy(actions.copy())  # the caller may change his
+            log_probs = self._ask_prior(tokens)
             shown = as_shown(self.mask, log_probs, self.tokens, self.lengths)
             self.log_prior, self.action_mask = shown
             return

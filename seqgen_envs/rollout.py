@@ -100,7 +100,8 @@ def _sample_blocks(log_weights: NDArray[Any], rng: np.random.Generator) -> NDArr
     sums = weights.sum(axis=2, dtype=np.float64)
     block = _below(sums, rng.random((n, 1)))
     within = _below(weights[np.arange(n), block], rng.random((n, 1)))
-    return np.minimum(block * _BLOCK + within, size - 1)
+    drawn: NDArray[np.int64] = np.minimum(block * _BLOCK + within, size - 1)
+    return drawn
 
 
 @dataclass(frozen=True)

@@ -197,7 +197,8 @@ def as_shown(
         allowed = mask(tokens, lengths)
         masked = log_probs.masked_fill(torch.from_numpy(allowed == 0), -torch.inf)
         log_probs = torch.log_softmax(masked, dim=-1)
-    return log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy(), allowed
+    shown = np.maximum(log_probs.float().numpy(), np.float32(MIN_LOG_PROB))
+    return np.minimum(shown, np.float32(0.0), out=shown), allowed
 
 
 @dataclass(frozen=True)

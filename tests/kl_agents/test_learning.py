@@ -75,11 +75,8 @@ def test_g_learning_off_policy(behaviour):
 
 
 @pytest.mark.parametrize("log_z", ["learned", "batch"])
-def test_trajectory_balance_off_policy(log_z, tree):
-    agent = taught(TrajectoryBalance, "uniform", log_z=log_z)
-    assert kl_of(agent) < BAR
-    if log_z == "learned":
-        assert start_value(agent) == pytest.approx(tree.log_z(C), abs=0.05)
+def test_trajectory_balance_comes_close_off_policy(log_z):
+    assert kl_of(taught(TrajectoryBalance, "uniform", log_z=log_z)) < 5 * BAR
 
 
 def test_policy_gradients_on_policy():
@@ -225,6 +222,18 @@ def test_the_bar_with_room_to_spare(algorithm, behaviour, lambda_, c, seed):
         f"{algorithm.__name__} {behaviour} lambda {lambda_} c {c} seed {seed}: {kl_of(agent):.5f}"
     )
     assert kl_of(agent) < BAR / 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("log_z", ["learned", "batch"])
+def test_trajectory_balance_reaches_the_optimum_off_policy(log_z, tree):
+    """One residual a sequence and not one a step: more updates at a high rate."""
+    agent = make(TrajectoryBalance, log_z=log_z, learning_rate={"start": 1e-2, "end": 3e-5})
+    fill(agent, "uniform", 10_000)
+    study(agent, 2000)
+    assert kl_of(agent) < BAR / 3
+    if log_z == "learned":
+        assert start_value(agent) == pytest.approx(tree.log_z(C), abs=0.02)
 
 
 @pytest.mark.slow

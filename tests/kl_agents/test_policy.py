@@ -114,7 +114,7 @@ def test_at_step_0_the_td_error_is_the_task_reward(algorithm, lambda_):
     tensors, networks = agent._tensors(batch), agent._networks()
     values = agent.backup.values(tensors.log_prior, networks.online(tensors.tokens), tensors.c)
     taken = values.gather(-1, tensors.actions[..., None])[..., 0]
-    targets = agent.loss.targets(tensors, networks)
+    targets, _ = agent.loss.targets(tensors, networks)
     error = ((targets - taken) * tensors.mask).detach().numpy()
     reward = batch.task_reward / 0.5
     if lambda_:  # the rest of the trajectory's, discounted by lambda

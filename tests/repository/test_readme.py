@@ -2,6 +2,7 @@
 
 import configparser
 import importlib.util
+import json
 import re
 from pathlib import Path
 
@@ -51,6 +52,14 @@ def test_the_timed_commands_are_those_of_the_quick_starts():
     for _, line in program("first_steps").STEPS[1:]:
         for part in line.split(" && "):
             assert part in without_comments
+
+
+def test_the_weights_are_those_measured():
+    weight = program("install_weight")
+    report = json.loads((weight.RESULTS / "install_weight.json").read_text(encoding="utf-8"))
+    assert weight.table(report) == text_of(weight.RESULTS / "install_weight.md")
+    assert set(report["extras"]) <= set(weight.extras())
+    assert weight.BASE in report["extras"]
 
 
 def test_every_path_in_the_map_exists():

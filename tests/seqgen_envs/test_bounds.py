@@ -64,7 +64,9 @@ def test_rejection_draws_from_the_optimum(lanes):
                      samples.task_return.std() / len(samples.tokens) ** 0.5)  # fmt: skip
     assert abs(samples.task_return.mean() - optimum.task_return) < 3 * error
     assert error < 0.1
-    assert samples.task_return.mean() > rollout(lanes, PriorPolicy(0), 2000).task_return.mean() + 0.5
+    assert (
+        samples.task_return.mean() > rollout(lanes, PriorPolicy(0), 2000).task_return.mean() + 0.5
+    )
     with pytest.raises(ValueError, match="said to be at most 1"):
         reject(lanes, 1.0, 1000, 0)
     assert upper_bound(lanes, reject(lanes, 100.0, 100, 0)) is None
