@@ -64,9 +64,11 @@ class BestOfNPolicy(SequencePolicy):
             True if state is None else False if episode_start is None else episode_start,
             len(tokens),
         )
-        if first.any():
-            plans[first] = self._chosen(tokens[first])
         lengths = (tokens < self.vocabulary_size).sum(axis=1)
+        # lanes that rest after their last episode are marked too: nothing follows what they show
+        begin = first & (lengths < tokens.shape[1])
+        if begin.any():
+            plans[begin] = self._chosen(tokens[begin])
         at = np.minimum(lengths, tokens.shape[1] - 1)
         actions = np.minimum(plans[np.arange(len(plans)), at], self.vocabulary_size - 1)
         kept: StateArrays = (plans.astype(np.float32),)

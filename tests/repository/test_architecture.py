@@ -16,7 +16,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 SEQGEN_ORDER = (
     (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
-    (("prior", "user_tasks", "domain_groups"), 2),
+    (("prior", "user_tasks", "domain_groups", "stepping"), 2),
     (("datasets",), 2),
     (("domain",), 3),
     (("domains", "registration", "starts"), 4),

@@ -22,9 +22,10 @@ from seqgen_envs.domains.molecule.tasks.process import Lost
 from seqgen_envs.domains.molecule.tasks.workers import Workers
 from seqgen_envs.interrupts import interruptible
 
-#: Molecules a process is given at a time, where each is scored by itself; and the fewest that it
-#: begins with before the rest are known.
+#: Molecules a process is given at a time, where each is scored by itself.
 _CHUNK = 16
+#: The fewest that a function of many begins with, a process, before the rest are known.
+_FEWEST = 4
 
 
 class Dispatcher:
@@ -90,7 +91,7 @@ class Dispatcher:
         with self._forgotten_on_error():
             pool.work()
             if self._whole:
-                many = pool.idle and len(self._expected) >= _CHUNK * self.n_jobs
+                many = pool.idle and len(self._expected) >= _FEWEST * self.n_jobs
                 ready = len(self._expected) if many else 0
             else:
                 ready = len(self._expected) // _CHUNK * _CHUNK

@@ -16,6 +16,9 @@ another number of values
 it raises, or calls ``sys.exit``             the molecules are asked for again in parts, to find
                                              those that failed
 ============================================ =====================================================
+
+Processes of their own (see :mod:`~.dispatch`) begin while the round is still written, so a function
+gets its molecules in several lists: each time what there is when all processes have nothing to do.
 """
 
 from __future__ import annotations
