@@ -323,7 +323,8 @@ def plot(path: Path, rows: list[dict[str, Any]]) -> None:
 def report(options: argparse.Namespace, load: float) -> None:
     """The table, the plot and all rows."""
     rows = [json.loads(p.read_text(encoding="utf-8")) for p in sorted(options.work.glob("*.json"))]
-    facts = {**circumstances(load), "command": f"python benchmarks/family.py --seeds {options.seeds}"}
+    command = f"python benchmarks/family.py --seeds {options.seeds}"
+    facts = {**circumstances(load), "command": command}
     bests = [best_of_n(PARTS["toy"], n) for n in (4, 16, 64, 256)]
     lines = ["KL(q || q*) in nats: mean (range over seeds). " + conditions(facts), ""]
     for name, part in PARTS.items():
