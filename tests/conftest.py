@@ -17,6 +17,14 @@ from helpers.paths import DATA
 
 torch.set_num_threads(1)
 
+#: Files of tests that take long, some half a minute each.
+LONG = {"test_pages.py", "test_notebooks.py", "test_bench.py", "test_kills.py"}
+
+
+def pytest_collection_modifyitems(items):
+    """The long ones first, so that the workers of a parallel run end together."""
+    items.sort(key=lambda item: item.path.name not in LONG)
+
 
 @pytest.fixture(params=ENV_IDS)
 def env_id(request):
