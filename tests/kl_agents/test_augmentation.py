@@ -289,6 +289,7 @@ def sorted_only(domain=SHUFFLED):
     return played(Lanes(1, LaneSettings(domain)), kept)
 
 
+@pytest.mark.slow
 def test_what_one_spelling_in_many_shows_is_enough_to_learn_all():
     """Of the episodes only those in alphabetical order are seen; the others are their spellings."""
     agents = []

@@ -71,7 +71,11 @@ def test_a_share_of_each_round_is_bred():
 
 @pytest.mark.parametrize(
     ("algorithm", "steps"),
-    [(PsiLearning, 14_000), (GLearning, 14_000), (TrajectoryBalance, 28_000)],
+    [
+        (PsiLearning, 14_000),
+        (GLearning, 14_000),
+        pytest.param(TrajectoryBalance, 28_000, marks=pytest.mark.slow),
+    ],
 )
 def test_the_optimum_is_the_same_whoever_made_the_episodes(algorithm, steps):
     agent = make_learner(algorithm, crossing(64), **GENETIC, replay_capacity=2000)
