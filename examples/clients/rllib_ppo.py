@@ -2,7 +2,7 @@
 
     python examples/clients/rllib_ppo.py [--env-id MelodyGen-v0] [--steps 4096] [--masked]
 
-Written for ray 2.60.0 (ray[rllib]), gymnasium 1.4.0 and torch 2.13.0; half a minute.
+Written for ray 2.60.0 (ray[rllib], which pins gymnasium 1.2.2) and torch 2.13.0; half a minute.
 """
 
 from __future__ import annotations

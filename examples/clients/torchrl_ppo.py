@@ -2,7 +2,7 @@
 
     python examples/clients/torchrl_ppo.py [--env-id MelodyGen-v0] [--steps 12288]
 
-Written for torchrl 0.14.1, tensordict 0.15.3, gymnasium 1.4.0 and torch 2.13.0; about a minute.
+Written for torchrl 0.14.1, tensordict 0.14.3, gymnasium 1.4.0 and torch 2.13.0; about a minute.
 """
 
 from __future__ import annotations
