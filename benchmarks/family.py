@@ -39,9 +39,14 @@ from seqgen_envs.graph import GraphPolicy, StateGraph
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import play, sample_rows
 
-ON_POLICY = {"replay_ratio": 1, "replay_sampling": "latest", "replay_unique": False}
+ON_POLICY = {
+    "replay_ratio": 1, "replay_sampling": "latest", "replay_unique": False,
+    "episodes_per_round": 16, "batch_episodes": 16,
+}  # fmt: skip
 #: What holds off policy may explore: else sequences of 1 in 10,000 under q* are not met again.
 EXPLORING = {"explore": "uniform", "epsilon": {"start": 1.0, "end": 0.1, "fraction": 0.5}}
+#: One residual a sequence and not one a step: trajectory balance takes more updates at a high rate.
+SLOWER = {"learning_rate": {"start": 1e-2, "end": 3e-5}}
 NETWORK = {
     "init": "random", "scale": 5.0,
     "architecture": {"cell": "gru", "embedding_size": 16, "hidden_size": 64},
@@ -70,14 +75,14 @@ class Method:
 
 def gradient(name: str, algorithm: str = "rloo", **settings: Any) -> Method:
     """A policy gradient."""
-    return Method(name, algorithm, {**ON_POLICY, **settings})
+    return Method(name, algorithm, {**ON_POLICY, **SLOWER, **settings})
 
 
 METHODS = (
     Method("psi", "psi", EXPLORING),
     Method("g", "g", EXPLORING),
-    Method("tb, log Z learned", "tb", EXPLORING),
-    Method("tb, log Z batch mean", "tb", {**EXPLORING, "log_z": "batch"}),
+    Method("tb, log Z learned", "tb", {**EXPLORING, **SLOWER}),
+    Method("tb, log Z batch mean", "tb", {**EXPLORING, **SLOWER, "log_z": "batch"}),
     gradient("rloo (k1 in the reward)"),
     gradient("k1 in the loss", kl="loss", estimator="k1"),
     gradient("k2 in the loss", kl="loss", estimator="k2"),
@@ -110,11 +115,11 @@ class Part:
 
 
 TOY = {
-    "c": 0.5, "learning_rate": FALLING, "batch_episodes": 64, "replay_ratio": 24,
+    "c": 0.5, "learning_rate": FALLING, "batch_episodes": 64, "replay_ratio": 8,
     "n_envs": 32, "policy_kwargs": NETWORK,
 }  # fmt: skip
 PARTS = {
-    "toy": Part("ToyGen-v0", 30_000, 10_000, 2000, TOY),
+    "toy": Part("ToyGen-v0", 100_000, 10_000, 2000, TOY),
     "melody": Part("MelodyGen-Bigram-v0", 1_000_000, 20_000, 4000, {}),
 }
 

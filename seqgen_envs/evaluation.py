@@ -420,9 +420,14 @@ def bound_of_log_z(log_weights: NDArray[np.float64]) -> tuple[float | None, floa
 def lower_bound(log_weights: NDArray[np.float64]) -> float | None:
     """A bound of log Z from below, off log w of independent episodes of one policy, [K].
 
-    None where the weights are not known.
+    None where the weights are not known, and of one episode alone.
     """
-    parts = [bound_of_log_z(part)[0] for part in np.array_split(log_weights, PARTS)]
+    if len(log_weights) < 2:
+        return None
+    parts = [
+        bound_of_log_z(part)[0]
+        for part in np.array_split(log_weights, min(PARTS, len(log_weights)))
+    ]
     known = [part for part in parts if part is not None]
     if len(known) < len(parts):
         return None

@@ -421,8 +421,7 @@ class Lanes:
 
     def _advance(self, actions: Tokens) -> None:
         """One call of the prior for the lanes that go on; the others show zeros."""
-        going = ~self.resting
-        if self.n == 1 or going.all():
+        if self.n == 1 or (going := ~self.resting).all():
             tokens = torch.from_numpy(actions.copy())  # the caller may change his
             log_probs = self._ask_prior(tokens)
             shown = as_shown(self.mask, log_probs, self.tokens, self.lengths)

@@ -44,7 +44,8 @@ def uninterrupted(tmp_path_factory):
 
 @pytest.mark.parametrize("algorithm", ["q", "reinvent", "reinvent-pmo", "tb", "rloo", "grpo"])
 def test_other_algorithms_resume_exactly_too(algorithm, tmp_path):
-    spec = toy_spec(algorithm, steps=2000)
+    larger = {"replay_capacity": 200} if algorithm == "reinvent-pmo" else {}  # it keeps 100
+    spec = toy_spec(algorithm, steps=2000, **larger)
     whole = start_run(tmp_path / "whole", spec, RunOptions(tensorboard=False))
     interrupt(tmp_path / "part", spec, after=6)
     stopped = load(tmp_path / "part" / "checkpoint.zip")

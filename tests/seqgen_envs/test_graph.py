@@ -57,7 +57,7 @@ def test_every_melody_of_the_optimum_weighs_z(length):
 def test_what_cannot_be_merged_says_why():
     with pytest.raises(ValueError, match="RecurrentPrior has no small set of states"):
         StateGraph.merged(LaneSettings("toy", prior=recurrent_prior("gru")))
-    with pytest.raises(ValueError, match="'repetition', 'autocorrelation', 'motif'"):
+    with pytest.raises(ValueError, match="'motif', 'repeated_motif', 'unique_extremes'"):
         StateGraph.merged(LaneSettings("melody", prior="bigram", task="rl-tuner"))
     with pytest.raises(ValueError, match="what a mask remembers"):
         StateGraph.merged(LaneSettings(MASKED_TOY))

@@ -176,7 +176,7 @@ def test_oracles_that_fail_are_in_the_last_line(tmp_path):
     [
         (
             ["psy", "ToyGen-v0"],
-            "'psy' (did you mean 'psi'?); there are g, prior, psi",
+            "'psy' (did you mean 'psi'?); there are best-of-n, g, grpo, prior, psi",
         ),
         (
             ["psi", "ToyGen-v0", "--set", "taux=1"],

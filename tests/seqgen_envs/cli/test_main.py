@@ -19,7 +19,7 @@ def test_envs_is_a_page(monkeypatch):
     assert len(lines) <= 40
     assert max(map(len, lines)) <= 80
     (melody,) = [line for line in lines if line.startswith("│ melody")]
-    assert " ".join(melody.replace("│", "").split()) == "melody 38 32 1 2 2 rl-tuner default"
+    assert " ".join(melody.replace("│", "").split()) == "melody 38 32 2 3 3 rl-tuner default"
     for env_id in gymnasium.registry:
         if env_id.startswith(("MelodyGen", "MoleculeGen", "PMO", "ToyGen")):
             assert sum(env_id in line.split() for line in lines) == 1, env_id
@@ -41,7 +41,7 @@ def test_envs_of_a_domain_and_of_an_id():
 
 def test_envs_for_programs():
     listed = json.loads(run("envs", "--json").stdout)
-    assert listed["domains"]["melody"]["tasks"] == ["rl-tuner", "recommended"]
+    assert listed["domains"]["melody"]["tasks"] == ["rl-tuner", "recommended", "local"]
     assert listed["environments"]["MoleculeGen-QED-v0"]["task"] == "qed"
     assert list(json.loads(run("envs", "toy", "--json").stdout)["environments"]) == ["ToyGen-v0"]
 

@@ -136,7 +136,7 @@ def test_a_folder_of_files_trains_a_prior(tmp_path, monkeypatch):
 
 def test_presets_name_the_bundled_priors_and_options_override_them():
     for domain in (DOMAIN, get_domain("molecule")):
-        for name in domain.priors:
+        for name in set(domain.priors) - {"bigram"}:  # counted, not trained
             sizes = domain.load_prior(name).network.config.to_dict()
             said = {k: v for k, v in preset_values(domain, name).items() if k in sizes}
             assert said["hidden_size"]

@@ -72,15 +72,17 @@ def _sa_scorer() -> ModuleType:
     return module
 
 
-def _stereocentres(molecule: Chem.Mol, **options: bool) -> Sequence[Any]:
+def _stereocentres(molecule: Chem.Mol, includeUnassigned: bool) -> Sequence[Any]:
     """As many as RDKit's ``FindMolChiralCenters`` finds, of which SA asks for the number only.
 
-    That one perceives stereochemistry anew; where the parser has done so, this counts what it
-    found.
+    That one perceives them as this does, and then asks each atom for its own from Python.
     """
-    if not molecule.HasProp("_StereochemDone"):
-        found: Sequence[Any] = Chem.FindMolChiralCenters(molecule, **options)
+    if not Chem.GetUseLegacyStereoPerception():
+        found: Sequence[Any] = Chem.FindMolChiralCenters(molecule, includeUnassigned=True)
         return found
+    Chem.AssignStereochemistry(
+        molecule, cleanIt=True, force=True, flagPossibleStereoCenters=includeUnassigned
+    )
     return range(rdMolDescriptors.CalcNumAtomStereoCenters(molecule))
 
 

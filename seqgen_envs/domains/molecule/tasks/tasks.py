@@ -19,7 +19,8 @@ from seqgen_envs.domains.molecule.objectives.means import Objective
 from seqgen_envs.domains.molecule.objectives.modifiers import Clipped, Linear
 from seqgen_envs.domains.molecule.objectives.oracles import ORACLES, oracle
 from seqgen_envs.domains.molecule.objectives.parts import Measured, Similarity, Substructure
-from seqgen_envs.domains.molecule.tasks.diversity import DiverseTask, Diversity, diversity_from
+from seqgen_envs.domains.molecule.tasks.diversity import DiverseTask
+from seqgen_envs.domains.molecule.tasks.memory import Diversity, diversity_from
 from seqgen_envs.domains.molecule.tasks.own import (
     NamedFunction,
     Program,
@@ -68,7 +69,7 @@ def scored_task(
             terms are 0. None: as for an invalid one, and never more than that.
         extra: further terms.
         diversity: what becomes of molecules like those there were, as a
-            :class:`~.diversity.Diversity` or the dict of its arguments; None: nothing.
+            :class:`~.memory.Diversity` or the dict of its arguments; None: nothing.
         n_jobs, timeout, cache_size, budget: see :class:`~.scoring.Scorer`.
 
     Raises:

@@ -14,9 +14,11 @@ from rdkit.DataStructs import TanimotoSimilarity
 
 from helpers.paths import DATA
 from seqgen_envs.domains.molecule.objectives import pharmacophores, properties
+from seqgen_envs.domains.molecule.objectives.druglikeness import count_alerts
 from seqgen_envs.domains.molecule.objectives.fingerprints import FINGERPRINTS, get_fingerprint
 from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES, MatchCount, get_property
 from seqgen_envs.domains.molecule.objectives.queries import read_formula, read_smarts, read_smiles
+from seqgen_envs.domains.molecule.smiles import compound_of
 
 GOLDEN = DATA / "molecule_oracles.npz"
 MACROCYCLE = "C1CCCCCCCCCCCCCC1"
@@ -49,6 +51,45 @@ def test_sa_is_rdkits(molecules, sascorer):
     assert len(molecules) >= 200
     for molecule in molecules:
         assert PROPERTIES["sa"](molecule) == sascorer.calculateScore(molecule)
+
+
+def test_what_is_shared_by_all_properties_of_a_compound_is_rdkits(molecules, sascorer):
+    """Each is measured of the one molecule that all others were measured of before."""
+    for text in map(Chem.MolToSmiles, molecules[::2]):
+        compound = compound_of(text)
+        alone = Chem.Mol(compound.molecule)
+        found = [compound.take(PROPERTIES[name]) for name in ("logp", "sa", "qed", "logp")]
+        wanted = Crippen.MolLogP(alone), sascorer.calculateScore(alone), QED.qed(alone)
+        assert found == [*wanted, wanted[0]]
+
+
+def test_qed_is_rdkits(molecules):
+    odd = "[2H]C([2H])O", "[H][H]", "*CCO", "[13CH4]", "[NH4+].[Cl-]", "C1CC2CCC1CC2", "[Na]Cl"
+    for molecule in [*molecules, *map(Chem.MolFromSmiles, odd)]:
+        before = Chem.MolToSmiles(molecule)
+        assert PROPERTIES["qed"](molecule) == QED.qed(molecule)
+        assert Chem.MolToSmiles(molecule) == before
+
+
+def test_every_structural_alert_is_found():
+    """Patterns that are molecules as they stand, each by itself and in others' company."""
+    alerted = [m for m in map(Chem.MolFromSmiles, QED.StructuralAlertSmarts) if m is not None]
+    alerted += [Chem.CombineMols(one, alerted[7]) for one in alerted]
+    assert len(alerted) > 80
+    for molecule in alerted:
+        Chem.SanitizeMol(molecule)
+        expected = sum(molecule.HasSubstructMatch(alert) for alert in QED.StructuralAlerts)
+        assert count_alerts(molecule) == expected > 0
+
+
+def test_sa_by_the_new_perception_of_stereochemistry(molecules, sascorer):
+    Chem.SetUseLegacyStereoPerception(False)
+    try:
+        for molecule in molecules[:40]:
+            fresh = Chem.MolFromSmiles(Chem.MolToSmiles(molecule))
+            assert PROPERTIES["sa"](fresh) == sascorer.calculateScore(fresh)
+    finally:
+        Chem.SetUseLegacyStereoPerception(True)
 
 
 def test_sa_without_the_contributed_module(monkeypatch, tmp_path):

@@ -5,6 +5,7 @@ import json
 import math
 import pickle
 
+import gymnasium as gym
 import numpy as np
 import pytest
 import torch
@@ -26,6 +27,7 @@ from seqgen_envs.domains.molecule.tasks.calling import score_all
 from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
 from seqgen_envs.domains.molecule.tasks.rules import MoleculeTask
 from seqgen_envs.domains.molecule.tasks.scoring import Scorer, Verdict
+from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import RuleError, score_sequences
 
 ETHANOL, ETHANOL_AGAIN, BENZENE, BROKEN = "CCO", "OCC", "c1ccccc1", "C1CC("
@@ -264,6 +266,62 @@ def test_processes_give_the_same(smiles_sample):
         assert one.canonical == other.canonical
         np.testing.assert_array_equal(one.values, other.values)
         assert (one.error is None) == (other.error is None)
+
+
+@pytest.mark.spawn
+def test_processes_begin_with_a_round_while_it_is_written():
+    """What comes of it is the same, and nothing is measured a second time here."""
+
+    def lanes(n_jobs):
+        task = {"name": "sequence-tutor", "n_jobs": n_jobs}
+        return gym.make_vec("MoleculeGen-QED-v0", num_envs=8, task=task).unwrapped.lanes
+
+    alone, together = lanes(0), lanes(2)
+    expected = rollout(alone, PriorPolicy(0), 60)
+    compounds = [compound_of(alone.domain.to_text(row)) for row in expected.tokens]
+    compounds = [compound for compound in compounds if compound is not None]
+    for compound in compounds:
+        compound._small.clear()
+    begun = []
+    scorer = together.task.scorer
+    score = scorer.score
+    scorer.score = lambda smiles: begun.extend(scorer._dispatcher._begun) or score(smiles)
+    try:
+        found = rollout(together, PriorPolicy(0), 60)
+        assert [len(part) for part in begun] == [16] * (len(compounds) // 16)
+        for name, values in vars(expected).items():
+            np.testing.assert_array_equal(getattr(found, name), values, err_msg=name)
+        assert all(compound.known(PROPERTIES["qed"]) is not None for compound in compounds)
+        asked = vars(scorer)["calls"], scorer.requests, scorer.repeats
+        assert asked == (alone.task.scorer.calls, 60, 0)
+        scorer.expect(["C" * n for n in range(1, 20)])  # a round that is given up
+        assert len(score(["CCO"])) == 1
+        assert scorer.calls == asked[0] + 17
+    finally:
+        scorer.close()
+
+
+def test_nothing_is_begun_with_that_may_never_be_asked_for():
+    objectives = {"logp": logp}
+    assert Scorer(objectives, n_jobs=2).ahead
+    for others in ({"n_jobs": 1}, {"n_jobs": 0}, {"budget": 9}, {"timeout": 1.0}):
+        assert not Scorer(objectives, **{"n_jobs": 2, **others}).ahead
+    scorer = Scorer(objectives, n_jobs=2, budget=9)
+    scorer.expect(["C" * n for n in range(1, 40)])
+    assert scorer._dispatcher._workers is None
+
+
+@pytest.mark.spawn
+def test_an_objective_that_breaks_ahead_ends_the_run_and_nothing_is_left():
+    scorer = Scorer({"x": fails_always}, n_jobs=2)
+    batch = ["C" * n for n in range(1, 40)]
+    try:
+        scorer.expect(batch)
+        with pytest.raises(RuleError, match="'x' failed on each of 39 molecules, C first"):
+            scorer.score(batch)
+        assert scorer._dispatcher.score([]) == {}
+    finally:
+        scorer.close()
 
 
 @pytest.mark.parametrize("how", [copy.deepcopy, lambda s: pickle.loads(pickle.dumps(s))])
