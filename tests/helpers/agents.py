@@ -7,7 +7,18 @@ import numpy as np
 import torch
 from gymnasium.vector import AutoresetMode
 
-from kl_agents import PsiLearning
+from kl_agents import (
+    GRPO,
+    GLearning,
+    PolicyGradient,
+    PriorAgent,
+    PsiLearning,
+    QLearning,
+    Reinvent,
+    ReinventPMO,
+    RLOnly,
+    TrajectoryBalance,
+)
 from seqgen_envs.domains.toy.vocabulary import VOCABULARY
 from seqgen_envs.exact import PrefixTree
 from seqgen_envs.prior import RecurrentPrior
@@ -18,6 +29,9 @@ from seqgen_envs.vector_env import SequenceVectorEnv
 V = VOCABULARY.size
 SMALL = {"cell": "gru", "embedding_size": 8, "hidden_size": 16}
 RANDOM = {"init": "random", "scale": 2.0, "architecture": SMALL}
+#: Learners of whole trajectories, and with them all that save a network of their own.
+FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO]
+ALGORITHMS = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
 SAME_STEP = AutoresetMode.SAME_STEP
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from helpers.agents import (
+    ALGORITHMS,
     SMALL,
     V,
     collect,
@@ -23,16 +24,12 @@ from helpers.agents import (
 )
 from helpers.envs import MASKED_TOY
 from kl_agents import (
-    GRPO,
     GLearning,
-    PolicyGradient,
     PriorAgent,
     PsiLearning,
     QLearning,
     Reinvent,
-    ReinventPMO,
     RLOnly,
-    TrajectoryBalance,
 )
 from kl_agents.policy import masked_log_prior
 from seqgen_envs.domains.toy import DOMAIN as TOY
@@ -249,15 +246,11 @@ def test_the_environments_c_is_the_default():
 # ---------------------------------------------------------------------- predict
 
 
-FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO]
-AGENTS = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
-
-
 def greedy_by_hand(agent, observation):
     return policy_on(agent, observation).argmax(1)
 
 
-@pytest.mark.parametrize("algorithm", AGENTS)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("primer", [None, "ab"])
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_predict_stateful_stateless_single_and_batched_agree(algorithm, primer, cell):

@@ -15,6 +15,8 @@ from stable_baselines3 import PPO
 
 import kl_agents
 from helpers.agents import (
+    ALGORITHMS,
+    FAMILY,
     SMALL,
     assert_equal_states,
     first_observation,
@@ -27,16 +29,10 @@ from helpers.agents import (
 from helpers.agents import make_quick as make
 from helpers.hostile import rewritten
 from kl_agents import (
-    GRPO,
     GLearning,
-    PolicyGradient,
-    PriorAgent,
     PsiLearning,
     QLearning,
     Reinvent,
-    ReinventPMO,
-    RLOnly,
-    TrajectoryBalance,
 )
 from kl_agents.policy import SequencePolicy
 from kl_agents.schedules import Schedule
@@ -44,9 +40,6 @@ from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 from seqgen_envs.evaluation import evaluate
 from seqgen_envs.exact import PrefixTree
 from seqgen_envs.settings import LaneSettings
-
-FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO]
-ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
 
 
 class OwnPolicy(SequencePolicy):
@@ -60,7 +53,7 @@ def copy_of(state):
 # ---------------------------------------------------------------------- save and load
 
 
-@pytest.mark.parametrize("algorithm", ALL)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("with_env", [True, False])
 def test_predictions_after_load_are_identical(algorithm, with_env, tmp_path):
     agent = make(algorithm, c={"start": 2.0, "end": 0.7}).learn(400)
@@ -181,7 +174,7 @@ def test_save_to_and_load_from_an_open_file():
     assert_equal_states(loaded.policy.state_dict(), agent.policy.state_dict())
 
 
-@pytest.mark.parametrize("algorithm", ALL)
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_load_finds_the_class(algorithm, tmp_path):
     make(algorithm).save(tmp_path / "agent")
     assert type(kl_agents.load(tmp_path / "agent", env=native(8))) is algorithm

@@ -23,6 +23,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv, VecMonitor
 
 import kl_agents
 from helpers.agents import (
+    ALGORITHMS,
     assert_equal_states,
     first_observation,
     log_policy_of,
@@ -31,22 +32,16 @@ from helpers.agents import (
 )
 from helpers.agents import make_quick as make
 from kl_agents import (
-    GRPO,
     BestOfN,
     GLearning,
-    PolicyGradient,
     PriorAgent,
     PsiLearning,
     QLearning,
-    Reinvent,
-    ReinventPMO,
     RLOnly,
-    TrajectoryBalance,
 )
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 
-FAMILY = [TrajectoryBalance, PolicyGradient, GRPO, ReinventPMO, BestOfN]
-ALL = [PsiLearning, GLearning, QLearning, RLOnly, Reinvent, PriorAgent, *FAMILY]
+ALL = [*ALGORITHMS, BestOfN]
 
 
 # ---------------------------------------------------------------------- learn and its counters

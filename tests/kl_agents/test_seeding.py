@@ -46,10 +46,10 @@ def test_seeds_are_the_episodes_that_would_have_made_them(tmp_path):
         actions = episodes.tokens[row, : episodes.lengths[row]]
         for t, action in enumerate(actions):
             shown = observation["log_prior"]
-            np.testing.assert_allclose(episodes.log_prior[row, t], shown, atol=2e-5)
+            np.testing.assert_allclose(episodes.log_prior[row, t], shown, atol=1e-5)
             observation, _, ended, _, info = env.step(action)
             assert episodes.task_reward[row, t] == pytest.approx(info["task_reward"])
-            assert episodes.log_behaviour[row, t] == pytest.approx(shown[action], abs=2e-5)
+            assert episodes.log_behaviour[row, t] == pytest.approx(shown[action], abs=1e-5)
         assert ended
         assert info["sequence"] == smiles
     assert (episodes.task_return > 0).all()
