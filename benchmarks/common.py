@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import time
+from collections.abc import Callable
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -56,6 +57,21 @@ def write_results(folder: Path, name: str, report: dict[str, Any], markdown: str
     path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     path.with_suffix(".md").write_text(markdown, encoding="utf-8")
     print(markdown)
+
+
+def run_program(
+    doc: str,
+    name: str,
+    repeats: int,
+    measure: Callable[[int], dict[str, Any]],
+    to_markdown: Callable[[dict[str, Any]], str],
+) -> None:
+    """A program whose only size is how often it measures: once with ``--quick``."""
+    options = parse_options(doc, repeats)
+    load = os.getloadavg()[0]
+    wanted = 1 if options.quick else options.repeats
+    report = circumstances(load) | {"repeats": wanted, **measure(wanted)}
+    write_results(options.out, name, report, to_markdown(report))
 
 
 def machine() -> dict[str, Any]:

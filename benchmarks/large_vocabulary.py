@@ -15,7 +15,6 @@ The last are measured on the update's own episodes, in turns with it.
 
 from __future__ import annotations
 
-import os
 import resource
 import statistics
 import time
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import circumstances, conditions, parse_options, unpaid_task, write_results
+from common import conditions, run_program, unpaid_task
 from stable_baselines3.common.logger import configure
 
 from kl_agents import PsiLearning
@@ -135,11 +134,7 @@ def to_markdown(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    arguments = parse_options(__doc__, repeats=3)
-    load = os.getloadavg()[0]
-    repeats = 1 if arguments.quick else arguments.repeats
-    report = circumstances(load) | {"repeats": repeats, **measure(repeats)}
-    write_results(arguments.out, "large_vocabulary", report, to_markdown(report))
+    run_program(__doc__, "large_vocabulary", 3, measure, to_markdown)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ All take turns within every repeat; CPU seconds. Ratios are medians of each repe
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable
@@ -25,7 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from common import circumstances, conditions, parse_options, unpaid_task, write_results
+from common import conditions, run_program, unpaid_task
 
 from seqgen_envs.domains.molecule import DOMAIN
 from seqgen_envs.prior import Prior, RecurrentPrior
@@ -143,11 +142,7 @@ def to_markdown(report: dict[str, Any]) -> str:
 
 
 def main() -> None:
-    arguments = parse_options(__doc__, repeats=5)
-    load = os.getloadavg()[0]
-    repeats = 1 if arguments.quick else arguments.repeats
-    report = circumstances(load) | {"repeats": repeats, **measure(repeats)}
-    write_results(arguments.out, "sampling", report, to_markdown(report))
+    run_program(__doc__, "sampling", 5, measure, to_markdown)
 
 
 if __name__ == "__main__":
