@@ -1,9 +1,10 @@
-"""Episodes that no policy made: children of the replay's best sequences (``explore="genetic"``).
+"""Episodes that no policy made: children of the replay's sequences (``explore="genetic"``).
 
 A policy looks near what it writes already. Children of good sequences are further off and often
 good, and learners that hold off policy may learn from them as from anything else (Genetic GFN; Kim
-et al. 2024). Parents are drawn as the replay draws (by rank, that is), a child is made by the
-domain (:attr:`~seqgen_envs.domain_groups.Corpora.cross`), and is played token by token as seeds are
+et al. 2024). Parents are drawn as the replay samples: the best more often with
+``replay_sampling="rank"`` alone. A child is made by the domain
+(:attr:`~seqgen_envs.domain_groups.Corpora.cross`) and played token by token as seeds are
 (:mod:`kl_agents.seeding`): the task scores it, and it costs a call of its budget.
 """
 

@@ -58,8 +58,8 @@ class SequenceSettings:
         augment: share of the replayed episodes that an update reads in another spelling, in
             domains that have several (:mod:`kl_agents.augmentation`).
         explore: what behaviour is mixed with: ``"policy"`` (nothing), ``"prior"`` or
-            ``"uniform"``, token by token; or ``"genetic"``, whole sequences: children of the
-            replay's best (:mod:`kl_agents.breeding`), for learners that hold off policy.
+            ``"uniform"``, token by token; or ``"genetic"``, whole sequences: children of
+            replayed ones (:mod:`kl_agents.breeding`), for learners that hold off policy.
         epsilon: its share, a number or a schedule: behaviour is (1 - epsilon) pi + epsilon e.
         novelty: share of a round's sequences that should be new to the replay. Where fewer are, the
             temperature that pi is drawn from at rises by a tenth a round, to at most 2; where more
