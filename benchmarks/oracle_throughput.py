@@ -43,7 +43,8 @@ def make(n_jobs: int) -> Any:
     task = {"name": f"custom:{__file__}:waiting", "n_jobs": n_jobs}
     env = gym.make_vec(ENV_ID, num_envs=LANES, task=task).unwrapped
     env.reset()
-    env.task.scorer.score(["C" * n for n in range(1, 1 + 2 * n_jobs)])  # starts the processes
+    # long enough that all processes have started, each of which takes half a second
+    env.task.scorer.score(["C" * n for n in range(1, 1 + 100 * n_jobs)])
     return env
 
 

@@ -47,9 +47,10 @@ def xml_line(path: Path, part: str | None = None) -> Line:
         TuneError: it is too large or declares entities; or see
             :func:`~seqgen_envs.domains.melody.reading.parts.one_part`.
     """
+    text = _notes_alone(xml_text(path))  # what is refused needs no music21, which loads slowly
     from music21 import converter, stream
 
-    score = converter.parseData(_notes_alone(xml_text(path)), format="musicxml")
+    score = converter.parseData(text, format="musicxml")
     score.toSoundingPitch(inPlace=True)  # in place: copies take most of the time
     sharps = [int(key.sharps) for key in score.recurse().getElementsByClass("KeySignature")]
     staves = list(score.getElementsByClass(stream.Part))

@@ -17,7 +17,7 @@ from seqgen_envs.domains.molecule.tasks.calling import (
     answer_all,
     score_all,
 )
-from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
+from seqgen_envs.domains.molecule.tasks.own import Program, SmilesFunction
 from seqgen_envs.domains.molecule.tasks.process import Lost
 from seqgen_envs.domains.molecule.tasks.workers import Workers
 from seqgen_envs.interrupts import interruptible
@@ -78,8 +78,8 @@ class Dispatcher:
     def expect(self, compounds: Sequence[Compound]) -> None:
         """Have processes begin with what :meth:`score` will be asked for; nothing is waited for.
 
-        Functions of many SMILES get what there is when all processes have nothing to do, and so few
-        and large batches: a program takes its time to start.
+        For functions of many SMILES a process that has nothing to do gets its share of what there
+        is, and so few and large batches: a program takes its time to start.
 
         Raises:
             RuleError: what goes wrong is no molecule's fault.
@@ -91,13 +91,14 @@ class Dispatcher:
         with self._forgotten_on_error():
             pool.work()
             if self._whole:
-                many = pool.idle and len(self._expected) >= _FEWEST * self.n_jobs
-                ready = len(self._expected) if many else 0
+                enough = len(self._expected) >= _FEWEST * self.n_jobs
+                size = math.ceil(len(self._expected) / self.n_jobs)
+                ready = size * pool.free if enough else 0
             else:
-                ready = len(self._expected) // _CHUNK * _CHUNK
+                size, ready = _CHUNK, len(self._expected) // _CHUNK * _CHUNK
             if ready:
                 now, self._expected = self._expected[:ready], self._expected[ready:]
-                self._begin(self._parts(now, _CHUNK))
+                self._begin(self._parts(now, size))
 
     def score(self, compounds: Sequence[Compound]) -> dict[str, Scored]:
         """Values of compounds, and of all that has been begun with, by canonical SMILES.
@@ -114,7 +115,7 @@ class Dispatcher:
         if not (begun or rest):
             return {}
         with self._forgotten_on_error():
-            self._begin(self._parts(rest, math.ceil(len(rest) / self.n_jobs / 4)))
+            self._begin(self._last_parts(rest))
             parts = self._begun
             answers = self._pool().finish(MANY if self.timeout else len(parts) + 1)
             scored = self._settled(parts, answers)
@@ -150,15 +151,33 @@ class Dispatcher:
         """Whether objectives take many molecules at a time."""
         return any(isinstance(one, SmilesFunction) for one in self.objectives.values())
 
+    @property
+    def _programs(self) -> bool:
+        return any(isinstance(one, Program) for one in self.objectives.values())
+
+    def _last_parts(self, compounds: list[Compound]) -> list[list[Compound]]:
+        """Parts of what is left, with nothing to follow: all processes should end together.
+
+        Those of a function of many SMILES become smaller and smaller (guided self-scheduling,
+        Polychronopoulos & Kuck 1987); those of a program do not, as each takes a start.
+        """
+        n, jobs = len(compounds), self.n_jobs
+        if not self._whole or self._programs:
+            return self._parts(compounds, math.ceil(n / jobs / (1 if self._whole else 4)))
+        parts, at, least = [], 0, min(_FEWEST, math.ceil(n / max(jobs, 1)))
+        while at < n:
+            size = 1 if self.timeout else max(math.ceil((n - at) / jobs / 2), least)
+            parts.append(compounds[at : at + size])
+            at += size
+        return parts
+
     def _parts(self, compounds: list[Compound], size: int) -> list[list[Compound]]:
-        """What each call of a process gets: of singly scored ones ``size`` and :data:`_CHUNK` at
-        most, as some take longer than others.
+        """Parts of one size; of singly scored ones :data:`_CHUNK` at most, as some take longer than
+        others.
         """
         if self.timeout is not None:
             size = 1
-        elif self._whole:
-            size = math.ceil(len(compounds) / self.n_jobs)
-        else:
+        elif not self._whole:
             size = min(_CHUNK, size)
         return [compounds[i : i + size] for i in range(0, len(compounds), max(size, 1))]
 

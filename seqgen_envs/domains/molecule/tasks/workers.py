@@ -66,6 +66,12 @@ class Workers:
         """Whether all parts have been answered."""
         return self._done == len(self._parts)
 
+    @property
+    def free(self) -> int:
+        """Processes that would have nothing to do; also those that are not started yet."""
+        busy = sum(worker.part is not None for worker in self._workers)
+        return max(self.n - busy - len(self._waiting), 0)
+
     def begin(self, parts: Sequence[Any]) -> None:
         """Have parts worked on, of which :meth:`finish` gives the answers.
 
