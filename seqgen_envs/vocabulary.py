@@ -169,6 +169,16 @@ class Vocabulary:
         """:meth:`decode` as one string."""
         return self.joiner.join(self.decode(ids))
 
+    def from_text(self, text: str) -> NDArray[np.int64]:
+        """Ids of a text, shape [n]: the inverse of :meth:`to_text`, without the end token.
+
+        Raises:
+            UnknownTokenError: see :meth:`encode`.
+        """
+        if not self.joiner:
+            return self.encode(text)
+        return self.encode(text.split(None if self.joiner.isspace() else self.joiner))
+
     def check_same(self, other: Vocabulary, mine: str, theirs: str) -> None:
         """Raise a ValueError showing the first difference unless the two are the same."""
         if self.fingerprint == other.fingerprint:

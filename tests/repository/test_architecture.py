@@ -16,6 +16,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 SEQGEN_ORDER = (
     (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
+    (("language_models",), 1.5),
     (("prior", "user_tasks", "domain_groups", "stepping"), 2),
     (("datasets",), 2),
     (("domain",), 3),
@@ -74,6 +75,8 @@ CONFINED = {
     "pretty_midi": "seqgen_envs/domains/melody",
     "verovio": "seqgen_envs/domains/melody",
     "rdkit": "seqgen_envs/domains/molecule",
+    "transformers": "seqgen_envs/language_models",
+    "peft": "kl_agents",
 }
 
 

@@ -1,0 +1,201 @@
+"""Language models from folders: local files, weights as safetensors, no code of theirs is run."""
+
+from __future__ import annotations
+
+import json
+import math
+import multiprocessing
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from seqgen_envs.documents import read_json
+from seqgen_envs.extras import require
+from seqgen_envs.language_models.prior import LanguageModelPrior
+from seqgen_envs.language_models.tokens import TokenizerVocabulary, vocabulary_of
+from seqgen_envs.recurrent import check_finite
+
+CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+_TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
+_PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
+#: Of a safetensors file, its header at most.
+_LARGEST_HEADER = 100 * 1024**2
+
+
+def is_language_model(folder: str | Path) -> bool:
+    """Whether ``config.json`` there is one of transformers."""
+    path = Path(folder).expanduser() / CONFIG
+    if not path.is_file():
+        return False
+    try:
+        config = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(config, dict) and bool({"model_type", "architectures"} & config.keys())
+
+
+def load_language_model(folder: str | Path) -> LanguageModelPrior:
+    """The prior in a folder of transformers, one copy a process; on a graphics card if there is
+    one, and then in the numbers it is stored in; on the processor in float32.
+
+    Raises:
+        ImportError: the extra ``hf`` is not installed.
+        ValueError: it holds code, pickled weights, no tokenizer or one without an end token, or
+            weights that are not those of the model; or it is no causal language model.
+    """
+    folder = Path(folder).expanduser().resolve()
+    newest = max(path.stat().st_mtime_ns for path in folder.iterdir())
+    return _load(folder, newest)
+
+
+def language_model_vocabulary(folder: str | Path) -> TokenizerVocabulary:
+    """The vocabulary of the language model in ``folder``, whose weights are not loaded.
+
+    Raises:
+        ImportError, ValueError: as :func:`load_language_model`.
+    """
+    folder = Path(folder).expanduser().resolve()
+    newest = max(path.stat().st_mtime_ns for path in folder.iterdir())
+    return _vocabulary(folder, newest)
+
+
+@lru_cache(maxsize=16)
+def _vocabulary(folder: Path, modified: int) -> TokenizerVocabulary:
+    with _naming(folder):
+        _check_files(folder)
+        config = _config(folder).get_text_config()
+        return vocabulary_of(_tokenizer(folder), int(config.vocab_size))
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, modified: int) -> LanguageModelPrior:
+    with _naming(folder):
+        _check_files(folder)
+        config = _config(folder)
+        _check_sizes(folder, config.get_text_config())
+        tokenizer = _tokenizer(folder)
+        return LanguageModelPrior(_model(folder, config), tokenizer, source=folder)
+
+
+def _check_files(folder: Path) -> None:
+    """Raise a ValueError for a folder that lacks something, or holds what would be executed."""
+    for name in (CONFIG, "tokenizer_config.json"):
+        if (folder / name).is_file() and "auto_map" in read_json(folder / name):
+            raise ValueError(
+                f"{name} names code of its own (auto_map), and code of a folder is never run: take "
+                "a model whose architecture is in transformers"
+            )
+    if not any((folder / name).is_file() for name in (WEIGHTS, INDEX)):
+        pickled = sorted(path.name for kind in _PICKLED for path in folder.glob(kind))
+        if pickled:
+            raise ValueError(
+                f"its weights are pickled ({pickled[0]}), and nothing is unpickled: save them as "
+                f"safetensors, by model.save_pretrained of transformers"
+            )
+        raise ValueError(f"it has no weights: {WEIGHTS} is missing")
+    if not any((folder / name).is_file() for name in _TOKENIZERS):
+        raise ValueError(
+            "it has no tokenizer: put tokenizer.json and tokenizer_config.json beside the weights, "
+            "by tokenizer.save_pretrained of transformers"
+        )
+
+
+def _check_sizes(folder: Path, config: Any) -> None:
+    """Raise a ValueError where the configuration promises more than the weights' files hold, before
+    a model of that size takes memory.
+    """
+    shapes = [shape for path in sorted(folder.glob("*.safetensors")) for shape in _shapes(path)]
+    held = sum(math.prod(shape) for shape in shapes)
+    promised = int(config.vocab_size) * int(config.hidden_size)
+    if promised > held or int(config.num_hidden_layers) > len(shapes):
+        raise ValueError(
+            f"{CONFIG} promises {config.num_hidden_layers} layers and {promised:,} numbers for "
+            f"tokens, and its weights are {held:,} numbers in {len(shapes)} tensors"
+        )
+
+
+def _shapes(path: Path) -> Iterator[list[int]]:
+    """Of the tensors in a safetensors file: its header is a length and JSON."""
+    with path.open("rb") as file:
+        (size,) = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))
+        if size > min(_LARGEST_HEADER, path.stat().st_size):
+            raise ValueError(f"{path.name} is no file of safetensors")
+        header = json.loads(file.read(size))
+    return (entry["shape"] for name, entry in header.items() if name != "__metadata__")
+
+
+def _config(folder: Path) -> Any:
+    transformers = require("transformers", "hf")
+    return transformers.AutoConfig.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False
+    )
+
+
+def _tokenizer(folder: Path) -> Any:
+    transformers = require("transformers", "hf")
+    return transformers.AutoTokenizer.from_pretrained(
+        str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
+    )
+
+
+def _model(folder: Path, config: Any) -> Any:
+    """The model, on the device and in the numbers that :func:`load_language_model` says."""
+    transformers = require("transformers", "hf")
+    worker = multiprocessing.parent_process() is not None
+    card = torch.cuda.is_available() and not worker
+    with _quiet(transformers):
+        model, info = transformers.AutoModelForCausalLM.from_pretrained(
+            str(folder), config=config, local_files_only=True, trust_remote_code=False,
+            use_safetensors=True, output_loading_info=True, attn_implementation=_attention(config),
+            dtype="auto" if card else torch.float32,
+        )  # fmt: skip
+    missing = sorted(info["missing_keys"]) + [str(name) for name in info["mismatched_keys"]]
+    if missing:
+        raise ValueError(
+            f"its weights lack {missing[0]} of {type(model).__name__}, and {len(missing) - 1} more"
+        )
+    for name, tensor in model.named_parameters():
+        check_finite(name, tensor)
+    return model.to("cuda" if card else "cpu")
+
+
+def _attention(config: Any) -> str:
+    """PyTorch's own attention, but for models that bound its scores."""
+    capped = getattr(config.get_text_config(), "attn_logit_softcapping", None)
+    return "eager" if capped else "sdpa"
+
+
+@contextmanager
+def _quiet(transformers: Any) -> Iterator[None]:
+    """Without transformers' progress bars and warnings: what is wrong is raised here."""
+    logging = transformers.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
+@contextmanager
+def _naming(folder: Path) -> Iterator[None]:
+    """What a damaged file leads to, as one sentence that names the folder."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except ImportError:  # an extra that is missing
+        raise
+    except (
+        ValueError, TypeError, LookupError, RuntimeError, OSError, AttributeError, SafetensorError,
+    ) as error:  # fmt: skip
+        message = " ".join(str(error).split())[:600]
+        raise ValueError(f"cannot read the language model in {folder}: {message}") from error
