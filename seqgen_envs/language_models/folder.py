@@ -79,7 +79,8 @@ def _load(folder: Path, modified: int) -> LanguageModelPrior:
         config = _config(folder)
         _check_sizes(folder, config.get_text_config())
         tokenizer = _tokenizer(folder)
-        return LanguageModelPrior(_model(folder, config), tokenizer, source=folder)
+        model = _model(folder, config)
+        return LanguageModelPrior(model, tokenizer, folder, load_language_model)
 
 
 def _check_files(folder: Path) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping
-from functools import cached_property
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +29,7 @@ class LanguageModelPrior:
         model: a ``PreTrainedModel`` for causal language modelling; put into evaluation mode.
         tokenizer: its tokenizer, one that the library ``tokenizers`` runs.
         source: the folder both were loaded from, or None for those that live in memory only.
+        load: the function that loaded them from it.
         length: T, the longest sequence that can be stepped; None: 256, or what the model reads.
 
     Attributes:
@@ -42,11 +42,16 @@ class LanguageModelPrior:
     """
 
     def __init__(
-        self, model: Any, tokenizer: Any, source: Path | None = None, length: int | None = None
+        self,
+        model: Any,
+        tokenizer: Any,
+        source: Path | None = None,
+        load: Callable[[str], LanguageModelPrior] | None = None,
+        length: int | None = None,
     ) -> None:
         config = model.config.get_text_config()
         self.vocabulary = vocabulary_of(tokenizer, int(config.vocab_size))
-        self.tokenizer, self.source = tokenizer, source
+        self.tokenizer, self.source, self.load = tokenizer, source, load
         self.metadata: Mapping[str, Any] = {"architecture": type(model).__name__}
         self.forbidden = never_generated(tokenizer, self.vocabulary.size)
         most = getattr(config, "max_position_embeddings", None) or LENGTH
@@ -59,16 +64,7 @@ class LanguageModelPrior:
         floor = torch.zeros(self.vocabulary.size, device=self.causal.device)
         floor[list(self.forbidden)] = -torch.inf
         self._floor = floor
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """Digest of the weights and of what begins a sequence and is never generated."""
-        digest = hashlib.sha256(repr((self.causal.start, self.forbidden)).encode())
-        for name, tensor in sorted(self.causal.model.state_dict().items()):
-            digest.update(name.encode())
-            raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-            digest.update(raw.numpy().data)
-        return digest.hexdigest()[:16]
+        self.fingerprint = self._digest()
 
     @property
     def length(self) -> int:
@@ -108,15 +104,24 @@ class LanguageModelPrior:
             logits = logits + self._floor
         return torch.log_softmax(logits, dim=-1).cpu()
 
+    def _digest(self) -> str:
+        """Of the weights, and of what begins a sequence and is never generated."""
+        digest = hashlib.sha256(repr((self.causal.start, self.forbidden)).encode())
+        for name, tensor in sorted(self.causal.model.state_dict().items()):
+            digest.update(name.encode())
+            raw = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+            digest.update(raw.numpy().data)
+        return digest.hexdigest()[:16]
+
     def __deepcopy__(self, memo: dict[int, Any]) -> LanguageModelPrior:
         return self  # frozen: every copy of an environment may share it
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if self.source is not None:  # a worker loads its own single copy from disk
-            from seqgen_envs.language_models.folder import load_language_model
-
-            return _reloaded, (load_language_model, str(self.source), self.length)
-        return LanguageModelPrior, (self.causal.model, self.tokenizer, None, self.length)
+        if (
+            self.source is not None and self.load is not None
+        ):  # a worker loads its own single copy from disk
+            return _reloaded, (self.load, str(self.source), self.length)
+        return LanguageModelPrior, (self.causal.model, self.tokenizer, None, None, self.length)
 
     def save(self, folder: str | Path) -> Path:
         """Write a folder that transformers loads, and ``prior="FOLDER"``; returns it."""
@@ -125,6 +130,7 @@ class LanguageModelPrior:
         return Path(folder)
 
 
-def _reloaded(load: Any, folder: str, length: int) -> LanguageModelPrior:
-    prior: LanguageModelPrior = load(folder).for_length(length)
-    return prior
+def _reloaded(
+    load: Callable[[str], LanguageModelPrior], folder: str, length: int
+) -> LanguageModelPrior:
+    return load(folder).for_length(length)

@@ -73,8 +73,8 @@ def vocabulary_of(tokenizer: Any, size: int) -> TokenizerVocabulary:
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise ValueError(
-            "its tokenizer runs in Python, and only those of the library tokenizers are taken: save "
-            "it with a tokenizer.json"
+            "its tokenizer runs in Python, and only those of the library tokenizers are taken: "
+            "save it with a tokenizer.json"
         )
     if tokenizer.eos_token_id is None:
         raise ValueError(
@@ -88,9 +88,10 @@ def vocabulary_of(tokenizer: Any, size: int) -> TokenizerVocabulary:
         )
     # models are often padded to a round number of outputs; "" is no token of a Vocabulary
     tokens = tuple(named.get(i) or f"<no token {i}>" for i in range(size))
+    unknown, end = tokenizer.unk_token_id, tokenizer.eos_token_id
     return TokenizerVocabulary(
         tokens,
-        end=tokens[tokenizer.eos_token_id],
+        end=tokens[end],
         joiner="",
         rules=hashlib.sha256(backend.to_str().encode()).hexdigest()[:16],
         unknown=tokenizer.unk_token_id

@@ -48,9 +48,9 @@ def model_of(kind="gpt2", size=128, seed=0, hidden=32, positions=64):
     configs = {"llama": transformers.LlamaConfig, "qwen2": transformers.Qwen2Config}
     models = {"llama": transformers.LlamaForCausalLM, "qwen2": transformers.Qwen2ForCausalLM}
     config = configs[kind](
-        vocab_size=size, max_position_embeddings=positions, hidden_size=hidden, initializer_range=0.2,
-        intermediate_size=2 * hidden, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, bos_token_id=1, eos_token_id=2,
+        vocab_size=size, max_position_embeddings=positions, hidden_size=hidden,
+        initializer_range=0.2, intermediate_size=2 * hidden, num_hidden_layers=2,
+        num_attention_heads=4, num_key_value_heads=2, bos_token_id=1, eos_token_id=2,
     )  # fmt: skip
     return models[kind](config)
 
