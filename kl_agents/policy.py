@@ -14,9 +14,9 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from kl_agents.backups import Backup, without_impossible
-from kl_agents.networks import ValueNetwork, make_network
+from kl_agents.networks import described, make_network, weights_of
 from seqgen_envs.prior import Prior
-from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
+from seqgen_envs.recurrent import State
 from seqgen_envs.rollout import sample_rows
 from seqgen_envs.starts import MIN_LOG_PROB
 
@@ -24,16 +24,16 @@ StateArrays = tuple[NDArray[np.float32], ...]
 
 
 class SequencePolicy(BasePolicy):
-    """Acts on Q, Psi or G of a recurrent value network.
+    """Acts on Q, Psi or G of a value network: recurrent, or the prior's language model.
 
     Args:
         observation_space: ``Dict(tokens, log_prior)`` of a sequence environment.
         action_space: ``Discrete(V)``.
         lr_schedule: learning rate of the remaining progress.
         backup: how values become a policy.
-        prior: the frozen prior the network starts from; None rebuilds ``network_config``.
-        init, scale, initial_value, architecture: see :func:`kl_agents.networks.make_network`.
-        network_config: sizes of a saved network.
+        prior: the frozen prior the network starts from, or that a saved one is a change of.
+        init, scale, initial_value, architecture, lora_rank, unit: see :func:`kl_agents.networks.make_network`.
+        network_config: description of a saved network, made again of it (and of ``prior``).
         prime_tokens: how many first tokens of an episode are drawn from the prior when not
             deterministic.
         adam: further arguments of ``torch.optim.Adam``.
@@ -59,23 +59,26 @@ class SequencePolicy(BasePolicy):
         scale: float = 10.0,
         initial_value: float | None = None,
         architecture: Mapping[str, Any] | None = None,
+        lora_rank: int | None = None,
+        unit: float = 1.0,
         network_config: Mapping[str, Any] | None = None,
         prime_tokens: int = 0,
         adam: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space)
         check_spaces(observation_space, action_space)
-        if prior is not None:
+        if network_config is not None:
+            network = described(network_config, scale, prior)
+        elif prior is not None:
             network = make_network(
                 prior,
                 init=init,
                 scale=scale,
                 initial_value=initial_value,
                 architecture=architecture,
+                lora_rank=lora_rank,
+                unit=unit,
             )
-        elif network_config is not None:
-            config = RecurrentConfig(**network_config)
-            network = ValueNetwork(RecurrentNetwork(config), scale)
         else:
             raise ValueError("SequencePolicy needs a prior, or the sizes of a saved network")
         self.network = network
@@ -88,10 +91,10 @@ class SequencePolicy(BasePolicy):
         if not {"fused", "foreach", "differentiable"} & given.keys():
             given["fused"] = True  # one pass over each weight instead of a dozen
         try:
-            self.optimizer = torch.optim.Adam(self.network.parameters(), lr=lr_schedule(1), **given)
+            self.optimizer = torch.optim.Adam(weights_of(network), lr=lr_schedule(1), **given)
         except (TypeError, ValueError) as error:
             raise ValueError(f"adam must hold arguments of torch.optim.Adam: {error}") from error
-        self._stepper: Stepper | None = None
+        self._stepper: Any = None
 
     @property
     def vocabulary_size(self) -> int:
@@ -116,11 +119,11 @@ class SequencePolicy(BasePolicy):
     def step_tensors(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """:meth:`step`, of a tensor."""
         if self._stepper is None:
-            self._stepper = Stepper(self.network.trunk)
+            self._stepper = self.network.stepper()
         if state is None:
             state = self._stepper.initial_state(len(tokens))
-        output, state = self._stepper.step(tokens.to(self.device), state)
-        return output * self.network.scale, state
+        g, after = self._stepper.step(tokens.to(self.device), state)
+        return g, after
 
     @torch.inference_mode()
     def read_prefixes(self, tokens: NDArray[np.int64]) -> tuple[Tensor, State]:

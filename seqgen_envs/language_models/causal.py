@@ -7,7 +7,6 @@ the state: a state that is not the latest of its tensor is copied before it is s
 
 from __future__ import annotations
 
-import copy
 import inspect
 from typing import Any, cast
 
@@ -69,10 +68,11 @@ class CausalModel(nn.Module):
 
     def with_length(self, length: int) -> CausalModel:
         """The same weights, stepped for sequences of at most ``length`` tokens."""
-        other = copy.copy(self)
-        other.length, other._latest = length, {}
-        other._cache = _lane_cache(self._shape[0])
-        return other
+        return CausalModel(self.model, self.start, length)
+
+    def with_model(self, model: Any) -> CausalModel:
+        """Another model of the same architecture, as long."""
+        return CausalModel(model.eval(), self.start, self.length)
 
     def train(self, mode: bool = True) -> CausalModel:
         """Training mode as far as gradients go: what it says is a function of the tokens, so

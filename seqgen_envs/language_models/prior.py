@@ -14,6 +14,7 @@ from torch import Tensor
 from seqgen_envs.language_models.causal import CausalModel, check_length
 from seqgen_envs.language_models.tokens import never_generated, start_of, vocabulary_of
 from seqgen_envs.recurrent import State
+from seqgen_envs.vocabulary import Vocabulary
 
 #: Tokens that a prior makes room for until an environment says how many it wants.
 LENGTH = 256
@@ -50,7 +51,7 @@ class LanguageModelPrior:
         length: int | None = None,
     ) -> None:
         config = model.config.get_text_config()
-        self.vocabulary = vocabulary_of(tokenizer, int(config.vocab_size))
+        self.vocabulary: Vocabulary = vocabulary_of(tokenizer, int(config.vocab_size))
         self.tokenizer, self.source, self.load = tokenizer, source, load
         self.metadata: Mapping[str, Any] = {"architecture": type(model).__name__}
         self.forbidden = never_generated(tokenizer, self.vocabulary.size)

@@ -94,9 +94,7 @@ def vocabulary_of(tokenizer: Any, size: int) -> TokenizerVocabulary:
         end=tokens[end],
         joiner="",
         rules=hashlib.sha256(backend.to_str().encode()).hexdigest()[:16],
-        unknown=tokenizer.unk_token_id
-        if tokenizer.unk_token_id != tokenizer.eos_token_id
-        else None,
+        unknown=None if unknown == end else unknown,
         tokenizer=backend,
     )
 

@@ -51,6 +51,7 @@ AGENTS_ORDER = (
     (("backups", "schedules", "ranking", "shown", "writers"), -1),
     (("replay",), 0),
     (("storage", "checking", "augmentation"), 1),
+    (("language_networks",), 1.5),
     (("networks", "env_facts"), 2),
     (("policy",), 3),
     (("collection",), 4),
