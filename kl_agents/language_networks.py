@@ -77,8 +77,8 @@ class LanguageNetwork(nn.Module):
         self.value = nn.Linear(width, 1, device=prior.causal.device)
         nn.init.zeros_(self.value.weight)
         self.start_at(checked("initial_value", initial_value or 0.0, float))
-        self.register_state_dict_post_hook(_without_shared)
-        self.register_load_state_dict_pre_hook(_with_shared)
+        self.register_state_dict_post_hook(_without_shared)  # type: ignore[no-untyped-call]
+        self.register_load_state_dict_pre_hook(_with_shared)  # type: ignore[no-untyped-call]
 
     def _model(self, model: Any) -> Any:
         """What is trained of the prior's model."""

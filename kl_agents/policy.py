@@ -32,7 +32,8 @@ class SequencePolicy(BasePolicy):
         lr_schedule: learning rate of the remaining progress.
         backup: how values become a policy.
         prior: the frozen prior the network starts from, or that a saved one is a change of.
-        init, scale, initial_value, architecture, lora_rank, unit: see :func:`kl_agents.networks.make_network`.
+        init, scale, initial_value, architecture, lora_rank, unit: see
+            :func:`kl_agents.networks.make_network`.
         network_config: description of a saved network, made again of it (and of ``prior``).
         prime_tokens: how many first tokens of an episode are drawn from the prior when not
             deterministic.
