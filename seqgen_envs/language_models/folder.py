@@ -138,10 +138,23 @@ def _config(folder: Path) -> Any:
 
 
 def _tokenizer(folder: Path) -> Any:
+    """The tokenizer, as its ``tokenizer.json`` has it where there is one.
+
+    What the model's own class of tokenizers makes of that file may cut texts otherwise; it is asked
+    for the special tokens that older folders leave to it.
+    """
     transformers = require("transformers", "hf")
-    return transformers.AutoTokenizer.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
-    )
+    given = {"local_files_only": True, "trust_remote_code": False}
+    if not (folder / "tokenizer.json").is_file():
+        return transformers.AutoTokenizer.from_pretrained(str(folder), **given)
+    tokenizer = transformers.PreTrainedTokenizerFast.from_pretrained(str(folder), **given)
+    if tokenizer.eos_token is None:
+        usual = transformers.AutoTokenizer.from_pretrained(str(folder), **given)
+        known = tokenizer.get_vocab()
+        for name in ("eos_token", "bos_token", "unk_token"):
+            if getattr(usual, name) in known and getattr(tokenizer, name) is None:
+                setattr(tokenizer, name, getattr(usual, name))
+    return tokenizer
 
 
 def _model(folder: Path, config: Any) -> Any:
