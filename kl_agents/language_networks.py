@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from kl_agents.checking import Within, checked
 from seqgen_envs.extras import require
 from seqgen_envs.language_models.causal import CausalModel
-from seqgen_envs.language_models.folder import load_language_model
+from seqgen_envs.language_models.folder import load_language_model, quiet
 from seqgen_envs.language_models.prior import LanguageModelPrior
 from seqgen_envs.recurrent import State
 
@@ -91,7 +91,8 @@ class LanguageNetwork(nn.Module):
             r=self.lora_rank, lora_alpha=2 * self.lora_rank, target_modules="all-linear",
             fan_in_fan_out=model.config.model_type == "gpt2", task_type="CAUSAL_LM",
         )  # fmt: skip
-        adapted = peft.get_peft_model(shared, config)
+        with quiet():
+            adapted = peft.get_peft_model(shared, config)
         self._adapted = (adapted,)
         return adapted.get_base_model()
 
@@ -232,23 +233,22 @@ def export(network: LanguageNetwork, folder: str | Path, adapter: bool = False) 
     Raises:
         ValueError: an adapter is asked for, and the whole model was trained.
     """
-    prior, target = network._prior[0], Path(folder)
-    if network.lora_rank is None:
-        if adapter:
-            raise ValueError(
-                "the whole model was trained, there is no adapter: give adapter=False, or train "
-                "with policy_kwargs={'lora_rank': 8}"
-            )
-        network.trunk.model.save_pretrained(target)
-    elif adapter:
-        adapted = network._adapted[0]
-        adapted.peft_config["default"].base_model_name_or_path = str(prior.source or "")
-        adapted.save_pretrained(target)
-    else:
-        merged = copy.deepcopy(network._adapted[0], {id(prior): prior}).merge_and_unload()
-        merged.save_pretrained(target)
-    prior.tokenizer.save_pretrained(target)
-    return target
+    prior, adapted = network._prior[0], network._adapted[0] if network._adapted else None
+    if adapter and adapted is None:
+        raise ValueError(
+            "the whole model was trained, there is no adapter: give adapter=False, or train with "
+            "policy_kwargs={'lora_rank': 8}"
+        )
+    with quiet():
+        if adapted is None:
+            network.trunk.model.save_pretrained(folder)
+        elif adapter:
+            adapted.peft_config["default"].base_model_name_or_path = str(prior.source or "")
+            adapted.save_pretrained(folder)
+        else:
+            copy.deepcopy(adapted).merge_and_unload().save_pretrained(folder)
+        prior.tokenizer.save_pretrained(folder)
+    return Path(folder)
 
 
 def _logits(

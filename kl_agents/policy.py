@@ -133,10 +133,10 @@ class SequencePolicy(BasePolicy):
         start = np.full(len(tokens), self.vocabulary_size)
         g, state = self.step(start, None)
         for t in range(int(lengths.max(initial=0))):
-            alive = torch.from_numpy(lengths > t).to(self.device)[:, None]
             next_g, next_state = self.step(tokens[:, t], state)
-            g = torch.where(alive, next_g, g)
-            state = tuple(torch.where(alive, n, s) for n, s in zip(next_state, state, strict=True))
+            alive = torch.from_numpy(lengths > t).to(self.device)
+            g = _where(alive, next_g, g)
+            state = tuple(_where(alive, n, s) for n, s in zip(next_state, state, strict=True))
         return g, state
 
     def predict(
@@ -247,6 +247,13 @@ class SequencePolicy(BasePolicy):
     def forward(self, observation: Any, deterministic: bool = False) -> Tensor:
         """See :meth:`_predict`."""
         return self._predict(observation, deterministic)
+
+
+def _where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """``new`` [N, ...] in the marked rows, bool [N], and ``old`` elsewhere."""
+    if new is old:  # written in place: by what else the state holds, old rows do not look at it
+        return old
+    return torch.where(rows.view(-1, *[1] * (new.ndim - 1)), new, old)
 
 
 def masked_log_prior(log_prior: NDArray[Any], action_masks: NDArray[Any]) -> NDArray[np.float32]:

@@ -112,6 +112,11 @@ class Vocabulary:
         return {token: i for i, token in enumerate(self.tokens)}
 
     @cached_property
+    def has_blanks(self) -> bool:
+        """Whether a token has a space in it: sequences are then lines of text, not words."""
+        return any(" " in token for token in self.tokens)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that two vocabularies share only if they are the same."""
         text = "\x00".join(self.tokens) + "\x01" + (self.end or "")

@@ -6,6 +6,7 @@ import json
 import math
 import multiprocessing
 import struct
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
@@ -79,6 +80,7 @@ def _load(folder: Path, modified: int) -> LanguageModelPrior:
         config = _config(folder)
         _check_sizes(folder, config.get_text_config())
         tokenizer = _tokenizer(folder)
+        vocabulary_of(tokenizer, int(config.get_text_config().vocab_size))  # or say what is wrong
         model = _model(folder, config)
         return LanguageModelPrior(model, tokenizer, folder, load_language_model)
 
@@ -162,16 +164,17 @@ def _model(folder: Path, config: Any) -> Any:
     transformers = require("transformers", "hf")
     worker = multiprocessing.parent_process() is not None
     card = torch.cuda.is_available() and not worker
-    with _quiet(transformers):
+    with quiet():
         model, info = transformers.AutoModelForCausalLM.from_pretrained(
             str(folder), config=config, local_files_only=True, trust_remote_code=False,
-            use_safetensors=True, output_loading_info=True, attn_implementation=_attention(config),
-            dtype="auto" if card else torch.float32,
+            use_safetensors=True, output_loading_info=True, ignore_mismatched_sizes=True,
+            attn_implementation=_attention(config), dtype="auto" if card else torch.float32,
         )  # fmt: skip
-    missing = sorted(info["missing_keys"]) + [str(name) for name in info["mismatched_keys"]]
-    if missing:
+    wrong = sorted(str(name) for name in [*info["missing_keys"], *info["mismatched_keys"]])
+    if wrong:
         raise ValueError(
-            f"its weights lack {missing[0]} of {type(model).__name__}, and {len(missing) - 1} more"
+            f"its weights lack {wrong[0]} of {type(model).__name__} as {CONFIG} has it"
+            + (f", and {len(wrong) - 1} more" if wrong[1:] else "")
         )
     for name, tensor in model.named_parameters():
         check_finite(name, tensor)
@@ -185,14 +188,16 @@ def _attention(config: Any) -> str:
 
 
 @contextmanager
-def _quiet(transformers: Any) -> Iterator[None]:
-    """Without transformers' progress bars and warnings: what is wrong is raised here."""
-    logging = transformers.logging
+def quiet() -> Iterator[None]:
+    """Without transformers' progress bars and warnings: what is wrong is raised."""
+    logging = require("transformers", "hf").logging
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of transformers, to its own libraries
+            yield
     finally:
         logging.set_verbosity(level)
         if bars:

@@ -30,6 +30,9 @@ class TokenizerVocabulary(Vocabulary):
     unknown: int | None = None
     tokenizer: Any = field(default=None, compare=False, repr=False)
 
+    #: Tokenizers write a space in some other way.
+    has_blanks = True
+
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that two vocabularies share only if they are the same."""

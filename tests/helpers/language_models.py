@@ -1,12 +1,13 @@
 """Language models of two layers and a byte-pair tokenizer trained on the spot: no hub."""
 
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
 
 from seqgen_envs.domain import Domain
 from seqgen_envs.rules import Task, Term
+from seqgen_envs.vocabulary import Vocabulary
 
 TEXTS = [
     "the cat sat on the mat",
@@ -69,23 +70,33 @@ def folder_of(path, kind="gpt2", **sizes):
     return path
 
 
-def _cats(vocabulary):
-    wanted = vocabulary.from_text("cat")
-
-    def count(tokens, lengths):
-        return np.isin(tokens, wanted).sum(axis=1).astype(float)
-
-    return Task("cats", [Term("cats", count, at="end")])
+def _no_prior():
+    raise ValueError("give a prior")
 
 
-def domain_of(prior, horizon=12):
-    """A domain of the prior's tokens; its task pays for the tokens of "cat"."""
+def _letters(vocabulary):
+    wanted = [i for i, token in enumerate(vocabulary.tokens) if "a" in token]
+    return Task("letters", [Term("letters", partial(_count, wanted=wanted), at="end")])
+
+
+def _count(tokens, lengths, wanted):
+    return np.isin(tokens, wanted).sum(axis=1).astype(float)
+
+
+def of_vocabulary(vocabulary, horizon=12):
+    """A domain of these tokens; its task pays for each that has an "a"."""
     return Domain(
         name="words",
-        vocabulary=prior.vocabulary,
-        priors={"model": lambda: prior},
-        tasks={"cats": lambda: _cats(prior.vocabulary)},
-        default_prior="model",
-        default_task="cats",
+        vocabulary=vocabulary,
+        priors={"none": _no_prior},
+        tasks={"letters": partial(_letters, vocabulary)},
+        default_prior="none",
+        default_task="letters",
         horizon=horizon,
+        of_vocabulary=of_vocabulary,
     )
+
+
+def words():
+    """The domain, for priors that bring their own tokens."""
+    return of_vocabulary(Vocabulary(("a", "b"), end="b"))
