@@ -185,13 +185,18 @@ class LanguageStepper:
         return mine if self.network.whole else (*mine, *self._prior.initial_state(batch_size))
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """g [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state."""
+    def step(
+        self, tokens: Tensor, state: State, rows: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """g [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state.
+
+        ``rows`` int64 [M]: tokens and g are of these lanes, the state is of all.
+        """
         network = self.network
-        hidden, mine, after = network.trunk.step(tokens, state[:2])
+        hidden, mine, after = network.trunk.step(tokens, state[:2], rows)
         if network.whole:
             return mine, after
-        _, theirs, prior_after = self._prior.step(tokens, state[2:])
+        _, theirs, prior_after = self._prior.step(tokens, state[2:], rows)
         value = network.scale * network.value(hidden.float())
         return mine.sub_(theirs).mul_(network.unit).add_(value), (*after, *prior_after)
 

@@ -14,6 +14,7 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from kl_agents.backups import Backup, without_impossible
+from kl_agents.language_networks import LanguageNetwork
 from kl_agents.networks import described, make_network, weights_of
 from seqgen_envs.prior import Prior
 from seqgen_envs.recurrent import State
@@ -119,12 +120,24 @@ class SequencePolicy(BasePolicy):
     @torch.inference_mode()
     def step_tensors(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """:meth:`step`, of a tensor."""
+        if state is None:
+            state = self.stepper.initial_state(len(tokens))
+        g, after = self.stepper.step(tokens.to(self.device), state)
+        return g, after
+
+    @property
+    def stepper(self) -> Any:
+        """The network one token at a time, of its weights as they are."""
         if self._stepper is None:
             self._stepper = self.network.stepper()
-        if state is None:
-            state = self._stepper.initial_state(len(tokens))
-        g, after = self._stepper.step(tokens.to(self.device), state)
-        return g, after
+        return self._stepper
+
+    @property
+    def step_some(self) -> Any:
+        """:meth:`step_tensors` of some lanes, where the network can; see
+        :mod:`seqgen_envs.stepping`.
+        """
+        return self.stepper.step if isinstance(self.network, LanguageNetwork) else None
 
     @torch.inference_mode()
     def read_prefixes(self, tokens: NDArray[np.int64]) -> tuple[Tensor, State]:

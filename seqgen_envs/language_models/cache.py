@@ -31,7 +31,10 @@ class _LaneLayer(CacheLayerMixin):  # type: ignore[misc]
         owner = self.owner
         self.keys[owner.rows, :, owner.position] = key_states[:, :, 0]
         self.values[owner.rows, :, owner.position] = value_states[:, :, 0]
-        return self.keys[:, :, : owner.longest], self.values[:, :, : owner.longest]
+        keys, values = self.keys[:, :, : owner.longest], self.values[:, :, : owner.longest]
+        if owner.some:
+            return keys.index_select(0, owner.rows), values.index_select(0, owner.rows)
+        return keys, values
 
     def get_mask_sizes(self, query_length: Any) -> tuple[int, int]:
         """Length and offset of the keys."""
@@ -62,13 +65,18 @@ class LaneCache:
     def __init__(self, layers: int) -> None:
         self._layers = [_LaneLayer(self) for _ in range(layers)]
         self.cache = Cache(layers=self._layers)
-        self.longest = 0
+        self.longest, self.some = 0, False
         self.position = self.rows = self.mask = torch.zeros(0)
 
-    def enter(self, kept: Tensor, position: Tensor, longest: int) -> None:
-        """Take the lanes' tensor [N, layers, 2, heads, T, D] and positions int64 [N]."""
-        self.longest = min(longest, kept.shape[4])
-        self.position, self.rows = position, torch.arange(len(kept), device=kept.device)
+    def enter(
+        self, kept: Tensor, position: Tensor, longest: int, rows: Tensor | None = None
+    ) -> None:
+        """Take the lanes' tensor [N, layers, 2, heads, T, D] and positions int64 [N], or those of
+        some ``rows`` [M].
+        """
+        self.longest, self.some = min(longest, kept.shape[4]), rows is not None
+        every = torch.arange(len(kept)) if rows is None else rows
+        self.position, self.rows = position, every.to(kept.device)
         ahead = torch.arange(self.longest, device=kept.device) > position[:, None]
         lowest = torch.finfo(kept.dtype).min
         empty = torch.zeros(ahead.shape, dtype=kept.dtype, device=kept.device)

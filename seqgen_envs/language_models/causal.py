@@ -8,6 +8,7 @@ the state: a state that is not the latest of its tensor is copied before it is s
 from __future__ import annotations
 
 import inspect
+import weakref
 from typing import Any, cast
 
 import torch
@@ -44,7 +45,7 @@ class CausalModel(nn.Module):
         self._argument = "cache" if "cache" in _parameters(self.base) else "past_key_values"
         self._shape, self.plain_head = self._probe()
         self._cache = _lane_cache(self._shape[0])
-        self._latest: dict[int, int] = {}
+        self._latest: dict[int, weakref.ref[Tensor]] = {}
 
     @property
     def base(self) -> nn.Module:
@@ -126,30 +127,38 @@ class CausalModel(nn.Module):
         return kept, torch.zeros(batch_size, dtype=torch.int64, device=self.device)
 
     @torch.inference_mode()
-    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, Tensor, State]:
+    def step(
+        self, tokens: Tensor, state: State, rows: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, State]:
         """Hidden states [N, H], logits [N, V] after ``tokens`` (int64 [N]), and the next state.
 
         Rows of lanes that have read more than T tokens are NaN.
 
+        Args:
+            tokens: of all lanes, or of the M in ``rows``.
+            state: of all N lanes.
+            rows: int64 [M]: only these lanes are stepped, and [M, H], [M, V] returned.
+
         Raises:
-            ValueError: all lanes have.
+            ValueError: all lanes have read more than T tokens.
         """
         kept, position = state
-        full = position >= self.length
-        longest = int(position.max()) + 1 if len(position) else 0
+        mine = position if rows is None else position[rows.to(self.device)]
+        full = mine >= self.length
+        longest = int(mine.max()) + 1 if len(mine) else 0
         if longest > self.length and bool(full.all()):
             raise ValueError(f"the prior was made for sequences of {self.length} tokens at most")
         kept = self._own(kept, position)
-        self._cache.enter(kept, position.clamp(max=self.length), longest)
-        hidden, logits = self._one(tokens, position.clamp(max=self.length - 1), longest)
+        self._cache.enter(kept, mine.clamp(max=self.length), longest, rows)
+        hidden, logits = self._one(tokens, mine.clamp(max=self.length - 1))
         self._cache.leave()
         if longest > self.length:
             logits[full] = torch.nan
-        after = position + 1
+        after = position + 1 if rows is None else position.index_add(0, *_ones(rows, position))
         self._remember(kept, after)
         return hidden, logits, (kept, after)
 
-    def _one(self, tokens: Tensor, position: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+    def _one(self, tokens: Tensor, position: Tensor) -> tuple[Tensor, Tensor]:
         arguments = {
             "input_ids": self._inputs(tokens)[:, None],
             "attention_mask": self._cache.mask,
@@ -165,8 +174,9 @@ class CausalModel(nn.Module):
 
     def _own(self, kept: Tensor, position: Tensor) -> Tensor:
         """``kept``, or a copy where another state has written on after these positions."""
-        latest = self._latest.get(kept.untyped_storage().data_ptr())
-        shared = latest is not None and latest != position.data_ptr()
+        written = self._latest.get(kept.untyped_storage().data_ptr())
+        latest = None if written is None else written()  # None: nobody has it any more
+        shared = latest is not None and latest is not position
         if shared or not kept.is_contiguous() or kept.dtype != self.dtype:
             return kept.to(self.dtype, copy=True, memory_format=torch.contiguous_format)
         return kept
@@ -174,9 +184,12 @@ class CausalModel(nn.Module):
     def _remember(self, kept: Tensor, position: Tensor) -> None:
         where = kept.untyped_storage().data_ptr()
         self._latest.pop(where, None)
-        self._latest[where] = position.data_ptr()
+        self._latest[where] = weakref.ref(position)
         if len(self._latest) > _REMEMBERED:
             del self._latest[next(iter(self._latest))]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_latest": {}}  # it is of this process
 
     # ------------------------------------------------------------------ what kind of model it is
 
@@ -248,6 +261,12 @@ def check_length(config: Any, length: int) -> None:
             f"the model's attention slides over {window} tokens, and length is {length}: give "
             f"length={window} at most"
         )
+
+
+def _ones(rows: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """What adds 1 in these rows of a tensor like that, by ``index_add``."""
+    rows = rows.to(like.device)
+    return rows, torch.ones_like(rows)
 
 
 def _parameters(module: nn.Module) -> Any:

@@ -94,6 +94,11 @@ class LanguageModelPrior:
         _, logits, state = self.causal.step(tokens, state)
         return self._log_probs(logits), state
 
+    def step_some(self, tokens: Tensor, state: State, rows: Tensor) -> tuple[Tensor, State]:
+        """:meth:`step` of the lanes in ``rows`` alone: see :mod:`seqgen_envs.stepping`."""
+        _, logits, state = self.causal.step(tokens, state, rows)
+        return self._log_probs(logits), state
+
     @torch.inference_mode()
     def sequence_log_probs(self, tokens: Tensor) -> Tensor:
         """See :class:`~seqgen_envs.prior.Prior`."""

@@ -58,6 +58,21 @@ def test_a_state_that_is_stepped_twice_says_both_times_what_follows_it():
     torch.testing.assert_close(first[0], whole[0, 0], atol=1e-5, rtol=0)
 
 
+def test_some_lanes_are_stepped_without_the_others():
+    prior = prior_of("llama", T)
+    tokens, _ = sequences(prior)
+    whole, state = prior.sequence_log_probs(tokens[:LANES]), prior.initial_state(LANES)
+    where, at = state[0].data_ptr(), torch.zeros(LANES, dtype=torch.int64)
+    for rows in ([0, 3, 4], [0], [1, 2, 3, 5, 6, 7], [0, 7], [2, 3], [0, 1, 4, 7]):
+        some = torch.tensor(rows)
+        before = torch.where(at > 0, tokens[torch.arange(LANES), at - 1], prior.vocabulary.size)
+        log_probs, state = prior.step_some(before[some], state, some)
+        torch.testing.assert_close(log_probs, whole[some, at[some]], atol=1e-5, rtol=0)
+        at[some] += 1
+        assert state[0].data_ptr() == where
+        assert state[1].tolist() == at.tolist()
+
+
 def test_a_step_writes_in_place():
     prior = prior_of(length=T)
     state = prior.initial_state(LANES)
