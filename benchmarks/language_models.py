@@ -39,8 +39,8 @@ LANES, TOKENS = 64, 64
 #: Small: of verse and names. Middle: a tenth of GPT-2, where the arithmetic counts.
 SIZES = {"small": (1024, 256, 4), "middle": (8192, 512, 6)}
 KINDS = ("gpt2", "llama")
-#: About 100 MB of weights.
-MEMORY = (16_384, 512, 4)
+#: 240 MB of weights, beside which what a few short sequences take is little.
+MEMORY = (4096, 768, 8)
 LARGE = (50_257, 768, 2)
 STEPS = 2000
 
@@ -89,13 +89,13 @@ def domain_of(vocabulary: Vocabulary) -> Domain:
 
 
 @torch.inference_mode()
-def generate(prior: LanguageModelPrior) -> int:
-    inputs = torch.full((LANES, 1), prior.causal.start)
+def generate(prior: LanguageModelPrior, lanes: int = LANES, tokens: int = TOKENS) -> int:
+    inputs = torch.full((lanes, 1), prior.causal.start)
     made = prior.causal.model.generate(
         inputs, attention_mask=torch.ones_like(inputs), do_sample=True, top_k=0, use_cache=True,
-        min_new_tokens=TOKENS, max_new_tokens=TOKENS, pad_token_id=0,
+        min_new_tokens=tokens, max_new_tokens=tokens, pad_token_id=0,
     )  # fmt: skip
-    return int(made.numel() - LANES)
+    return int(made.numel() - lanes)
 
 
 @torch.inference_mode()
@@ -154,13 +154,15 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def trained(prior: LanguageModelPrior, name: str, steps: int, **settings: Any) -> None:
+def trained(
+    prior: LanguageModelPrior, name: str, lanes: int, steps: int, **settings: Any
+) -> None:
     """An agent of that name on the prior's environment."""
     from stable_baselines3.common.logger import configure
 
     from kl_agents.registry import get_algorithm
 
-    env = SequenceVectorEnv(domain_of(prior.vocabulary), 16, prior=prior, length=32)
+    env = SequenceVectorEnv(domain_of(prior.vocabulary), lanes, prior=prior, length=prior.length)
     agent = get_algorithm(name)("SequencePolicy", env, seed=0, device="cpu", **settings)
     agent.set_logger(configure(None, []))
     agent.learn(steps)
@@ -174,13 +176,12 @@ def alone(what: str, rank: int | None = None, name: str = "tb") -> None:
 
         import kl_agents  # noqa: F401
     elif what == "generate":
-        prior = prior_of("gpt2", MEMORY, 32)
-        generate(prior)
+        generate(prior_of("gpt2", MEMORY, 16), 8, 16)
     elif what == "train":
-        settings = {"policy_kwargs": {"lora_rank": rank}, "batch_episodes": 8}
-        trained(prior_of("gpt2", MEMORY, 32), name, 1024, **settings)
+        settings = {"policy_kwargs": {"lora_rank": rank}, "batch_episodes": 2}
+        trained(prior_of("gpt2", MEMORY, 16), name, 8, 512, **settings)
     else:
-        trained(prior_of("gpt2", LARGE, 32), name, STEPS, batch_episodes=8)
+        trained(prior_of("gpt2", LARGE, 32), name, 16, STEPS, batch_episodes=8)
     print(peak())
 
 
