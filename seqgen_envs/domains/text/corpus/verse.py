@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from seqgen_envs.domains.text.vocabulary import plain
 
 #: Characters of a verse line.
-SHORTEST, LONGEST = 20, 60
-_DIRECTION = re.compile(r"\[[^\]]*\]|\([^)]*\)?_|_", re.DOTALL)
+SHORTEST, LONGEST = 30, 56
+_DIRECTION = re.compile(r"\[[^\]]*\]|_", re.DOTALL)
 _HEADING = re.compile(r"(act|scene|prologue|epilogue|chorus)\b[^a-z]*", re.IGNORECASE)
 _NAME = re.compile(r"[A-Z][A-Za-z']*(?:[ ,&][ A-Za-z']+){0,4}\.?|[^a-z]+")
 _QUOTE = re.compile(r"(?<![\w])'(?=\w+)|(?<=[^\w])'(?!\w)")
@@ -63,4 +63,29 @@ def plain_line(line: str) -> str:
     """A line in lower case, without brackets and quotation marks."""
     line = plain(line.replace("(", "").replace(")", ""))
     line = _ELIDED.sub("\0", line)
-    return _QUOTE.sub("", line).strip("'").replace("\0", "'").strip(" ,-")
+    return _QUOTE.sub("", line).strip("'").replace("\0", "'").lstrip(" ,;:.!?-").rstrip(" -")
+
+
+#: Spellings of vowels that sound alike at the end of a word, by the first of them.
+_ALIKE = {
+    "ay": "ay ey eigh", "ee": "ee ea ie e", "y": "y ie igh ye uy eye i", "ow": "ow ou ough",
+    "oo": "oo ue ew ou", "oa": "oa o ow oe", "ai": "ai a ei ey", "or": "or oor our ore oar",
+}  # fmt: skip
+_ENDING = re.compile(r"([aeiouy]+)([^aeiouy]*)(e?)$")
+
+
+def may_rhyme(couplet: str) -> bool:
+    """Whether the last words of the two lines differ and are spelled alike from their last vowel.
+
+    It is a rough test by letters, without a table of pronunciations: eyes and lies fail it.
+    """
+    first, second = (re.findall(r"[a-z']+", line)[-1:] for line in couplet.split("\n"))
+    if not first or not second or first == second:
+        return False
+    endings = [_ending(word[0].replace("'", "")) for word in (first, second)]
+    return bool(endings[0]) and endings[0] == endings[1]
+
+
+def _ending(word: str) -> str:
+    found = re.search(r"([aeiouy]+(?:gh)?)([^aeiouy]*(?:es?|ed)?)$", word)
+    return "" if found is None else found.group()
