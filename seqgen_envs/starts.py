@@ -71,7 +71,8 @@ def _is_flat(primer: Any) -> bool:
 
 def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer | Template]:
     files = domain.files
-    reads = files.read_beginnings is not None and path.name.lower().endswith(tuple(files.suffixes))
+    known = (*files.suffixes, *files.also)
+    reads = files.read_beginnings is not None and path.name.lower().endswith(known)
     try:
         if reads and files.read_beginnings is not None:
             entries = files.read_beginnings(path)

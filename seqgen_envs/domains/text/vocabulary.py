@@ -51,6 +51,16 @@ def is_lower_case(vocabulary: Vocabulary) -> bool:
     return all(token == token.lower() for token in vocabulary.tokens)
 
 
+def is_of_characters(vocabulary: Vocabulary) -> bool:
+    """Whether each longer token is made of two others, as :func:`learn` makes them, so that
+    :func:`encode` can cut texts; tokens of a tokenizer that write blanks in some other way are not.
+    """
+    tokens = {token for token in vocabulary.tokens if token != vocabulary.end}
+    made = (len(t) == 1 or any(t[:i] in tokens and t[i:] in tokens for i in range(1, len(t)))
+            for t in tokens)  # fmt: skip
+    return type(vocabulary) is Vocabulary and not vocabulary.joiner and all(made)
+
+
 def encode(text: str, vocabulary: Vocabulary) -> NDArray[np.int64]:
     """Ids of a text, without the end token, int64 [n].
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from seqgen_envs.domains.text.pronunciation import rhyme_key, sound_of, words_of
 from seqgen_envs.domains.text.vocabulary import plain
 
 #: Characters of a verse line.
@@ -54,9 +55,7 @@ def couplets(lines: list[str]) -> list[str]:
     """Every two neighbouring lines of a passage, as one plain text each; see :func:`plain_line`."""
     made = [plain_line(line) for line in lines]
     fits = [SHORTEST <= len(line) <= LONGEST for line in made]
-    return [
-        f"{made[i]}\n{made[i + 1]}" for i in range(len(made) - 1) if fits[i] and fits[i + 1]
-    ]
+    return [f"{made[i]}\n{made[i + 1]}" for i in range(len(made) - 1) if fits[i] and fits[i + 1]]
 
 
 def plain_line(line: str) -> str:
@@ -66,26 +65,10 @@ def plain_line(line: str) -> str:
     return _QUOTE.sub("", line).strip("'").replace("\0", "'").lstrip(" ,;:.!?-").rstrip(" -")
 
 
-#: Spellings of vowels that sound alike at the end of a word, by the first of them.
-_ALIKE = {
-    "ay": "ay ey eigh", "ee": "ee ea ie e", "y": "y ie igh ye uy eye i", "ow": "ow ou ough",
-    "oo": "oo ue ew ou", "oa": "oa o ow oe", "ai": "ai a ei ey", "or": "or oor our ore oar",
-}  # fmt: skip
-_ENDING = re.compile(r"([aeiouy]+)([^aeiouy]*)(e?)$")
-
-
-def may_rhyme(couplet: str) -> bool:
-    """Whether the last words of the two lines differ and are spelled alike from their last vowel.
-
-    It is a rough test by letters, without a table of pronunciations: eyes and lies fail it.
-    """
-    first, second = (re.findall(r"[a-z']+", line)[-1:] for line in couplet.split("\n"))
-    if not first or not second or first == second:
+def rhymes(couplet: str) -> bool:
+    """Whether the two lines end in different words that rhyme, by the table of pronunciations."""
+    last = [words_of(line)[-1:] for line in couplet.split("\n")]
+    if not all(last) or last[0] == last[1]:
         return False
-    endings = [_ending(word[0].replace("'", "")) for word in (first, second)]
-    return bool(endings[0]) and endings[0] == endings[1]
-
-
-def _ending(word: str) -> str:
-    found = re.search(r"([aeiouy]+(?:gh)?)([^aeiouy]*(?:es?|ed)?)$", word)
-    return "" if found is None else found.group()
+    first, second = ({rhyme_key(one) for one in sound_of(word).spoken} for (word,) in last)
+    return not first.isdisjoint(second)
