@@ -10,6 +10,7 @@ lies in the ``config.json`` of its prior, and neither encoding nor decoding need
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -92,7 +93,7 @@ def _merged(piece: str, vocabulary: Vocabulary) -> tuple[int, ...]:
     """Ids of one piece, all of whose characters are tokens."""
     ranks, parts = _ranks(vocabulary), list(piece)
     while len(parts) > 1:
-        pairs = [ranks.get(a + b, len(ranks)) for a, b in zip(parts, parts[1:], strict=False)]
+        pairs = [ranks.get(a + b, len(ranks)) for a, b in itertools.pairwise(parts)]
         at = min(range(len(pairs)), key=pairs.__getitem__)
         if pairs[at] == len(ranks):
             break
