@@ -98,9 +98,10 @@ class Sound:
         return tuple(sorted({len(pattern) for pattern in self.patterns}))
 
 
-def words_of(line: str) -> list[str]:
+@lru_cache(maxsize=50_000)
+def words_of(line: str) -> tuple[str, ...]:
     """The words of a text, in lower case, with straight apostrophes."""
-    return WORD.findall(line.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return tuple(WORD.findall(line.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")))
 
 
 @lru_cache(maxsize=50_000)

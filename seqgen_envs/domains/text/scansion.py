@@ -96,7 +96,7 @@ def read_line(line: str, syllables: int = 10, licences: Licences = USUAL) -> Rea
         syllables: wanted, at least 1. Of an odd number the last foot is a weak syllable alone.
         licences: see there.
     """
-    words = tuple(words_of(line))
+    words = words_of(line)
     sounds = [sound_of(word) for word in words]
     found: dict[int, _State] = {0: (0, True, None)}
     for sound in sounds:

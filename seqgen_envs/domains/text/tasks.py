@@ -43,6 +43,7 @@ from seqgen_envs.domains.text.terms import (
     TextRule,
     UseRule,
 )
+from seqgen_envs.prompted import prompted_rule, with_vocabulary
 from seqgen_envs.rules import Task, Term
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -67,7 +68,7 @@ class TextTask(Task):
             replace(term, rule=term.rule.for_board(board))
             if isinstance(term.rule, TextRule)
             else term
-            for term in self.terms
+            for term in with_vocabulary(self.terms, vocabulary)
         )
         return task
 
@@ -206,6 +207,21 @@ def regex_task(pattern: str, *, whole: bool = False, **others: Any) -> TextTask:
     return with_form(f"regex:{pattern}", [Term("regex", rule, at="end")], **others)
 
 
+def custom_task(function: str | Callable[..., Any], **others: Any) -> TextTask:
+    """A reward function of yours, ``(prompts, completions) -> list[float]``: the term ``custom``.
+
+    Args:
+        function: ``"module:function"``, ``"FILE.py:function"`` or the function itself; see
+            :mod:`seqgen_envs.prompted`.
+        others: ``form`` and ``weights``, see :func:`with_form`.
+
+    Raises:
+        ValueError: there is no such function, or it takes other arguments.
+    """
+    rule = prompted_rule(function)
+    return with_form(f"custom:{rule.name}", [Term("custom", rule)], **others)
+
+
 def with_form(
     name: str,
     terms: Sequence[Term],
@@ -308,6 +324,8 @@ TASKS: dict[str, Callable[..., Task]] = {
     "sentiment": sentiment_task,
     "regex": regex_task,
     "regex:": regex_task,
+    "custom": custom_task,
+    "custom:": custom_task,
     "positive": partial(sentiment_task, want="positive"),
     "negative": partial(sentiment_task, want="negative"),
 }

@@ -13,7 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -263,6 +263,7 @@ class KnownRule(TextRule):
         return sum(known_share(line) - 1 for line in passage.lines[passage.new :])
 
 
+@lru_cache(maxsize=50_000)
 def known_share(text: str) -> float:
     """The share of a text's words that are in the dictionary or derived from its words; 0 without
     words.
