@@ -16,7 +16,8 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 SEQGEN_ORDER = (
     (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
-    (("prior", "user_tasks", "domain_groups", "stepping"), 2),
+    (("prior", "user_tasks", "domain_groups", "stepping", "answers"), 2),
+    (("prompted",), 3),
     (("datasets",), 2),
     (("domain",), 3),
     (("domains", "registration", "starts"), 4),
@@ -32,6 +33,7 @@ SEQGEN_ORDER = (
 )
 #: What a domain's folder may import besides itself.
 DOMAINS_SEE = {
+    "answers",
     "bounded",
     "documents",
     "interrupts",
@@ -40,6 +42,7 @@ DOMAINS_SEE = {
     "recurrent",
     "rules",
     "prior",
+    "prompted",
     "domain",
     "domain_groups",
     "datasets",

@@ -98,9 +98,10 @@ class Sound:
         return tuple(sorted({len(pattern) for pattern in self.patterns}))
 
 
-def words_of(line: str) -> list[str]:
+@lru_cache(maxsize=50_000)
+def words_of(line: str) -> tuple[str, ...]:
     """The words of a text, in lower case, with straight apostrophes."""
-    return WORD.findall(line.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'"))
+    return tuple(WORD.findall(line.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")))
 
 
 @lru_cache(maxsize=50_000)
@@ -124,6 +125,32 @@ def rhyme_key(phones: Phones) -> Phones:
         default=max((at for at, phone in enumerate(phones) if phone[-1] == "0"), default=None),
     )
     return () if at is None else tuple(phone.rstrip("012") for phone in phones[at:])
+
+
+@lru_cache(maxsize=50_000)
+def rhyme(one: str, other: str) -> float:
+    """How well two words rhyme: 1 if they do, 0 to 0.5 if only their ends sound alike.
+
+    They rhyme if pronunciations of the two have the same :func:`rhyme_key`. The same word, or one
+    that sounds the same, is no rhyme but a repetition: 0. So is any word whose sound is estimated.
+    Otherwise half the share of the longer key's phones, from the end, that the two share.
+    """
+    first, second = sound_of(one).spoken, sound_of(other).spoken
+    if not set(first).isdisjoint(second):
+        return 0.0
+    keys = [(rhyme_key(a), rhyme_key(b)) for a in first for b in second]
+    if any(a == b != () for a, b in keys):
+        return 1.0
+    return max((_shared_end(a, b) / 2 / max(len(a), len(b), 1) for a, b in keys), default=0.0)
+
+
+def _shared_end(one: Phones, other: Phones) -> int:
+    shared = 0
+    for a, b in zip(reversed(one), reversed(other), strict=False):
+        if a != b:
+            break
+        shared += 1
+    return shared
 
 
 def estimated_syllables(word: str) -> int:
@@ -189,15 +216,22 @@ def _plural(last: str) -> Phones:
 
 
 def _patterns(spoken: tuple[Phones, ...]) -> tuple[str, ...]:
-    stresses = ("".join(phone[-1] for phone in one if phone[-1] in "012") for one in spoken)
-    return tuple(dict.fromkeys(one if len(one) != 1 else "?" for one in stresses))
+    """Stress patterns; *fire*, *power* and *desire* may be a syllable shorter than is listed."""
+    whole = ["".join(phone[-1] for phone in one if phone[-1] in "012") for one in spoken]
+    short = [
+        "".join(phone[-1] for phone in one[: at + 1] + one[at + 2 :] if phone[-1] in "012")
+        for one in spoken
+        for at in range(len(one) - 1)
+        if one[at][:2] in ("AY", "AW") and one[at + 1] == "ER0"
+    ]
+    return tuple(dict.fromkeys("?" if len(one) == 1 else one for one in whole + short))
 
 
 @cache
 def _table() -> tuple[dict[str, str], dict[str, str]]:
     first, *rows = read_unpacked(TABLE).decode("utf-8").splitlines()
     names = {chr(FIRST_CODE + at): phone for at, phone in enumerate(first.split(" "))}
-    return names, dict(row.split("\t") for row in rows)  # type: ignore[misc]
+    return names, dict(row.split("\t") for row in rows)
 
 
 def pronunciations() -> dict[str, str]:

@@ -7,7 +7,7 @@ stress pattern for each word. A syllable *fights* the metre where
 - it is unstressed in such a word, its place is strong, and *promotion* does not help it.
 
 Words of one syllable may stand anywhere, and so may secondary stress. A foot *scans* if neither of
-its syllables fights, and a reading *is metrical* if all its feet scan and the number of syllables is
+its syllables fights. A reading *is metrical* if all its feet scan and the number of syllables is
 the one wanted. What poets allow themselves besides are the :class:`Licences`.
 
 Sources: Halle & Keyser 1966, "Chaucer and the Study of Prosody" (a stress maximum in a weak place
@@ -49,14 +49,19 @@ class Licences:
     feminine: bool = False
 
 
+#: What is allowed unless something else is said.
+USUAL = Licences()
+
+
 @dataclass(frozen=True)
 class Reading:
     """The best reading of a line.
 
     Attributes:
         syllables: of the reading.
-        wanted: how many there should be, as :attr:`syllables` counts.
-        feet: how many of the feet wanted scan, a foot that is missing does not.
+        wanted: how many there should be, one more where the line ends on the licence for that.
+        feet: how many of the feet wanted scan; a foot that is missing does not.
+        all_feet: how many are wanted.
         patterns: the stress pattern chosen for each word.
         unknown: words whose sound is estimated.
         words: of the line.
@@ -65,6 +70,7 @@ class Reading:
     syllables: int
     wanted: int
     feet: int
+    all_feet: int
     patterns: tuple[str, ...]
     unknown: int
     words: tuple[str, ...]
@@ -77,11 +83,11 @@ class Reading:
     @property
     def metrical(self) -> bool:
         """Whether the line is iambic and has the syllables wanted."""
-        return self.distance == 0 and self.feet * 2 >= self.wanted
+        return self.distance == 0 and self.feet == self.all_feet
 
 
 @lru_cache(maxsize=KEPT_LINES)
-def read_line(line: str, syllables: int = 10, licences: Licences = Licences()) -> Reading:  # noqa: B008
+def read_line(line: str, syllables: int = 10, licences: Licences = USUAL) -> Reading:
     """The best reading of a line: of those whose number of syllables is nearest to the one wanted
     (the lower of two), the one with most feet that scan.
 
@@ -90,7 +96,7 @@ def read_line(line: str, syllables: int = 10, licences: Licences = Licences()) -
         syllables: wanted, at least 1. Of an odd number the last foot is a weak syllable alone.
         licences: see there.
     """
-    words = tuple(words_of(line))
+    words = words_of(line)
     sounds = [sound_of(word) for word in words]
     found: dict[int, _State] = {0: (0, True, None)}
     for sound in sounds:
@@ -100,14 +106,15 @@ def read_line(line: str, syllables: int = 10, licences: Licences = Licences()) -
         wanted = syllables + 1
     length = min(found, key=lambda n: (abs(n - wanted), n))
     feet, open_scans, chosen = found[length]
-    if length % 2 and length <= syllables and length == syllables:
+    if length % 2 and length == syllables:
         feet += open_scans  # the weak syllable alone
     patterns: list[str] = []
     while chosen is not None:
         chosen, pattern = chosen
         patterns.append(pattern)
     unknown = sum(sound.how == "estimated" for sound in sounds)
-    return Reading(length, wanted, feet, tuple(reversed(patterns)), unknown, words)
+    all_feet = (syllables + 1) // 2
+    return Reading(length, wanted, feet, all_feet, tuple(reversed(patterns)), unknown, words)
 
 
 def _extended(
@@ -174,7 +181,7 @@ def syllable_counts(line: str) -> tuple[int, ...]:
     return tuple(sorted(counts))
 
 
-def marked(line: str, syllables: int = 10, licences: Licences = Licences()) -> tuple[str, str]:  # noqa: B008
+def marked(line: str, syllables: int = 10, licences: Licences = USUAL) -> tuple[str, str]:
     """Stress marks over the syllables of a line's best reading, for a page in fixed width.
 
     Returns:
