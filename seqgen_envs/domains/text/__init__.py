@@ -22,23 +22,11 @@ from seqgen_envs.domains.text.corpus.reading import (
 )
 from seqgen_envs.domains.text.output.files import write_collection
 from seqgen_envs.domains.text.output.render import draw_svg, render_text
+from seqgen_envs.domains.text.tasks import TASKS
 from seqgen_envs.domains.text.vocabulary import encode, is_of_characters
-from seqgen_envs.rules import Task, Term, Tokens, Values
 from seqgen_envs.vocabulary import Vocabulary
 
 PRIORS = Path(__file__).parents[2] / "priors" / "text"
-
-
-def _words(tokens: Tokens, lengths: Tokens) -> Values:
-    return lengths / tokens.shape[1]
-
-
-def _lines_task() -> Task:
-    """Until the tasks of verse are there."""
-    return Task("couplet", [Term("length", _words, at="end")])
-
-
-TASKS = {"couplet": _lines_task}
 
 
 def make_domain(vocabulary: Vocabulary) -> Domain:
