@@ -17,7 +17,8 @@ SEQGEN_ORDER = (
     (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
     (("language_models",), 1.5),
-    (("prior", "user_tasks", "domain_groups", "stepping"), 2),
+    (("prior", "user_tasks", "domain_groups", "stepping", "answers"), 2),
+    (("prompted",), 3),
     (("datasets",), 2),
     (("domain",), 3),
     (("domains", "registration", "starts"), 4),
@@ -33,6 +34,7 @@ SEQGEN_ORDER = (
 )
 #: What a domain's folder may import besides itself.
 DOMAINS_SEE = {
+    "answers",
     "bounded",
     "documents",
     "interrupts",
@@ -41,6 +43,7 @@ DOMAINS_SEE = {
     "recurrent",
     "rules",
     "prior",
+    "prompted",
     "domain",
     "domain_groups",
     "datasets",
