@@ -154,9 +154,7 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def trained(
-    prior: LanguageModelPrior, name: str, lanes: int, steps: int, **settings: Any
-) -> None:
+def trained(prior: LanguageModelPrior, name: str, lanes: int, steps: int, **settings: Any) -> None:
     """An agent of that name on the prior's environment."""
     from stable_baselines3.common.logger import configure
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from kl_agents.backups import Backup, without_impossible
-from kl_agents.language_networks import LanguageNetwork
+from kl_agents.language_networks import LanguageNetwork, export
 from kl_agents.networks import described, make_network, weights_of
 from seqgen_envs.prior import Prior
 from seqgen_envs.recurrent import State
@@ -207,6 +209,31 @@ class SequencePolicy(BasePolicy):
             reachable = without_impossible(torch.from_numpy(log_prior)).numpy()
             log_policy = np.where(priming[:, None], reachable, log_policy)
         return log_policy, tuple(tensor.cpu().numpy() for tensor in after)
+
+    def save_language_model(self, folder: str | Path, adapter: bool = False) -> Path:
+        """Write the policy as a folder that transformers loads (and ``prior="FOLDER"``).
+
+        Args:
+            folder: made if need be.
+            adapter: write the adapter alone (``lora_rank``), as peft loads it beside the prior.
+
+        Raises:
+            ValueError: its network is no language model; it acts at another temperature than the
+                one at which the model alone is the policy; or there is no adapter.
+        """
+        network = self.network
+        if not isinstance(network, LanguageNetwork):
+            raise ValueError(
+                "the policy is no language model: train it on a prior that is a folder of "
+                "transformers"
+            )
+        if not network.whole and not math.isclose(self.c, network.unit, rel_tol=1e-6):
+            raise ValueError(
+                f"the policy acts at c = {self.c:g}, and the model alone is the policy at c = "
+                f"{network.unit:g}: set policy.c = {network.unit:g}, or train with policy_kwargs="
+                f"{{'unit': {self.c:g}}}"
+            )
+        return export(network, folder, adapter)
 
     def start_value(self, log_prior: NDArray[Any], primer: NDArray[np.int64]) -> float:
         """V(s_0) at temperature ``c``, in nats: of the state after ``primer`` (int64 [P]).

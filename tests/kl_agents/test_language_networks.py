@@ -9,12 +9,11 @@ import torch
 pytest.importorskip("transformers", reason="needs the extra hf")
 pytest.importorskip("peft", reason="needs the extra hf")
 
-from helpers.agents import native, recurrent_prior
+from helpers.agents import make, native, recurrent_prior
 from helpers.language_models import KINDS, folder_of, of_vocabulary, prior_of
 from kl_agents import PolicyGradient, PsiLearning, QLearning, Reinvent, TrajectoryBalance
 from kl_agents.collection import Collected
 from kl_agents.diagnostics import agent_metrics
-from kl_agents.language_networks import export
 from kl_agents.registry import load
 from seqgen_envs.prior import load_prior_folder
 
@@ -177,7 +176,7 @@ def test_transformers_loads_what_was_trained(kind, lora_rank, tmp_path):
         policy = torch.log_softmax(log_prior + values(agent, tokens) / 0.25, -1)
         torch.testing.assert_close(policy, torch.log_softmax(logits, -1), atol=1e-4, rtol=1e-4)
 
-    whole = export(agent.policy.network, tmp_path / "whole")
+    whole = agent.policy.save_language_model(tmp_path / "whole")
     check(AutoModelForCausalLM.from_pretrained(whole))
     text = "the cat sat"
     again = PreTrainedTokenizerFast.from_pretrained(whole)
@@ -186,12 +185,23 @@ def test_transformers_loads_what_was_trained(kind, lora_rank, tmp_path):
     before = values(agent, tokens)
     if lora_rank is None:
         with pytest.raises(ValueError, match="there is no adapter"):
-            export(agent.policy.network, tmp_path / "adapter", adapter=True)
+            agent.policy.save_language_model(tmp_path / "adapter", adapter=True)
     else:
-        adapter = export(agent.policy.network, tmp_path / "adapter", adapter=True)
+        adapter = agent.policy.save_language_model(tmp_path / "adapter", adapter=True)
         base = AutoModelForCausalLM.from_pretrained(tmp_path / "prior")
         check(peft.PeftModel.from_pretrained(base, adapter))
     assert torch.equal(values(agent, tokens), before)
+
+
+def test_a_policy_that_is_no_models_softmax_is_not_saved_as_one(tmp_path):
+    agent = agent_of(c=0.5)
+    agent.policy.c = 0.25
+    with pytest.raises(ValueError, match=r"acts at c = 0.25, .* at c = 0.5: set policy.c = 0.5"):
+        agent.policy.save_language_model(tmp_path / "model")
+    with pytest.raises(ValueError, match="is no language model"):
+        make(env=native()).policy.save_language_model(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    agent_of(Reinvent).policy.save_language_model(tmp_path / "model")  # the logits themselves
 
 
 def test_adapters_share_the_priors_weights_and_leave_them_alone():
