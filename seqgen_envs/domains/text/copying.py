@@ -23,6 +23,7 @@ SIX_GRAMS_FILE = "six_grams.npz"
 RUN = 6
 _LOW_BITS = 16
 _BUCKETS = 1 << _LOW_BITS
+_UINT16 = np.dtype(np.uint16)
 
 Hashes = NDArray[np.uint32]
 
@@ -65,11 +66,15 @@ def load_six_grams(folder: str | Path) -> Hashes:
         ValueError: it is not such a file.
     """
     path = Path(folder) / SIX_GRAMS_FILE
-    arrays = read_arrays(path)
-    sizes, low = arrays.get("sizes"), arrays.get("low")
-    good = sizes is not None and low is not None and sizes.shape == (_BUCKETS,)
-    if not good or low.dtype != np.uint16 or sizes.dtype != np.uint16 or sizes.sum() != len(low):
-        raise ValueError(f"{path} is not a file of six-grams: make it anew with its prior")
+    arrays = read_arrays(path, str(path))
+    wrong = ValueError(f"{path} is not a file of six-grams: make it anew with its prior")
+    if set(arrays) != {"sizes", "low"}:
+        raise wrong
+    sizes, low = arrays["sizes"], arrays["low"]
+    if sizes.shape != (_BUCKETS,) or low.ndim != 1 or {sizes.dtype, low.dtype} != {_UINT16}:
+        raise wrong
+    if sizes.sum(dtype=np.int64) != len(low):
+        raise wrong
     high = np.repeat(np.arange(_BUCKETS, dtype=np.uint32), sizes)
     hashes: Hashes = (high << np.uint32(_LOW_BITS)) | low
     return hashes
