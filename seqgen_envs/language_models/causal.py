@@ -8,6 +8,7 @@ the state: a state that is not the latest of its tensor is copied before it is s
 from __future__ import annotations
 
 import inspect
+import math
 import weakref
 from typing import Any, cast
 
@@ -247,20 +248,21 @@ class CausalModel(nn.Module):
 
 def check_length(config: Any, length: int) -> None:
     """Raise a ValueError unless a model of this configuration reads ``length`` tokens."""
+    most, why = most_tokens(config)
+    if length > most:
+        raise ValueError(f"{why}, and length is {length}: give length={most:.0f} at most")
+
+
+def most_tokens(config: Any) -> tuple[float, str]:
+    """The most tokens that a model of this configuration can be stepped for, and why no more."""
     config = config.get_text_config()
-    most = getattr(config, "max_position_embeddings", None)
-    if most and length > most:
-        raise ValueError(
-            f"the model reads {most} positions, and length is {length}: give length={most} at most"
-        )
+    positions = getattr(config, "max_position_embeddings", None) or math.inf
     kinds = set(getattr(config, "layer_types", None) or ())
-    sliding = "sliding_attention" in kinds or (not kinds and config.model_type == "mistral")
-    window = getattr(config, "sliding_window", None)
-    if sliding and window and length > window:
-        raise ValueError(
-            f"the model's attention slides over {window} tokens, and length is {length}: give "
-            f"length={window} at most"
-        )
+    slides = "sliding_attention" in kinds or (not kinds and config.model_type == "mistral")
+    window = (slides and getattr(config, "sliding_window", None)) or math.inf
+    if window < positions:
+        return window, f"the model's attention slides over {window} tokens"
+    return positions, f"the model reads {positions} positions"
 
 
 def _ones(rows: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

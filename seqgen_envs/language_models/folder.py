@@ -22,6 +22,7 @@ from seqgen_envs.language_models.tokens import TokenizerVocabulary, vocabulary_o
 from seqgen_envs.recurrent import check_finite
 
 CONFIG, WEIGHTS, INDEX = "config.json", "model.safetensors", "model.safetensors.index.json"
+ADAPTER = "adapter_config.json"
 _TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 _PICKLED = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 #: Of a safetensors file, its header at most.
@@ -29,10 +30,10 @@ _LARGEST_HEADER = 100 * 1024**2
 
 
 def is_language_model(folder: str | Path) -> bool:
-    """Whether ``config.json`` there is one of transformers."""
+    """Whether ``config.json`` there is one of transformers, or an adapter of peft is."""
     path = Path(folder).expanduser() / CONFIG
     if not path.is_file():
-        return False
+        return path.with_name(ADAPTER).is_file()
     try:
         config = read_json(path)
     except (OSError, ValueError):
@@ -87,6 +88,11 @@ def _load(folder: Path, modified: int) -> LanguageModelPrior:
 
 def _check_files(folder: Path) -> None:
     """Raise a ValueError for a folder that lacks something, or holds what would be executed."""
+    if (folder / ADAPTER).is_file():  # it names another folder, or one of the hub
+        raise ValueError(
+            f"it is an adapter ({ADAPTER}) and no whole model: merge the two, by "
+            "policy.save_language_model(FOLDER) or merge_and_unload of peft"
+        )
     for name in (CONFIG, "tokenizer_config.json"):
         if (folder / name).is_file() and "auto_map" in read_json(folder / name):
             raise ValueError(
@@ -134,9 +140,13 @@ def _shapes(path: Path) -> Iterator[list[int]]:
 
 def _config(folder: Path) -> Any:
     transformers = require("transformers", "hf")
-    return transformers.AutoConfig.from_pretrained(
-        str(folder), local_files_only=True, trust_remote_code=False
-    )
+    with quiet():
+        config = transformers.AutoConfig.from_pretrained(
+            str(folder), local_files_only=True, trust_remote_code=False
+        )
+    if getattr(config, "quantization_config", None):
+        raise ValueError("its weights are quantized: give the model as it was before, in full")
+    return config
 
 
 def _tokenizer(folder: Path) -> Any:
@@ -209,12 +219,14 @@ def _naming(folder: Path) -> Iterator[None]:
     """What a damaged file leads to, as one sentence that names the folder."""
     from safetensors import SafetensorError
 
+    strict = require("huggingface_hub.errors", "hf").StrictDataclassError  # of configurations
     try:
         yield
     except ImportError:  # an extra that is missing
         raise
     except (
         ValueError, TypeError, LookupError, RuntimeError, OSError, AttributeError, SafetensorError,
+        strict,
     ) as error:  # fmt: skip
         message = " ".join(str(error).split())[:600]
         raise ValueError(f"cannot read the language model in {folder}: {message}") from error

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqgen_envs.language_models.causal import CausalModel, check_length
+from seqgen_envs.language_models.causal import CausalModel, check_length, most_tokens
 from seqgen_envs.language_models.tokens import never_generated, start_of, vocabulary_of
 from seqgen_envs.recurrent import State
 from seqgen_envs.vocabulary import Vocabulary
@@ -55,11 +55,10 @@ class LanguageModelPrior:
         self.tokenizer, self.source, self.load = tokenizer, source, load
         self.metadata: Mapping[str, Any] = {"architecture": type(model).__name__}
         self.forbidden = never_generated(tokenizer, self.vocabulary.size)
-        most = getattr(config, "max_position_embeddings", None) or LENGTH
         self.causal = CausalModel(
             model.eval().requires_grad_(False),
             start_of(tokenizer),
-            min(LENGTH, most) if length is None else length,
+            int(min(LENGTH, most_tokens(config)[0])) if length is None else length,
         )
         self.causal.check_steps()
         floor = torch.zeros(self.vocabulary.size, device=self.causal.device)

@@ -132,7 +132,8 @@ def test_a_sliding_window_bounds_the_length():
         num_key_value_heads=2, intermediate_size=64, sliding_window=6,
     )  # fmt: skip
     model = transformers.MistralForCausalLM(config)
-    assert LanguageModelPrior(model, tokenizer_of(), length=6).length == 6
+    for length in (6, None):
+        assert LanguageModelPrior(model, tokenizer_of(), length=length).length == 6
     with pytest.raises(ValueError, match="slides over 6 tokens, and length is 7"):
         LanguageModelPrior(model, tokenizer_of(), length=7)
 

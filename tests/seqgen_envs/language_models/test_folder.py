@@ -194,6 +194,8 @@ def test_code_of_the_folder(broken, name):
         ({"n_embd": 48}, "weights lack"),
         ({"n_layer": 3}, "weights lack"),
         ({"model_type": "nothing-like-it"}, "nothing-like-it"),
+        ({"vocab_size": "many"}, "vocab_size.* expected int"),
+        ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "weights are quantized"),
         ({"vocab_size": 40}, "token id 56, and the model outputs for 0..39"),
     ],
 )
@@ -203,6 +205,15 @@ def test_a_configuration_that_is_not_the_weights(broken, change, says):
     path = broken / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     assert re.search(says, refused(broken))
+
+
+def test_an_adapter_is_no_model(broken):
+    """Its configuration names another folder, or one of the hub, that would be read instead."""
+    config = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "base_model_name_or_path": "gpt2"}
+    (broken / "adapter_config.json").write_text(json.dumps(config))
+    assert "it is an adapter (adapter_config.json) and no whole model" in refused(broken)
+    (broken / "config.json").unlink()
+    assert "it is an adapter (adapter_config.json) and no whole model" in refused(broken)
 
 
 def test_weights_that_are_damaged(broken):
