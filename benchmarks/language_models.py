@@ -18,12 +18,12 @@ Loops are measured in turns, and compared within a turn. The models have random 
 from __future__ import annotations
 
 import argparse
-import resource
 import statistics
 import subprocess
 import sys
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -150,8 +150,12 @@ def speeds(kind: str, sizes: tuple[int, int, int], repeats: int) -> dict[str, An
 
 
 def peak() -> float:
-    """Most memory that this process has had, MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Most memory that this program has had, MB.
+
+    Not ``getrusage``'s, which counts what the process was before it became this program.
+    """
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
 
 
 def trained(prior: LanguageModelPrior, name: str, lanes: int, steps: int, **settings: Any) -> None:
