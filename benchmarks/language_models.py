@@ -39,8 +39,8 @@ LANES, TOKENS = 64, 64
 #: Small: of verse and names. Middle: a tenth of GPT-2, where the arithmetic counts.
 SIZES = {"small": (1024, 256, 4), "middle": (8192, 512, 6)}
 KINDS = ("gpt2", "llama")
-#: 240 MB of weights, beside which what a few short sequences take is little.
-MEMORY = (4096, 768, 8)
+#: 630 MB of weights, beside which what a few short sequences take is little.
+MEMORY = (4096, 1024, 12)
 LARGE = (50_257, 768, 2)
 STEPS = 2000
 
@@ -168,6 +168,7 @@ def trained(prior: LanguageModelPrior, name: str, lanes: int, steps: int, **sett
     agent = get_algorithm(name)("SequencePolicy", env, seed=0, device="cpu", **settings)
     agent.set_logger(configure(None, []))
     agent.learn(steps)
+    assert agent._n_updates, "nothing was trained"
 
 
 def alone(what: str, rank: int | None = None, name: str = "tb") -> None:
@@ -178,10 +179,10 @@ def alone(what: str, rank: int | None = None, name: str = "tb") -> None:
 
         import kl_agents  # noqa: F401
     elif what == "generate":
-        generate(prior_of("gpt2", MEMORY, 16), 8, 16)
+        generate(prior_of("gpt2", MEMORY, 8), 4, 8)
     elif what == "train":
         settings = {"policy_kwargs": {"lora_rank": rank}, "batch_episodes": 2}
-        trained(prior_of("gpt2", MEMORY, 16), name, 8, 512, **settings)
+        trained(prior_of("gpt2", MEMORY, 8), name, 4, 160, **settings)
     else:
         trained(prior_of("gpt2", LARGE, 32), name, 16, STEPS, batch_episodes=8)
     print(peak())
@@ -233,17 +234,20 @@ def to_markdown(report: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"{LANES} lanes, {TOKENS} tokens each; {conditions(report)}. Medians of "
-            f"{report['repeats']} turns, each loop as a share of `generate` in the same turn.\n",
+            f"{report['repeats']} turns, each loop as a share of `generate` in the same turn; load "
+            f"average {report['load_average']:.1f} when it began.\n",
             "| model | transformers' `generate`, tokens a second | the prior's steps | with lanes "
             "restarting | in the environment |",
             "| --- | ---: | ---: | ---: | ---: |",
             *rows,
             "",
             f"Peak memory over the {peaks['nothing']:,.0f} MB of a process that imports the "
-            f"libraries: {weights:,.0f} MB to generate with the model, "
-            f"{peaks['adapter'] - peaks['nothing']:,.0f} MB to train adapters on it, "
-            f"{peaks['copy'] - peaks['nothing']:,.0f} MB to train a copy of it.",
-            f"Of 50,257 tokens, whole processes, 2,000 steps: {large}\n" if large else "",
+            f"libraries: {weights:,.0f} MB to generate with the model by transformers, "
+            f"{peaks['adapter'] - peaks['nothing']:,.0f} MB to train adapters on it "
+            f"({(peaks['adapter'] - peaks['nothing']) / weights:.2f} of the first), "
+            f"{peaks['copy'] - peaks['nothing']:,.0f} MB to train a copy of it "
+            f"({(peaks['copy'] - peaks['nothing']) / weights:.2f}).",
+            f"Of 50,257 tokens, whole processes, {STEPS:,} steps: {large}\n" if large else "",
         ]
     )
 
