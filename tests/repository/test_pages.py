@@ -84,7 +84,7 @@ def test_what_makes_it_small_is_all_used():
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_every_block_runs(page, tmp_path):
     if name_of(page) in NEEDS:
-        pytest.importorskip(NEEDS[name_of(page)], reason="the page needs an extra")
+        pytest.importorskip(NEEDS[name_of(page)], reason="the page needs the extra hf")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "small.yml").write_text(SUITE)
     environment = os.environ | {
