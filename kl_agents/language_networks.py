@@ -190,9 +190,14 @@ class LanguageStepper:
     ) -> tuple[Tensor, State]:
         """g [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state.
 
-        ``rows`` int64 [M]: tokens and g are of these lanes, the state is of all.
+        ``rows`` int64 [M]: tokens and g are of these lanes, the state is of all. Where no lane has
+        room for a further token nobody acts any more, and g is 0.
         """
-        network = self.network
+        network, position = self.network, state[1]
+        if rows is not None:
+            position = position[rows.to(position.device)]
+        if bool((position >= network.trunk.length).all()):
+            return torch.zeros(len(tokens), network.trunk.size, device=position.device), state
         hidden, mine, after = network.trunk.step(tokens, state[:2], rows)
         if network.whole:
             return mine, after

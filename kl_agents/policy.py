@@ -99,6 +99,7 @@ class SequencePolicy(BasePolicy):
         except (TypeError, ValueError) as error:
             raise ValueError(f"adam must hold arguments of torch.optim.Adam: {error}") from error
         self._stepper: Any = None
+        self._handed: tuple[StateArrays, State] = ((), ())  # the last state, as it was returned
 
     @property
     def vocabulary_size(self) -> int:
@@ -107,7 +108,7 @@ class SequencePolicy(BasePolicy):
 
     def weights_changed(self) -> None:
         """Call after the network's weights change: the next step folds them anew."""
-        self._stepper = None
+        self._stepper, self._handed = None, ((), ())
 
     def log_policy(self, log_prior: NDArray[Any], g: Tensor) -> NDArray[np.float32]:
         """log pi(.|s) [N, V] from log p and g in reward units."""
@@ -124,8 +125,8 @@ class SequencePolicy(BasePolicy):
         """:meth:`step`, of a tensor."""
         if state is None:
             state = self.stepper.initial_state(len(tokens))
-        g, after = self.stepper.step(tokens.to(self.device), state)
-        return g, after
+        found: tuple[Tensor, State] = self.stepper.step(tokens.to(self.device), state)
+        return found
 
     @property
     def stepper(self) -> Any:
@@ -208,7 +209,19 @@ class SequencePolicy(BasePolicy):
             priming = (tokens < self.vocabulary_size).sum(axis=1) < self.prime_tokens
             reachable = without_impossible(torch.from_numpy(log_prior)).numpy()
             log_policy = np.where(priming[:, None], reachable, log_policy)
-        return log_policy, tuple(tensor.cpu().numpy() for tensor in after)
+        arrays = tuple(tensor.cpu().numpy() for tensor in after)
+        self._handed = (arrays, after)
+        return log_policy, arrays
+
+    def _tensors(self, state: StateArrays) -> State:
+        """The tensors of a state that was returned: its own if it was the last, which may be
+        written on, and otherwise copies.
+        """
+        arrays, tensors = self._handed
+        same = len(arrays) == len(state)
+        if same and all(mine is given for mine, given in zip(arrays, state, strict=True)):
+            return tensors
+        return tuple(torch.tensor(s, device=self.device) for s in state)
 
     def save_language_model(self, folder: str | Path, adapter: bool = False) -> Path:
         """Write the policy as a folder that transformers loads (and ``prior="FOLDER"``).
@@ -257,8 +270,7 @@ class SequencePolicy(BasePolicy):
         last = np.where(
             lengths > 0, tokens[np.arange(len(tokens)), lengths - 1], self.vocabulary_size
         )
-        tensors = tuple(torch.as_tensor(s, device=self.device) for s in state)
-        g, after = self.step(last, tensors)
+        g, after = self.step(last, self._tensors(state))
         first = np.atleast_1d(np.asarray(episode_start if episode_start is not None else False))
         if first.any():
             rows = np.flatnonzero(np.broadcast_to(first, len(tokens)))

@@ -15,6 +15,7 @@ from kl_agents import PolicyGradient, PsiLearning, QLearning, Reinvent, Trajecto
 from kl_agents.collection import Collected
 from kl_agents.diagnostics import agent_metrics
 from kl_agents.registry import load
+from seqgen_envs.evaluation import evaluate
 from seqgen_envs.prior import load_prior_folder
 
 LEARNERS = [PsiLearning, TrajectoryBalance, PolicyGradient]
@@ -93,6 +94,37 @@ def test_steps_prefixes_and_taken_values_are_those_of_the_whole(kind, algorithm,
     taken = policy.network(tokens, NO_PRIMER, tokens)
     chosen = whole.gather(-1, tokens[..., None])[..., 0]
     torch.testing.assert_close(taken, chosen, atol=2e-5, rtol=0)
+
+
+def test_states_that_predict_returned_are_gone_on_from_twice():
+    agent = drawn_weights(agent_of(PsiLearning, prior_of("llama", T, size=SIZE)))
+    tokens, policy = some_tokens(4).numpy(), agent.policy
+    tokens[:, :3] = tokens[0, :3]  # two beginnings that are the same, and go on otherwise
+    whole = values(agent, torch.from_numpy(tokens))
+    flat = np.full((1, SIZE), -np.log(SIZE), dtype=np.float32)
+
+    def said(row, count, state):
+        seen = {"tokens": np.where(np.arange(T) < count, tokens[row], SIZE), "log_prior": flat}
+        found, after = policy.distribution(seen, state)
+        expected = policy.log_policy(flat, whole[row, count][None])
+        np.testing.assert_allclose(found, expected, atol=1e-4)
+        return after
+
+    state = None
+    for count in range(4):
+        state = said(0, count, state)
+    branches = [said(row, 4, state) for row in range(4)]
+    for count in range(5, T):
+        branches = [said(row, count, branch) for row, branch in enumerate(branches)]
+
+
+def test_texts_that_all_end_at_the_horizon_are_evaluated():
+    prior = prior_of(length=3, size=SIZE)
+    env = native(3, of_vocabulary(prior.vocabulary), prior=prior, length=3)
+    agent = PsiLearning("SequencePolicy", env, seed=0, device="cpu")
+    for lanes, episodes in ((1, 5), (3, 7)):
+        lanes = native(lanes, of_vocabulary(prior.vocabulary), prior=prior, length=3).lanes
+        assert abs(evaluate(agent, lanes, episodes).kl_to_prior) < 1e-4
 
 
 @pytest.mark.parametrize(
