@@ -75,29 +75,28 @@ def test_a_reward_is_of_the_prompt_and_what_follows_it(folder, rewards):
     ],
 )
 def test_rewards_of_the_wrong_length(folder, rewards, function, says):
-    env = gym.make(
-        "TextGen-v0", prior=str(folder), task=f"custom:{rewards}:{function}", length=20
-    )
+    env = gym.make("TextGen-v0", prior=str(folder), task=f"custom:{rewards}:{function}", length=20)
     env.reset(seed=0)
     with pytest.raises(RuleError, match=says) as caught:
         written(env, "the cat")
     assert "\n" not in str(caught.value)
 
 
-def test_lanes_are_paid_as_one(folder, rewards):
+def test_each_lane_is_paid_for_its_own_text(folder, rewards):
     task = f"custom:{rewards}:short_words"
     envs = gym.make_vec(
         "TextGen-v0", num_envs=4, prior=str(folder), task=task, length=12, primer="the cat"
     )
-    observations, _ = envs.reset(seed=0)
-    rng, ended = np.random.default_rng(0), 0
-    end = tokenizer_of().eos_token_id
-    for _ in range(30):
-        actions = rng.choice([end, *range(20, 50)], size=4)
-        observations, rewards_, over, _, _ = envs.step(actions)
-        assert np.isfinite(rewards_).all()
-        ended += over.sum()
-    assert ended > 4
+    envs.reset(seed=0)
+    rng, paid = np.random.default_rng(0), []
+    for _ in range(40):
+        actions = rng.choice([tokenizer_of().eos_token_id, *range(20, 50)], size=4)
+        _, _, over, _, info = envs.step(actions)
+        for row in np.flatnonzero(over):
+            words = info["sequence"][row].removeprefix("the cat").split()
+            assert info["task_reward"][row] == sum(len(word) <= 3 for word in words) / 4
+            paid.append(info["task_reward"][row])
+    assert len(set(paid)) > 2
     envs.close()
 
 
