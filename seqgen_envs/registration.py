@@ -204,7 +204,7 @@ def register_all() -> None:
     # Its optimum is known exactly: a prior of few states, and rules that remember little.
     register_env("MelodyGen-Bigram-v0", domain="melody", prior="bigram", task="local", c=1.0)
     register_env("NameGen-v0", domain="names")
-    register_env("NameGen-Trigram-v0", domain="names", prior="trigram")
+    register_env("NameGen-Trigram-v0", domain="names", prior="trigram", c=0.25)
     register_env("MoleculeGen-v0", domain="molecule")
     # Scores within 0..1 and single properties need a small c to count beside log p of 30 nats.
     register_env("MoleculeGen-QED-v0", domain="molecule", task="qed", c=0.05)

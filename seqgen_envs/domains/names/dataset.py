@@ -79,7 +79,9 @@ def names_corpus(lines: Sequence[Line], source: str, length: int = HORIZON) -> C
     for line in lines:
         name, shown = line.text.lower(), f"{line.place}, {line.text[:LONGEST_SHOWN]!r}"
         if problem := problem_of(name, length):
-            report.drop("too long" if problem.startswith("it has") else "not letters", shown, problem)
+            report.drop(
+                "too long" if problem.startswith("it has") else "not letters", shown, problem
+            )
         elif name in kept:
             report.drop("duplicate", shown, f"it is the name of {kept[name].place}")
         else:

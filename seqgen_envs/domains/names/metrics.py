@@ -8,7 +8,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from seqgen_envs.domains.names.known import is_known, known_names
-from seqgen_envs.domains.names.vocabulary import END, VOCABULARY, lengths_of, letters, starts_syllable
+from seqgen_envs.domains.names.vocabulary import (
+    END,
+    VOCABULARY,
+    lengths_of,
+    letters,
+    starts_syllable,
+)
 from seqgen_envs.rules import Tokens, Values
 from seqgen_envs.vocabulary import sequence_array
 
@@ -53,8 +59,6 @@ def summarize(tokens: ArrayLike, folder: Path | None = None) -> dict[str, float]
 def _checked(tokens: ArrayLike) -> Tokens:
     ids = sequence_array(tokens)
     if ids.size and not 0 <= ids.min() <= ids.max() <= VOCABULARY.size:
-        raise ValueError(
-            f"tokens must be ids 0..{VOCABULARY.size}, got {ids.min()}..{ids.max()}"
-        )
+        raise ValueError(f"tokens must be ids 0..{VOCABULARY.size}, got {ids.min()}..{ids.max()}")
     text = letters(ids, np.full(len(ids), ids.shape[1]))
     return letters(text, lengths_of(text)) if len(text) else np.minimum(text, END)

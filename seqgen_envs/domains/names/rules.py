@@ -15,9 +15,11 @@ import numpy as np
 from seqgen_envs.domains.names.known import beginning_of, is_known, known_names
 from seqgen_envs.domains.names.vocabulary import (
     END,
+    VOWEL,
     encode,
-    letters,
+    last_letters,
     lengths_of,
+    letters,
     starts_syllable,
 )
 from seqgen_envs.rules import Tokens, Values
@@ -38,9 +40,10 @@ class SyllablesRule:
         return found
 
     def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
-        """The syllables so far, [N, 1]."""
-        count = starts_syllable(letters(tokens, lengths)).sum(axis=1, keepdims=True)
-        return count.astype(np.float64)
+        """The syllables so far, and whether the last letter is a vowel, [N, 2]."""
+        text = letters(tokens, lengths)
+        count = starts_syllable(text).sum(axis=1)
+        return np.stack([count, VOWEL[last_letters(text)]], axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -85,12 +88,12 @@ class AlliterationRule:
 
     def __call__(self, tokens: Tokens, lengths: Tokens) -> Values:
         """Values [N]."""
-        _, again, syllables = self.memory(tokens, lengths).T
+        _, again, syllables, _ = self.memory(tokens, lengths).T
         found: Values = again / np.maximum(syllables - 1, 1)
         return found
 
     def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
-        """The first consonant (26: none), syllables that repeat it, and all syllables, [N, 3]."""
+        """The first onset (26: none), syllables that repeat it, all, and the last letter, [N, 4]."""
         text = letters(tokens, lengths)
         begins, rows = starts_syllable(text), np.arange(len(text))
         onsets = np.full_like(text, END)
@@ -99,7 +102,7 @@ class AlliterationRule:
         first = np.where(syllables > 0, onsets[rows, begins.argmax(axis=1)], END)
         same = begins & (onsets == first[:, None]) & (first[:, None] != END)
         again = np.maximum(same.sum(axis=1) - 1, 0)
-        return np.stack([first, again, syllables], axis=1).astype(np.float64)
+        return np.stack([first, again, syllables, last_letters(text)], axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)

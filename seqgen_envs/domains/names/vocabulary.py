@@ -15,7 +15,8 @@ END = 26
 #: The longest name of the corpus has 13 letters; the end token is one more.
 HORIZON = 14
 VOWELS = frozenset("aeiouy")
-_IS_VOWEL = np.array([*(letter in VOWELS for letter in string.ascii_lowercase), False, False])
+#: By a token's id; the last is the end token.
+VOWEL = np.array([*(letter in VOWELS for letter in string.ascii_lowercase), False])
 
 
 def encode(text: str) -> Tokens:
@@ -40,9 +41,16 @@ def lengths_of(tokens: Tokens) -> Tokens:
     return np.where(ended.any(axis=1), ended.argmax(axis=1), tokens.shape[1])
 
 
+def last_letters(text: Tokens) -> Tokens:
+    """The last letter of each name, [N], 26 where it has none; ``text`` as of :func:`letters`."""
+    ends = lengths_of(text)
+    found: Tokens = text[np.arange(len(text)), np.maximum(ends - 1, 0)]
+    return found
+
+
 def starts_syllable(text: Tokens) -> NDArray[np.bool_]:
     """Where a group of vowels begins, bool [N, T]; ``text`` as of :func:`letters`."""
-    vowel = _IS_VOWEL[text]
+    vowel = VOWEL[text]
     before = np.zeros_like(vowel)
     before[:, 1:] = vowel[:, :-1]
     return vowel & ~before
