@@ -18,6 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from seqgen_envs.bounded import gunzip
 from seqgen_envs.datasets.corpus import Corpus, SkipReport, split_of
@@ -79,9 +80,8 @@ def names_corpus(lines: Sequence[Line], source: str, length: int = HORIZON) -> C
     for line in lines:
         name, shown = line.text.lower(), f"{line.place}, {line.text[:LONGEST_SHOWN]!r}"
         if problem := problem_of(name, length):
-            report.drop(
-                "too long" if problem.startswith("it has") else "not letters", shown, problem
-            )
+            reason = "too long" if problem.startswith("it has") else "not letters"
+            report.drop(reason, shown, problem)
         elif name in kept:
             report.drop("duplicate", shown, f"it is the name of {kept[name].place}")
         else:
@@ -92,7 +92,9 @@ def names_corpus(lines: Sequence[Line], source: str, length: int = HORIZON) -> C
         raise ValueError(
             f"none of the {report.found} names of {source} could be used ({reasons or 'no names'})"
         )
-    sequences = [np.append(encode(name), END).astype(np.int8) for name in kept]
+    sequences: list[NDArray[np.integer]] = [
+        np.append(encode(name), END).astype(np.int8) for name in kept
+    ]
     return Corpus(
         sequences=sequences,
         names=list(kept),

@@ -110,7 +110,7 @@ def read_names(path: Path, *, column: str | None = None) -> list[Entry]:
     entries = []
     for place, text in lines:
         name = text.lower()
-        entries.append(Entry("", name, place, text, problem=problem_of(name)))
+        entries.append(Entry(text, name, place, problem=problem_of(name)))
     return entries
 
 

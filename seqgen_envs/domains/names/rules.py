@@ -55,14 +55,16 @@ class StartsRule:
     def __call__(self, tokens: Tokens, lengths: Tokens) -> Values:
         """Values [N]."""
         long_enough = lengths_of(letters(tokens, lengths)) >= len(self.text)
-        return long_enough * self.memory(tokens, lengths)[:, 0]
+        found: Values = long_enough * self.memory(tokens, lengths)[:, 0]
+        return found
 
     def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
         """Whether the name starts so as far as it goes, [N, 1]."""
         size = min(len(self.text), tokens.shape[1])
         same = tokens[:, :size] == encode(self.text)[:size]
         same |= np.arange(size) >= lengths[:, None]
-        return same.all(axis=1, keepdims=True).astype(np.float64)
+        found: Values = same.all(axis=1, keepdims=True).astype(np.float64)
+        return found
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class AlliterationRule:
         return found
 
     def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
-        """The first onset (26: none), syllables that repeat it, all, and the last letter, [N, 4]."""
+        """The first onset (26: none), how many repeat it, syllables, the last letter, [N, 4]."""
         text = letters(tokens, lengths)
         begins, rows = starts_syllable(text), np.arange(len(text))
         onsets = np.full_like(text, END)
@@ -138,14 +140,14 @@ class NearRule:
     def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
         """The distances of what is written to each beginning of the name, [N, n + 1]."""
         text, wanted = letters(tokens, lengths), encode(self.name)
-        row = np.tile(np.arange(len(wanted) + 1.0), (len(text), 1))
+        row: Values = np.tile(np.arange(len(wanted) + 1.0), (len(text), 1))
         for column in text.T:
-            after = np.empty_like(row)
+            after: Values = np.empty(row.shape)
             after[:, 0] = row[:, 0] + 1
             for j, letter in enumerate(wanted):
                 step = np.minimum(row[:, j] + (column != letter), row[:, j + 1] + 1)
                 after[:, j + 1] = np.minimum(step, after[:, j] + 1)
-            row = np.where((column < END)[:, None], after, row)
+            row = np.where((column < END)[:, None], after, row).astype(np.float64)
         return row
 
 

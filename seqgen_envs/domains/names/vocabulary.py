@@ -38,7 +38,8 @@ def letters(tokens: Tokens, lengths: Tokens) -> Tokens:
 def lengths_of(tokens: Tokens) -> Tokens:
     """Letters of names [N, T], padded with V, the end token not counted."""
     ended = tokens >= END
-    return np.where(ended.any(axis=1), ended.argmax(axis=1), tokens.shape[1])
+    found: Tokens = np.where(ended.any(axis=1), ended.argmax(axis=1), tokens.shape[1])
+    return found
 
 
 def last_letters(text: Tokens) -> Tokens:
@@ -53,4 +54,5 @@ def starts_syllable(text: Tokens) -> NDArray[np.bool_]:
     vowel = VOWEL[text]
     before = np.zeros_like(vowel)
     before[:, 1:] = vowel[:, :-1]
-    return vowel & ~before
+    found: NDArray[np.bool_] = vowel & ~before
+    return found
