@@ -142,12 +142,12 @@ class NearRule:
         text, wanted = letters(tokens, lengths), encode(self.name)
         row: Values = np.tile(np.arange(len(wanted) + 1.0), (len(text), 1))
         for column in text.T:
-            after: Values = np.empty(row.shape)
-            after[:, 0] = row[:, 0] + 1
+            before, row = row, row.copy()
+            written = column < END
+            row[written, 0] += 1
             for j, letter in enumerate(wanted):
-                step = np.minimum(row[:, j] + (column != letter), row[:, j + 1] + 1)
-                after[:, j + 1] = np.minimum(step, after[:, j] + 1)
-            row = np.where((column < END)[:, None], after, row).astype(np.float64)
+                step = np.minimum(before[:, j] + (column != letter), before[:, j + 1] + 1)
+                row[written, j + 1] = np.minimum(step, row[:, j] + 1)[written]
         return row
 
 
