@@ -157,7 +157,7 @@ class NovelRule:
 
     def __call__(self, tokens: Tokens, lengths: Tokens) -> Values:
         """Values [N]."""
-        found: Values = 1.0 - is_known(letters(tokens, lengths), self._names)
+        found: Values = 1.0 - is_known(letters(tokens, lengths), self._names).astype(np.float64)
         return found
 
     def memory(self, tokens: Tokens, lengths: Tokens) -> Values:
