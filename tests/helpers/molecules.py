@@ -23,6 +23,10 @@ def lengths_of(smiles):
     return [float(len(text)) for text in smiles]
 
 
+def sizes_of_batches(smiles):
+    return [float(len(smiles))] * len(smiles)
+
+
 def atoms(smiles):
     """An objective: a tenth of the number of letters."""
     return [len(text) / 10 for text in smiles]

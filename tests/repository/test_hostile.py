@@ -27,8 +27,6 @@ from seqgen_envs.recurrent import RecurrentConfig
 from seqgen_envs.registration import get_domain
 
 ZEROS = bytes(64 * 1024**2)
-#: Seconds of the processor: each takes under one, but machines and what else they do vary.
-AT_ONCE = 5.0
 
 
 @pytest.fixture
@@ -46,7 +44,7 @@ def refused_at_once(load, path, message):
     began = time.process_time()
     with pytest.raises((ValueError, OSError), match=message) as caught:
         load(path)
-    assert time.process_time() - began < AT_ONCE
+    assert time.process_time() - began < 1
     assert "\n" not in str(caught.value)
 
 
@@ -55,14 +53,14 @@ def one_line(error):
 
 
 def harmless_at_once(load, path):
-    """It may be read, but soon."""
+    """It may be read; a second it has, and no more."""
     began = time.process_time()
     refusal = None
     try:
         load(path)
     except ValueError as error:
         refusal = error
-    assert time.process_time() - began < AT_ONCE
+    assert time.process_time() - began < 1
     assert refusal is None or one_line(refusal)
 
 

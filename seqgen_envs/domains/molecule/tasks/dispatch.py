@@ -153,6 +153,7 @@ class Dispatcher:
 
     @property
     def _programs(self) -> bool:
+        """Whether an objective starts a program each time it is called."""
         return any(isinstance(one, Program) for one in self.objectives.values())
 
     def _last_parts(self, compounds: list[Compound]) -> list[list[Compound]]:
@@ -161,14 +162,16 @@ class Dispatcher:
         Those of a function of many SMILES become smaller and smaller (guided self-scheduling,
         Polychronopoulos & Kuck 1987); those of a program do not, as each takes a start.
         """
-        n, jobs = len(compounds), self.n_jobs
-        if not self._whole or self._programs:
-            return self._parts(compounds, math.ceil(n / jobs / (1 if self._whole else 4)))
-        parts, at, least = [], 0, min(_FEWEST, math.ceil(n / max(jobs, 1)))
-        while at < n:
-            size = 1 if self.timeout else max(math.ceil((n - at) / jobs / 2), least)
-            parts.append(compounds[at : at + size])
-            at += size
+        if not self._whole:
+            return self._parts(compounds, math.ceil(len(compounds) / self.n_jobs / 4))
+        each = math.ceil(len(compounds) / self.n_jobs)
+        if self._programs or self.timeout is not None:
+            return self._parts(compounds, each)
+        parts, left, least = [], compounds, min(_FEWEST, each)
+        while left:
+            size = max(math.ceil(len(left) / self.n_jobs / 2), least)
+            parts.append(left[:size])
+            left = left[size:]
         return parts
 
     def _parts(self, compounds: list[Compound], size: int) -> list[list[Compound]]:

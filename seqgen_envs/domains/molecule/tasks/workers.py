@@ -69,8 +69,11 @@ class Workers:
     @property
     def free(self) -> int:
         """Processes that would have nothing to do; also those that are not started yet."""
-        busy = sum(worker.part is not None for worker in self._workers)
-        return max(self.n - busy - len(self._waiting), 0)
+        return max(self.n - self._busy - len(self._waiting), 0)
+
+    @property
+    def _busy(self) -> int:
+        return sum(worker.part is not None for worker in self._workers)
 
     def begin(self, parts: Sequence[Any]) -> None:
         """Have parts worked on, of which :meth:`finish` gives the answers.
@@ -148,8 +151,8 @@ class Workers:
 
     def _start(self, wanted: int) -> None:
         """As many processes as there is work for."""
-        busy = sum(worker.part is not None for worker in self._workers)
-        while len(self._workers) < min(self.n, busy + wanted):
+        most = min(self.n, self._busy + wanted)
+        while len(self._workers) < most:
             self._workers.append(Worker.started(self._begin))
 
     def _hand_out(self) -> None:

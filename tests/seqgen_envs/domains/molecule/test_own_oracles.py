@@ -2,6 +2,7 @@
 
 import math
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -35,6 +36,8 @@ from seqgen_envs.loading import UntrustedCodeError, from_file, trusting
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import RuleError
 
+#: A program that answers with the number of lines that it was given.
+SIZES = "import sys; lines = list(sys.stdin); print(*[len(lines)] * len(lines), sep=chr(10))"
 CHAINS = ["C" * n for n in range(1, 65)]
 
 
@@ -235,6 +238,24 @@ def test_a_process_that_dies_or_hangs_takes_one_molecule_with_it():
             assert math.isnan(verdict.values[0])
         else:
             assert verdict.values == (float(len(text)),)
+
+
+@pytest.mark.spawn
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        ("custom:helpers.molecules:sizes_of_batches", [10, 8, 6, 4, 4, 4, 4]),
+        ("command:" + shlex.join([sys.executable, "-c", SIZES]), [20, 20]),
+    ],
+)
+def test_the_parts_of_a_batch(text, sizes):
+    """A function's shrink, so that processes end together; a program is started once a process."""
+    task = make({"name": text, "n_jobs": 2})
+    try:
+        verdicts = task.scorer.score(CHAINS[:40])
+    finally:
+        task.close()
+    assert [verdict.values[0] for verdict in verdicts] == [n for n in sizes for _ in range(n)]
 
 
 _WATCHED = """
