@@ -24,7 +24,7 @@ def ids_of(text, end=True):
 
 
 def steps(task, text, end=True, horizon=200):
-    """What each term earns at each token, float [T, terms]; ended by the horizon where not ``end``."""
+    """What each term earns at each token, [T, terms]; the horizon ends it where not ``end``."""
     ids = ids_of(text, end)
     row = LETTERS.padded([ids], horizon if end else len(ids))
     return score_sequences(VERSE.make_task(task), row, [len(ids)])[0, : len(ids)]
@@ -51,19 +51,22 @@ def made(**others):
         (SEE + THEE + "\n", made()),  # a newline at the end begins no line
         # one line: five syllables of ten too few, so 0; its first two feet scan
         ("shall i compare thee", made(syllables=0, metre=0.4, rhyme=0, lines=0)),
-        # nine syllables; feet missing do not scan; the last word repeats
-        (SEE + "so long as men can breathe or can see", made(syllables=1.8, metre=1.8, rhyme=0)),
+        # nine syllables; a foot that is missing does not scan; can is there four times
+        (
+            SEE + "so long as men can breathe or can see",
+            made(syllables=1.8, metre=1.8, rhyme=0, repeats=-0.5),
+        ),
         # an end alike: t of the two phones of night's EY/AY T, and half of that
         (SEE.replace("see", "night") + THEE.replace("thee", "fate"), made(rhyme=0.25)),
-        # a third line earns nothing but what it repeats: so, long, men, can are there twice already
+        # a third line earns nothing, and pays for repeats: this and can were there twice already
         (SEE + THEE + "\nday", made(lines=0)),
-        (SEE + THEE + "\nthis this can can", made(lines=0, repeats=-0.75)),
+        (SEE + THEE + "\nthis this can can", made(lines=0, repeats=-1)),
         # two of three words are unknown, in a line of its own
         (SEE + "zorbleth the morbleth", made(syllables=1, metre=1.4, rhyme=0, words=-2 / 3)),
         # a line without words: nothing scans, and there are no words that are known
         (SEE, made(syllables=1, metre=1, rhyme=0, lines=0)),
         (SEE + "\n", made(syllables=1, metre=1, rhyme=0, words=-1)),
-        ("", made(syllables=0, metre=0, rhyme=0, words=-1, lines=0)),
+        ("", made(syllables=0, metre=0, rhyme=0, lines=-1)),
     ],
 )
 def test_couplets(text, expected):
@@ -108,7 +111,7 @@ HAIKU = "an old silent pond\na frog jumps into the pond\nsplash silence again"
         ({"name": "couplet", "promotion": False}, "his tender heir might bear his memory\n" + THEE,
          WHOLE | {"metre": 1.8, "rhyme": 1 / 8}),
         ({"name": "couplet", "feminine": True}, "to be or not to be that is the question\n" + THEE,
-         WHOLE | {"rhyme": 0}),
+         WHOLE | {"rhyme": 0, "repeats": -0.25}),
         ("lexicon", "", None),
     ],
 )  # fmt: skip
@@ -164,14 +167,14 @@ def test_a_task_on_top_of_a_form():
         ({"name": "couplet", "metre": "no"}, "metre must be true or false"),
         ({"name": "couplet", "most": 0}, "most must be a whole number of at least 1"),
         ({"name": "couplet", "spondee": True}, "licences of the metre are"),
-        ({"name": "lexicon", "use": "roes"}, "not in the dictionary .did you mean"),
+        ({"name": "lexicon", "use": "beautifull"}, "not in the dictionary .did you mean"),
         ({"name": "lexicon", "use": ["a b"]}, "single words of letters"),
         ({"name": "lexicon", "use": "day", "avoid": "day"}, "both to use and to avoid"),
         ({"name": "sentiment", "want": "sad"}, "'positive' or 'negative'"),
         ({"name": "sentiment", "form": "sonnet"}, "unknown form 'sonnet'; forms"),
         ({"name": "sentiment", "form": {"lines": 2}}, "form does not take these arguments"),
         ("regex:(", "no regular expression of Python's re"),
-        ("regex:", "pattern must be a regular expression"),
+        ("regex:", "missing 1 required positional argument: 'pattern'"),
         ("sonnet", "sonnet"),
     ],
 )
