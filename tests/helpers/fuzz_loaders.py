@@ -144,6 +144,12 @@ def text_seeds(folder):
             b'{"text": "the day", "work": "a"}\n{"prompt": "so", "text": "it"}\n']  # fmt: skip
 
 
+def write_texts(folder, content, rng):
+    """By what it begins with, as a file of one kind is no file of another."""
+    kind = {b"{": ".jsonl", b"n": ".csv"}.get(content[:1], ".txt")
+    return to_file(kind)(folder, content, rng)
+
+
 def read_texts(path):
     return read_records(path), read_prompts(path)
 
@@ -304,7 +310,7 @@ LOADERS = {
     "smi": Loader(smi_seeds, read_smiles, to_file(".smi", ".txt")),
     "csv": Loader(csv_seeds, read_smiles, to_file(".csv", ".tsv", ".csv.gz")),
     "sdf": Loader(sdf_seeds, read_smiles, to_file(".sdf")),
-    "text": Loader(text_seeds, read_texts, to_file(".txt", ".csv", ".jsonl"), mutated_text_or_json),
+    "text": Loader(text_seeds, read_texts, write_texts),
     "runs": Loader(runs_seeds, lambda path: load_six_grams(path.parent), write_runs, mutated_zip),
     "corpus": Loader(corpus_seeds, Corpus.load, to_file(".npz"), mutated_zip),
     "prior": Loader(prior_seeds, read_prior, write_prior, mutated_prior),

@@ -17,12 +17,6 @@ from seqgen_envs.vocabulary import Vocabulary
 
 VOCABULARY = DOMAIN.vocabulary
 COUPLET = "his tender heir might bear his memory,\nmaking a famine where abundance lies."
-MARKED_COUPLET = """\
- x   x  /   x     /    x    /   x  / x /
-his tender heir might bear his memory
- /  x  x  / x     /   x  / x    /
-making a famine where abundance lies
-"""
 
 
 def ids_of(*texts):
@@ -71,10 +65,7 @@ def test_a_picture():
     root = ElementTree.fromstring(draw_svg(COUPLET))
     assert root.tag == "svg"
     words = [node.text for node in root if set(node.text) - set("x/")]
-    assert (
-        words
-        == "his tender heir might bear his memory making a famine where abundance lies".split(" ")
-    )
+    assert " ".join(words) == COUPLET.replace(",\n", " ").rstrip(".")
     under = {node.text: float(node.get("y")) for node in root}
     assert under["his"] < under["making"]
     assert len({node.get("fill") for node in root}) == 2  # marks and words
@@ -84,7 +75,7 @@ def test_a_picture():
 @settings(max_examples=40, deadline=None)
 def test_any_text_is_drawn(text):
     root = ElementTree.fromstring(draw_svg(text))
-    left, top, width, height = map(float, root.get("viewBox").split())
+    width, height = map(float, root.get("viewBox").split()[2:])
     assert width > 0
     assert height < 17 * (2 * MAX_LINES + 2)
     assert width < 8 * 6 * MAX_WIDTH
@@ -95,7 +86,7 @@ def test_texts_in_tokens_of_another_vocabulary():
     other = make_domain(letters)
     ids = other.to_ids("day\nmay")
     assert other.to_text(np.append(ids, letters.end_id)) == "day\nmay"
-    assert other.view.text(ids) == "x\nday\nx\nmay".replace("x", " x ".rstrip())
+    assert other.view.text(ids) == " x\nday\n x\nmay"
     with pytest.raises(ValueError, match="the prior's vocabulary has no end token"):
         make_domain(Vocabulary(("a", "b"), None, ""))
 
