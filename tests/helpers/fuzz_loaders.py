@@ -25,6 +25,7 @@ from seqgen_envs.domains.melody.reading.line import TuneError
 from seqgen_envs.domains.melody.reading.tunes import read_tunes
 from seqgen_envs.domains.molecule.objectives.described import read_objective
 from seqgen_envs.domains.molecule.smiles import parse
+from seqgen_envs.domains.names.files import read_names
 from seqgen_envs.domains.text.copying import load_six_grams, save_six_grams
 from seqgen_envs.domains.text.corpus.reading import read_prompts, read_records
 from seqgen_envs.domains.toy.vocabulary import VOCABULARY
@@ -137,6 +138,10 @@ def csv_seeds(folder):
     text = "\n".join(["id,smiles,name", *rows])
     quoted = text.replace("caffeine", '"a ""quoted"", name"')
     return [text.encode(), quoted.replace(",", ";").encode(), gzip.compress(text.encode(), mtime=0)]
+
+
+def names_seeds(folder):
+    return [b"Anna\nO'Neill\nBob\n", b'id,name\n1,Anna\n2,"Bob, jr"\n']
 
 
 def text_seeds(folder):
@@ -310,6 +315,7 @@ LOADERS = {
     "smi": Loader(smi_seeds, read_smiles, to_file(".smi", ".txt")),
     "csv": Loader(csv_seeds, read_smiles, to_file(".csv", ".tsv", ".csv.gz")),
     "sdf": Loader(sdf_seeds, read_smiles, to_file(".sdf")),
+    "names": Loader(names_seeds, read_names, to_file(".txt", ".csv")),
     "text": Loader(text_seeds, read_texts, write_texts),
     "runs": Loader(runs_seeds, lambda path: load_six_grams(path.parent), write_runs, mutated_zip),
     "corpus": Loader(corpus_seeds, Corpus.load, to_file(".npz"), mutated_zip),
