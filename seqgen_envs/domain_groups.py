@@ -115,6 +115,8 @@ class Files:
             into a folder that exists, and returns their paths; the rows are those of
             ``seqgen sample``'s CSV. Further keywords are its options, as of ``write``.
         suffixes: how the names of the files that are read end, lower case, such as ".smi".
+        also: further such endings, of files that are of many kinds: they are read where the domain
+            is named, and do not tell which domain it is.
     """
 
     read: Callable[..., Tokens] | None = None
@@ -125,6 +127,7 @@ class Files:
     facts: Callable[..., Mapping[str, Any]] | None = None
     write_many: Callable[..., Sequence[Path]] | None = None
     suffixes: Sequence[str] = ()
+    also: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

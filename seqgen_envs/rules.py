@@ -61,6 +61,14 @@ class ScanRule:
         """Values [N] of the last tokens, and the state [N, width] after them; no side effects."""
         raise NotImplementedError
 
+    def begin(self, state: Values, lengths: Tokens) -> Values:
+        """State [N, width] of episodes that begin now, from that after their primers.
+
+        The rule has scanned those, ``lengths`` [N] tokens each. It is the same state, unless a rule
+        tells what was given from what is written.
+        """
+        return state
+
 
 Rule = PrefixRule | ScanRule
 PrefixFunction = TypeVar("PrefixFunction", bound=PrefixRule)
@@ -246,6 +254,11 @@ class Task:
             for t in self.terms
             if isinstance(t.rule, ScanRule)
         )
+
+    def begin(self, state: tuple[Values, ...], lengths: Tokens) -> tuple[Values, ...]:
+        """The scan rules' states where episodes begin: see :meth:`ScanRule.begin`."""
+        rules = [term.rule for term in self.terms if isinstance(term.rule, ScanRule)]
+        return tuple(rule.begin(one, lengths) for rule, one in zip(rules, state, strict=True))
 
     def score(
         self,

@@ -71,7 +71,8 @@ def _is_flat(primer: Any) -> bool:
 
 def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer | Template]:
     files = domain.files
-    reads = files.read_beginnings is not None and path.name.lower().endswith(tuple(files.suffixes))
+    known = (*files.suffixes, *files.also)
+    reads = files.read_beginnings is not None and path.name.lower().endswith(known)
     try:
         if reads and files.read_beginnings is not None:
             entries = files.read_beginnings(path)
@@ -262,8 +263,9 @@ class Starts:
             for at in np.flatnonzero(lengths[rows] == t):
                 row, one = slice(rows[at], rows[at] + 1), slice(at, at + 1)
                 shown = as_shown(self.mask, log_probs[one], tokens[row], lengths[row])
-                states = tuple(s[one].clone() for s in state), tuple(s[one] for s in task_state)
-                found[int(rows[at])] = Start(tokens[row], lengths[row], *shown, *states)
+                after = tuple(s[one].clone() for s in state)
+                begun = self.task.begin(tuple(s[one] for s in task_state), lengths[row])
+                found[int(rows[at])] = Start(tokens[row], lengths[row], *shown, after, begun)
             going = lengths[rows] > t
             if not going.all():
                 rows, kept = rows[going], torch.from_numpy(going)

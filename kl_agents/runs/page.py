@@ -52,6 +52,8 @@ _CURVES = {
 _NAMES = {"rollout": "in training", "eval": "in evaluations", "train": "in training"}
 #: Points of a curve, sequences found that are listed, and those of them that are drawn.
 _POINTS, _FOUND, _DRAWN = 300, 100, 12
+#: What a table of sequences shows in columns of its own.
+_OWN = ("text",)
 
 
 def run_page(folder: Path, episodes: int, seed: int, command: str = "") -> Page:
@@ -170,7 +172,7 @@ def _found(folder: Path, domain: Domain, budget: Budget) -> Iterator[Block]:
         for row in best[:_DRAWN]
     ]
     yield Samples(f"The best {domain.plural} found", "By the task's return.", {"": cards})
-    columns = [name for name in best[0] if name != "text" and best[0][name] is not None]
+    columns = [name for name in best[0] if name not in _OWN and best[0][name] is not None]
     rows = [[text(row["text"]), *[_cell(row[name]) for name in columns]] for row in best]
     title = f"The {len(rows)} best of {len(every):,} {domain.plural} scored in training"
     headings = [readable(name.removeprefix("term_")) for name in columns]

@@ -203,15 +203,16 @@ def test_same_seed_same_everything(env_id):
 
 def test_length_and_primer(env_id):
     plain = gym.make(env_id).unwrapped
-    length = plain.domain.min_horizon + 2
     tokens = [i for i in range(plain.domain.vocabulary.size) if i != plain.domain.vocabulary.end_id]
-    primer = tokens[-2:]
+    # as the domain cuts its text: some have several tokens for the same characters
+    primer = plain.domain.to_ids(plain.domain.to_text(np.array(tokens[-2:]))).tolist()
+    length = plain.domain.min_horizon + len(primer)
     primed = gym.make(env_id, length=length, primer=primer)
     by_text = gym.make(env_id, length=length, primer=plain.domain.to_text(np.array(primer)))
     assert primed.observation_space["tokens"].shape == (length,)
     start, steps = episodes_of(primed, 1)[0]
-    assert start[0]["tokens"][:2].tolist() == primer
-    assert len(steps) <= length - 2
+    assert start[0]["tokens"][: len(primer)].tolist() == primer
+    assert len(steps) <= length - len(primer)
     assert_same(episodes_of(by_text), episodes_of(primed))
     walked = gym.make(env_id, length=length)
     walked.reset()
@@ -224,21 +225,16 @@ def test_length_and_primer(env_id):
 
 def test_task_weights_scale_their_term(env_id):
     plain = gym.make(env_id)
-    name = plain.unwrapped.task.names[0]
-    factor = -3.0 / plain.unwrapped.task.terms[0].weight
-    others = plain.unwrapped.task.names[1:]
-    task = {"weights": {name: -3.0}}
-    weighted = gym.make(env_id, task=task)
-    seen = 0.0
-    for (_, steps), (_, steps_weighted) in zip(
-        episodes_of(plain, 5), episodes_of(weighted, 5), strict=True
-    ):
+    played = episodes_of(plain, 5)
+    every = [result[4]["reward_terms"] for _, steps in played for _, result in steps]
+    # the first that random play earns anything for
+    term = next(t for t in plain.unwrapped.task.terms if any(terms[t.name] for terms in every))
+    weighted = gym.make(env_id, task={"weights": {term.name: -3.0}})
+    for (_, steps), (_, steps_weighted) in zip(played, episodes_of(weighted, 5), strict=True):
         for (_, a), (_, b) in zip(steps, steps_weighted, strict=True):
-            terms, other = a[4]["reward_terms"], b[4]["reward_terms"]
-            assert other[name] == pytest.approx(factor * terms[name])
-            assert all(other[k] == terms[k] for k in others)
-            seen += abs(terms[name])
-    assert seen > 0
+            terms, other = dict(a[4]["reward_terms"]), dict(b[4]["reward_terms"])
+            assert other.pop(term.name) == pytest.approx(-3.0 / term.weight * terms.pop(term.name))
+            assert other == terms
 
 
 def test_step_after_the_end_needs_a_reset(env):

@@ -63,6 +63,10 @@ class MelodyTask(Task):
         """The scan rules' states in one row, [:data:`~.kernel.WIDTH`]."""
         return (np.concatenate(super().initial_state()),)
 
+    def begin(self, state: tuple[Values, ...], lengths: Tokens) -> tuple[Values, ...]:
+        """See :meth:`~seqgen_envs.rules.Task.begin`: a melody is judged with its primer."""
+        return state
+
     def score(
         self,
         tokens: Tokens,

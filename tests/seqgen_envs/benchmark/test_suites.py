@@ -21,6 +21,7 @@ PUBLISHED = {
     "pmo-mini-v1": "8e0ddccc711c4d0c",
     "pmo-v1": "455acb54ce246022",
     "speed-v1": "b749629710ffe009",
+    "text-v1": "71f76b8f7a2adc91",
     "toy-v1": "9bdf6be96d5ec446",
     "tuning-v1": "02e517c368de686e",
 }

@@ -7,11 +7,11 @@ import math
 import multiprocessing
 from collections.abc import Iterator, Mapping, Sequence
 
+from seqgen_envs.answers import MANY
 from seqgen_envs.domains.molecule.objectives.means import Objective, Part
 from seqgen_envs.domains.molecule.objectives.properties import PROPERTIES
 from seqgen_envs.domains.molecule.smiles import Compound
 from seqgen_envs.domains.molecule.tasks.calling import (
-    MANY,
     Answer,
     Scored,
     answer_all,

@@ -1,21 +1,6 @@
 """Oracles that users bring: a function of many SMILES, a function by name, a program.
 
-What they answer means one thing each:
-
-============================================ =====================================================
-answer                                       meaning
-============================================ =====================================================
-a list, tuple, iterator or generator, an     one value a SMILES, in order; flattened, so (N, 1) is
-array, tensor or pandas Series of N values   as good as (N,)
-a single number                              a list of one
-a whole number, a truth value                that number; True is 1
-``None``, NaN, infinity, a text (also        that molecule failed
-``"0.5"``), anything else that is no number
-``None`` alone, a text, a dict, a set,       an error of the oracle: the run ends
-another number of values
-it raises, or calls ``sys.exit``             the molecules are asked for again in parts, to find
-                                             those that failed
-============================================ =====================================================
+What they answer means what :mod:`seqgen_envs.answers` says.
 
 Processes of their own (see :mod:`~.dispatch`) begin while the round is still written, so a function
 gets its molecules in several lists: each time what there is when all processes have nothing to do.
@@ -23,31 +8,26 @@ gets its molecules in several lists: each time what there is when all processes 
 
 from __future__ import annotations
 
-import contextlib
-import math
 import multiprocessing
 import os
 import shlex
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from itertools import islice
+from collections.abc import Callable, Sequence
 from typing import Any
 
+from seqgen_envs.answers import values_of
 from seqgen_envs.domains.molecule.tasks.serving import kill_group
 from seqgen_envs.loading import check_trusted, checked_reference, load_callable
 from seqgen_envs.rules import RuleError
-
-#: What is no list of values, though it can be iterated over.
-_NOT_LISTS = (str, bytes, Mapping, Set)
 
 
 class SmilesFunction:
     """An objective that scores canonical SMILES many at a time: docking, a server, a model.
 
     Args:
-        function: ``list[str] -> values``; see this module for what it may return. Picklable where
-            the scorer has processes of its own.
+        function: ``list[str] -> values``; what it may return says :mod:`seqgen_envs.answers`.
+            Picklable where the scorer has processes of its own.
     """
 
     def __init__(self, function: Callable[[list[str]], Any]) -> None:
@@ -71,12 +51,13 @@ class SmilesFunction:
         """
 
     def score(self, smiles: list[str]) -> list[Any]:
-        """What the function gives for each of ``smiles``, as it is: see :func:`number_of`.
+        """What the function gives for each of ``smiles``, as it is; what of that is a number says
+        :func:`seqgen_envs.answers.number_of`.
 
         Raises:
             RuleError: the answer is not one value each.
         """
-        return values_of(self.function(list(smiles)), len(smiles), self.name)
+        return values_of(self.function(list(smiles)), len(smiles), self.name, "SMILES")
 
 
 class NamedFunction(SmilesFunction):
@@ -115,7 +96,7 @@ class NamedFunction(SmilesFunction):
         """See :class:`SmilesFunction`."""
         self.prepare()
         assert self._loaded is not None
-        return values_of(self._loaded(list(smiles)), len(smiles), self.name)
+        return values_of(self._loaded(list(smiles)), len(smiles), self.name, "SMILES")
 
     def __getstate__(self) -> dict[str, Any]:
         return {"reference": self.reference, "_loaded": None}
@@ -207,51 +188,3 @@ def _read(line: str) -> Any:
         return float(line)
     except ValueError:
         return line.strip()
-
-
-def values_of(answer: Any, n: int, name: str) -> list[Any]:
-    """The N values of an answer, flattened; see this module.
-
-    Raises:
-        RuleError: it is no list of values, or of another number.
-    """
-    must = f"for {n} SMILES; it must return one number each, in their order"
-    if answer is None or isinstance(answer, _NOT_LISTS):
-        raise RuleError(f"{name} returned {_shown(answer)} {must}")
-    values = _flat(list(islice(answer, n + 1)) if isinstance(answer, Iterator) else answer)
-    if len(values) != n:
-        raise RuleError(f"{name} returned {len(values)} values {must}")
-    return values
-
-
-def _flat(answer: Any) -> list[Any]:
-    """Its values in one list: arrays and nested lists come apart, texts and mappings do not."""
-    if hasattr(answer, "detach"):  # a tensor
-        answer = answer.detach().cpu()
-    if not isinstance(answer, (str, bytes)) and hasattr(answer, "to_numpy"):
-        answer = answer.to_numpy()
-    if hasattr(answer, "tolist"):
-        answer = answer.tolist()
-    if isinstance(answer, _NOT_LISTS) or not isinstance(answer, Iterable):
-        return [answer]
-    return [value for part in answer for value in _flat(part)]
-
-
-def number_of(value: Any) -> tuple[float, str | None]:
-    """A value as a finite number; otherwise NaN and what is wrong with it."""
-    number = math.nan
-    with contextlib.suppress(Exception):  # what a stranger's class does when it is converted
-        plain = value.item() if hasattr(value, "item") else value  # of an array of one, a tensor
-        if hasattr(plain, "__float__"):
-            number = float(plain)
-    if math.isfinite(number):
-        return number, None
-    return math.nan, f"the objective returned {_shown(value)}, expected a finite number"
-
-
-def _shown(value: Any) -> str:
-    text = repr(value)
-    if value is None or isinstance(value, float):
-        return text
-    short = text if len(text) <= 40 else f"{text[:37]}..."
-    return f"{short} ({type(value).__name__})"

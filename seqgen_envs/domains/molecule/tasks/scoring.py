@@ -27,9 +27,10 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
+from seqgen_envs.answers import MANY, last_line
 from seqgen_envs.domains.molecule.objectives.means import Objective
 from seqgen_envs.domains.molecule.smiles import Compound, compound_of
-from seqgen_envs.domains.molecule.tasks.calling import MANY, Scored, last_line
+from seqgen_envs.domains.molecule.tasks.calling import Scored
 from seqgen_envs.domains.molecule.tasks.dispatch import Dispatcher
 from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
 from seqgen_envs.interrupts import interruptible

@@ -28,9 +28,9 @@ from helpers.oracles_faulty import (
 )  # fmt: skip
 from helpers.paths import ROOT
 from seqgen_envs import get_domain
+from seqgen_envs.answers import MANY, number_of
 from seqgen_envs.domains.molecule.tasks import tasks
-from seqgen_envs.domains.molecule.tasks.calling import MANY
-from seqgen_envs.domains.molecule.tasks.own import SmilesFunction, number_of
+from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
 from seqgen_envs.domains.molecule.tasks.scoring import Scorer
 from seqgen_envs.loading import UntrustedCodeError, from_file, trusting
 from seqgen_envs.rollout import PriorPolicy, rollout

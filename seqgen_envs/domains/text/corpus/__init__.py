@@ -1,0 +1,1 @@
+"""Where texts to learn from come from, and how they become sequences."""
