@@ -1,9 +1,9 @@
 """Priors: frozen sequence models p(next token | tokens so far).
 
 A prior is anything that satisfies :class:`Prior`. The bundled ones are :class:`RecurrentPrior` and,
-for melodies, the table of a bigram (:class:`~seqgen_envs.ngram.NGramPrior`), each stored as a
-folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled. A folder of a causal
-language model is a prior too (:mod:`seqgen_envs.language_models`). The ``sha256`` in
+for melodies and names, the table of an n-gram (:class:`~seqgen_envs.ngram.NGramPrior`), each stored
+as a folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled. A folder of a
+causal language model is a prior too (:mod:`seqgen_envs.language_models`). The ``sha256`` in
 ``config.json`` are of the weights' file and of the rest of ``config.json``: what has changed since
 it was written is refused.
 All probabilities are natural logarithms (``log_prob``).

@@ -197,12 +197,14 @@ def register_env(env_id: str, domain: str, **defaults: Any) -> None:
 
 def register_all() -> None:
     """Register what comes with the package; calling it again changes nothing."""
-    for name in ("toy", "melody", "molecule", "text"):
+    for name in ("toy", "melody", "names", "molecule", "text"):
         register_domain(name, f"seqgen_envs.domains.{name}:DOMAIN")
     register_env("ToyGen-v0", domain="toy")
     register_env("MelodyGen-v0", domain="melody")
     # Its optimum is known exactly: a prior of few states, and rules that remember little.
     register_env("MelodyGen-Bigram-v0", domain="melody", prior="bigram", task="local", c=1.0)
+    register_env("NameGen-v0", domain="names")
+    register_env("NameGen-Trigram-v0", domain="names", prior="trigram", c=0.25)
     register_env("TextGen-v0", domain="text")
     register_env("MoleculeGen-v0", domain="molecule")
     # Scores within 0..1 and single properties need a small c to count beside log p of 30 nats.

@@ -25,6 +25,9 @@ from seqgen_envs.domains.melody.reading.line import TuneError
 from seqgen_envs.domains.melody.reading.tunes import read_tunes
 from seqgen_envs.domains.molecule.objectives.described import read_objective
 from seqgen_envs.domains.molecule.smiles import parse
+from seqgen_envs.domains.names.files import read_names
+from seqgen_envs.domains.text.copying import load_six_grams, save_six_grams
+from seqgen_envs.domains.text.corpus.reading import read_prompts, read_records
 from seqgen_envs.domains.toy.vocabulary import VOCABULARY
 from seqgen_envs.prior import RecurrentPrior, load_prior_folder
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
@@ -135,6 +138,35 @@ def csv_seeds(folder):
     text = "\n".join(["id,smiles,name", *rows])
     quoted = text.replace("caffeine", '"a ""quoted"", name"')
     return [text.encode(), quoted.replace(",", ";").encode(), gzip.compress(text.encode(), mtime=0)]
+
+
+def names_seeds(folder):
+    return [b"Anna\nO'Neill\nBob\n", b'id,name\n1,Anna\n2,"Bob, jr"\n']
+
+
+def text_seeds(folder):
+    return [b"the day\nis long\n\nand so\nam i\n", b'name,text\na,"the day\nis"\n',
+            b'{"text": "the day", "work": "a"}\n{"prompt": "so", "text": "it"}\n']  # fmt: skip
+
+
+def write_texts(folder, content, rng):
+    """By what it begins with, as a file of one kind is no file of another."""
+    kind = {b"{": ".jsonl", b"n": ".csv"}.get(content[:1], ".txt")
+    return to_file(kind)(folder, content, rng)
+
+
+def read_texts(path):
+    return read_records(path), read_prompts(path)
+
+
+def runs_seeds(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    return [save_six_grams(np.arange(0, 2**32, 2**28, dtype=np.uint32), folder).read_bytes()]
+
+
+def write_runs(folder, content, rng):
+    (folder / "reference.npz").write_bytes(content)
+    return folder / "reference.npz"
 
 
 def sdf_seeds(folder):
@@ -283,6 +315,9 @@ LOADERS = {
     "smi": Loader(smi_seeds, read_smiles, to_file(".smi", ".txt")),
     "csv": Loader(csv_seeds, read_smiles, to_file(".csv", ".tsv", ".csv.gz")),
     "sdf": Loader(sdf_seeds, read_smiles, to_file(".sdf")),
+    "names": Loader(names_seeds, read_names, to_file(".txt", ".csv")),
+    "text": Loader(text_seeds, read_texts, write_texts),
+    "runs": Loader(runs_seeds, lambda path: load_six_grams(path.parent), write_runs, mutated_zip),
     "corpus": Loader(corpus_seeds, Corpus.load, to_file(".npz"), mutated_zip),
     "prior": Loader(prior_seeds, read_prior, write_prior, mutated_prior),
     "agent": Loader(agent_seeds, read_agent, to_file(".zip"), mutated_agent),

@@ -3,6 +3,10 @@
 ``jupyter execute --inplace notebooks/*.ipynb`` stores the outputs anew.
 """
 
+import os
+import sys
+from pathlib import Path
+
 import nbformat
 import pytest
 from nbclient import NotebookClient
@@ -45,9 +49,11 @@ def test_a_visitor_sees_what_they_do(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_notebook_runs(path, tmp_path):
+def test_notebook_runs(path, tmp_path, monkeypatch):
     if path.stem in NEEDS:
         pytest.importorskip(NEEDS[path.stem], reason="the notebook needs the extra hf")
+    here = str(Path(sys.executable).parent)  # of the command seqgen, which some cells call
+    monkeypatch.setenv("PATH", here + os.pathsep + os.environ["PATH"])
     notebook = nbformat.read(path, as_version=4)
     stored = outputs_of(notebook)
     client = NotebookClient(

@@ -115,7 +115,7 @@ def test_a_task_of_a_module_is_copied():
     assert second.failures.count == 0
 
 
-@pytest.mark.parametrize("domain", ["toy", "melody", "molecule"])
+@pytest.mark.parametrize("domain", ["toy", "melody", "names", "molecule", "text"])
 def test_every_domain_takes_them(domain):
     env = SequenceEnv(domain, task="mine.py:first_token")
     env.reset()

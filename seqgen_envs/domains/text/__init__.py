@@ -13,6 +13,7 @@ from typing import Any
 from seqgen_envs.documents import read_json
 from seqgen_envs.domain import Domain, StoredPrior
 from seqgen_envs.domain_groups import Corpora, Files, View
+from seqgen_envs.domains.text.copying import describe_corpus
 from seqgen_envs.domains.text.corpus.named import CORPORA, MAX_TOKENS, read_corpus
 from seqgen_envs.domains.text.corpus.reading import (
     OWN_SUFFIXES,
@@ -20,6 +21,7 @@ from seqgen_envs.domains.text.corpus.reading import (
     read_many,
     read_prompts,
 )
+from seqgen_envs.domains.text.metrics import metrics_of
 from seqgen_envs.domains.text.output.files import write_collection
 from seqgen_envs.domains.text.output.render import draw_svg, render_text
 from seqgen_envs.domains.text.tasks import TASKS
@@ -53,6 +55,7 @@ def make_domain(vocabulary: Vocabulary) -> Domain:
         min_horizon=2,
         encode=in_tokens(encode) if is_of_characters(vocabulary) else None,
         view=View(in_tokens(render_text), svg=draw_svg),
+        metrics=metrics_of(vocabulary),
         files=Files(
             read_many=read_many,
             read_beginnings=read_prompts,
@@ -65,6 +68,7 @@ def make_domain(vocabulary: Vocabulary) -> Domain:
             names=CORPORA,
             suffixes=OWN_SUFFIXES,
             presets=PRIORS / "presets.yaml",
+            describe=describe_corpus,
         ),
     )
 

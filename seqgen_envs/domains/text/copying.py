@@ -2,7 +2,7 @@
 
 The corpus is kept as 32-bit hashes (CRC-32) of its different runs: a run that is not in it is taken
 for one with a chance of (runs) / 2^32, which is 2 in 10,000 for the 900,000 words of all of
-Shakespeare. The file ``six_grams.npz`` takes a little more than two bytes a run.
+Shakespeare. The file ``reference.npz`` beside a prior takes a little more than two bytes a run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,10 @@ from numpy.typing import NDArray
 from seqgen_envs.bounded import read_arrays
 from seqgen_envs.domains.text.pronunciation import words_of
 
-SIX_GRAMS_FILE = "six_grams.npz"
+if TYPE_CHECKING:
+    from seqgen_envs.datasets.corpus import Corpus
+
+REFERENCE_FILE = "reference.npz"
 #: Words of a run.
 RUN = 6
 _LOW_BITS = 16
@@ -51,7 +55,7 @@ def save_six_grams(hashes: Hashes, folder: str | Path) -> Path:
     By their upper 16 bits they fall into 65,536 buckets: what is kept are the sizes of those, and
     the lower 16 bits of each.
     """
-    path = Path(folder) / SIX_GRAMS_FILE
+    path = Path(folder) / REFERENCE_FILE
     sizes = np.bincount(hashes >> _LOW_BITS, minlength=_BUCKETS).astype(np.uint16)
     low = (hashes & (_BUCKETS - 1)).astype(np.uint16)
     np.savez_compressed(path, sizes=sizes, low=low)
@@ -65,7 +69,7 @@ def load_six_grams(folder: str | Path) -> Hashes:
         OSError: there is no such file.
         ValueError: it is not such a file.
     """
-    path = Path(folder) / SIX_GRAMS_FILE
+    path = Path(folder) / REFERENCE_FILE
     arrays = read_arrays(path, str(path))
     wrong = ValueError(f"{path} is not a file of six-grams: make it anew with its prior")
     if set(arrays) != {"sizes", "low"}:
@@ -80,10 +84,22 @@ def load_six_grams(folder: str | Path) -> Hashes:
     return hashes
 
 
+def describe_corpus(corpus: Corpus, folder: str | Path) -> Path:
+    """Write the runs of a corpus's training split beside a prior trained on it; returns the path.
+
+    Raises:
+        ValueError: the corpus has no training sequences.
+    """
+    texts = [corpus.vocabulary.to_text(ids) for ids in corpus.split("train")]
+    if not texts:
+        raise ValueError(f"corpus {corpus.source} has no training sequences")
+    return save_six_grams(six_gram_hashes(texts), folder)
+
+
 @lru_cache(maxsize=4)
 def six_grams_beside(folder: Path) -> Hashes | None:
     """Those of the corpus of the prior in ``folder``; None where it has none."""
-    return load_six_grams(folder) if (folder / SIX_GRAMS_FILE).is_file() else None
+    return load_six_grams(folder) if (folder / REFERENCE_FILE).is_file() else None
 
 
 def copied_runs(text: str, corpus: Hashes) -> tuple[int, int]:

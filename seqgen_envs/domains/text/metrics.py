@@ -29,6 +29,8 @@ Values = NDArray[np.float64]
 #: The form of a couplet, where the task has none.
 COUPLET = (10, 10)
 SCHEME = "aa"
+#: What :func:`text_metrics` tells of each text.
+EACH = ("lines", "syllables", "metrical_lines", "rhymed", "known_words", "copied")
 
 
 def texts_of(tokens: ArrayLike, vocabulary: Vocabulary) -> list[str]:
@@ -74,23 +76,10 @@ def text_metrics(
     Raises:
         ValueError: not such an array, or an id outside 0..V.
     """
-    rows = []
-    for text in texts_of(tokens, vocabulary):
-        lines = lines_of(text)
-        readings = _readings(lines, syllables, licences)
-        copied, runs = _copies(text, folder)
-        rows.append(
-            {
-                "lines": len(lines),
-                "syllables": sum(one.syllables for one in readings) / max(len(lines), 1),
-                "metrical_lines": _metrical(readings, syllables) / max(len(lines), 1),
-                "rhymed": _rhymed(lines, scheme),
-                "known_words": known_share(text),
-                "copied": copied / runs if runs else math.nan,
-            }
-        )
-    names = ("lines", "syllables", "metrical_lines", "rhymed", "known_words", "copied")
-    return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in names}
+    rows = [
+        _facts(text, folder, syllables, scheme, licences) for text in texts_of(tokens, vocabulary)
+    ]
+    return {name: np.array([row[name] for row in rows], dtype=np.float64) for name in EACH}
 
 
 def summarize(
@@ -115,21 +104,18 @@ def summarize(
     texts = texts_of(tokens, vocabulary)
     if not texts:
         raise ValueError("no texts to summarize: tokens has 0 rows")
-    each = text_metrics(tokens, vocabulary, folder, syllables, scheme, licences)
-    n_lines = max(each["lines"].sum(), 1.0)
-    n_words = np.array([len(words_of(text)) for text in texts])
-    copies = np.array([_copies(text, folder) for text in texts]).sum(axis=0)
-    rhymed = each["rhymed"] == 1
-    asked = bool(np.isfinite(each["rhymed"]).any())
-    whole = (each["lines"] == len(syllables)) & (each["metrical_lines"] == 1)
+    rows = [_facts(text, folder, syllables, scheme, licences) for text in texts]
+    each = {name: np.array([row[name] for row in rows], dtype=np.float64) for name in rows[0]}
+    rhymed, asked = each["rhymed"] == 1, np.isfinite(each["rhymed"])
+    whole = (each["lines"] == len(syllables)) & (each["metrical_lines"] == 1) & (rhymed | ~asked)
     return {
-        "metrical_lines": float((each["metrical_lines"] * each["lines"]).sum() / n_lines),
-        "rhymed_texts": float(rhymed.mean()) if asked else math.nan,
-        "whole_forms": float((whole & (rhymed | ~np.isfinite(each["rhymed"]))).mean()),
+        "metrical_lines": _mean(each["metrical_lines"], each["lines"]),
+        "rhymed_texts": float(rhymed.mean()) if asked.any() else math.nan,
+        "whole_forms": float(whole.mean()),
         "mean_lines": float(each["lines"].mean()),
-        "mean_syllables": float((each["syllables"] * each["lines"]).sum() / n_lines),
-        "known_words": float((each["known_words"] * n_words).sum() / max(n_words.sum(), 1)),
-        "copied_six_grams": float(copies[0] / copies[1]) if copies[1] else math.nan,
+        "mean_syllables": _mean(each["syllables"], each["lines"]),
+        "known_words": _mean(each["known_words"], each["words"]),
+        "copied_six_grams": _mean(np.nan_to_num(each["copied"]), each["runs"], math.nan),
         "distinct": len(set(texts)) / len(texts),
     }
 
@@ -143,6 +129,34 @@ def metrics_of(vocabulary: Vocabulary, folder: Path | None = None) -> Metrics:
         summary=partial(summarize, vocabulary=vocabulary, folder=folder),
         against=partial(metrics_of, vocabulary),
     )
+
+
+def _facts(
+    text: str,
+    folder: str | Path | None,
+    syllables: Sequence[int],
+    scheme: str,
+    licences: Licences,
+) -> dict[str, float]:
+    """The statistics of one text, and what they are shares of: ``words`` and ``runs``."""
+    lines = lines_of(text)
+    readings = _readings(lines, syllables, licences)
+    copied, runs = _copies(text, folder)
+    return {
+        "lines": len(lines),
+        "syllables": sum(one.syllables for one in readings) / max(len(lines), 1),
+        "metrical_lines": _metrical(readings, syllables) / max(len(lines), 1),
+        "rhymed": _rhymed(lines, scheme),
+        "known_words": known_share(text),
+        "copied": copied / runs if runs else math.nan,
+        "words": len(words_of(text)),
+        "runs": runs,
+    }
+
+
+def _mean(values: Values, weights: Values, nothing: float = 0.0) -> float:
+    """The weighted mean; ``nothing`` where all weights are 0."""
+    return float(values @ weights / weights.sum()) if weights.any() else nothing
 
 
 def _readings(lines: Sequence[str], syllables: Sequence[int], licences: Licences) -> list[Reading]:

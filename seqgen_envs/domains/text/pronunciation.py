@@ -35,20 +35,17 @@ WORD = re.compile(r"'?[^\W\d_]+(?:'[^\W\d_]+)*'?")
 #: Words and forms that are not in the dictionary, and that no ending gives.
 EARLY_MODERN = {
     "alack": "AH0 L AE1 K",
-    "anon": "AH0 N AA1 N",
-    "betwixt": "B IH0 T W IH1 K S T",
-    "durst": "D ER1 S T",
+    "canst": "K AE1 N S T",
     "e'en": "IY1 N",
     "e'er": "EH1 R",
-    "ere": "EH1 R",
     "eyne": "AY1 N",
     "forsooth": "F ER0 S UW1 TH",
     "'gainst": "G EH1 N S T",
+    "hadst": "HH AE1 D S T",
     "haply": "HH AE1 P L IY0",
     "hie": "HH AY1",
     "howe'er": "HH AW0 EH1 R",
     "methinks": "M IY0 TH IH1 NG K S",
-    "methought": "M IY0 TH AO1 T",
     "nought": "N AO1 T",
     "o'er": "AO1 R",
     "ope": "OW1 P",
@@ -56,7 +53,6 @@ EARLY_MODERN = {
     "saith": "S EH1 TH",
     "t'": "T",
     "th'": "DH",
-    "thyself": "DH AY0 S EH1 L F",
     "'twere": "T W ER1",
     "'twill": "T W IH1 L",
     "'twixt": "T W IH1 K S T",
@@ -159,7 +155,11 @@ def estimated_syllables(word: str) -> int:
     if letters.endswith("'s"):
         letters = letters[:-2]
     found = len(re.findall(r"[aeiouyàáâäæèéêëìíîïòóôöœùúûü]+", letters.replace("'d", "d")))
-    silent = re.search(r"(?:[^aeiouyl]|[aeiouy]l)e$|[^aeiouydt]ed$|[^aeiouyscxzgh]es$", letters)
+    silent = re.search(
+        r"(?:[^aeiouyl]|[aeiouy]l)e$|(?:[^aeiouydtl]|[aeiouy]l)ed$"
+        r"|(?:[^aeiouylscxzgh]|[aeiouy]l)es$",
+        letters,
+    )
     return max(found - bool(silent), 1)
 
 
@@ -184,9 +184,10 @@ def _derived(word: str) -> Iterator[Phones]:
         yield from _listed(f"{word[:-2]}ed")
     elif "'" in word and (whole := _listed(word.replace("'n", "en"))):  # stol'n
         yield from whole
-    for ending, phones in (
-        ("'st", "S T"), ("est", "AH0 S T"), ("eth", "AH0 TH"), ("st", "S T"), ("'t", "T")
-    ):  # fmt: skip
+    if word.endswith("'t"):  # is't, for't
+        yield from ((*one, "T") for one in _listed(word[:-2]))
+        return
+    for ending, phones in (("'st", "S T"), ("est", "AH0 S T"), ("eth", "AH0 TH"), ("st", "S T")):
         if word.endswith(ending):
             for one in _stems(word[: -len(ending)]):
                 yield (*one, *phones.split())
@@ -204,7 +205,7 @@ def _stems(stem: str) -> tuple[Phones, ...]:
     if stem.endswith("i"):
         forms.append(f"{stem[:-1]}y")
     if stem[-1] == stem[-2]:
-        forms.append(stem[:-1])
+        forms = [stem, stem[:-1], *forms]
     return next(filter(None, map(_listed, forms)), ())
 
 

@@ -3,7 +3,8 @@
 An iambic line is a row of feet, each a weak syllable and a strong one. A *reading* chooses one
 stress pattern for each word. A syllable *fights* the metre where
 
-- it bears the primary stress of a word of several syllables, and its place is weak;
+- it bears the primary stress of a word of several syllables, none beside it in the word does too,
+  and its place is weak;
 - it is unstressed in such a word, its place is strong, and *promotion* does not help it.
 
 Words of one syllable may stand anywhere, and so may secondary stress. A foot *scans* if neither of
@@ -166,11 +167,10 @@ def _fights(pattern: str, at: int, place: int, licences: Licences) -> bool:
     """Whether a syllable fights the metre in its place."""
     if licences.trochee and place < 2:
         return False
+    beside = pattern[max(at - 1, 0) : at] + pattern[at + 1 : at + 2]
     if place % 2 == 0:
-        return pattern[at] == "1"
-    if pattern[at] != "0":
-        return False
-    return not licences.promotion or "1" in pattern[max(at - 1, 0) : at + 2]
+        return pattern[at] == "1" and "1" not in beside
+    return pattern[at] == "0" and (not licences.promotion or "1" in beside)
 
 
 def syllable_counts(line: str) -> tuple[int, ...]:

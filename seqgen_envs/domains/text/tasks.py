@@ -20,18 +20,24 @@ end; with ``form`` they come on top of a form's.
 from __future__ import annotations
 
 import copy
-import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
-from seqgen_envs.domains.text.pronunciation import WORD, pronunciations, sound_of
-from seqgen_envs.domains.text.scansion import LONGEST_LINE, Licences
+from seqgen_envs.domains.text.arguments import (
+    check_known,
+    checked_licences,
+    checked_scheme,
+    checked_syllables,
+    checked_truth,
+    checked_words,
+    is_whole,
+)
+from seqgen_envs.domains.text.board import Board, TextRule
 from seqgen_envs.domains.text.terms import (
     AvoidRule,
-    Board,
     KnownRule,
     LinesRule,
     MetreRule,
@@ -40,7 +46,6 @@ from seqgen_envs.domains.text.terms import (
     RhymeRule,
     SentimentRule,
     SyllableRule,
-    TextRule,
     UseRule,
 )
 from seqgen_envs.prompted import prompted_rule, with_vocabulary
@@ -53,12 +58,10 @@ COUPLET = (10, 10)
 HAIKU = (5, 7, 5)
 #: Weights of a form's terms that are not 1.
 WEIGHTS = {"rhyme": 2.0}
-#: Lines that a form may have.
-MOST_LINES = 100
 
 
 class TextTask(Task):
-    """A task whose rules read texts through one :class:`~.terms.Board`."""
+    """A task whose rules read texts through one :class:`~.board.Board`."""
 
     def for_vocabulary(self: SelfTask, vocabulary: Vocabulary) -> SelfTask:
         """See :class:`~seqgen_envs.rules.Task`."""
@@ -98,17 +101,17 @@ def form_task(
     Raises:
         ValueError: an argument is not of its kind, or a weight is for no term.
     """
-    pattern = _pattern(syllables)
-    allowed = _licences(licences)
-    scheme = _scheme(rhyme, len(pattern))
+    pattern = checked_syllables(syllables)
+    allowed = checked_licences(licences)
+    scheme = checked_scheme(rhyme, len(pattern))
     board = Board()
     terms = [Term("syllables", SyllableRule(board, pattern, allowed))]
-    if _truth("metre", metre):
+    if checked_truth("metre", metre):
         terms.append(Term("metre", MetreRule(board, pattern, allowed)))
     if len(set(scheme)) < len(scheme):
         terms.append(Term("rhyme", RhymeRule(board, scheme)))
     if most is not None:
-        if not _is_whole(most) or most < 1:
+        if not is_whole(most) or most < 1:
             raise ValueError(f"most must be a whole number of at least 1, or null, got {most!r}")
         terms.append(Term("repeats", RepeatRule(board, most)))
     terms.append(Term("words", KnownRule(board)))
@@ -151,14 +154,14 @@ def lexicon_task(
         ValueError: there are no words, or some are none.
     """
     board = Board()
-    used, avoided = _words("use", use), _words("avoid", avoid)
+    used, avoided = checked_words("use", use), checked_words("avoid", avoid)
     if not used and not avoided:
         raise ValueError("task 'lexicon' needs words: give use, avoid or both")
     if both := sorted(set(used) & set(avoided)):
         raise ValueError(f"the words {both} are both to use and to avoid: leave them out of one")
-    if not _truth("any_words", any_words):
+    if not checked_truth("any_words", any_words):
         for word in used:
-            _check_known(word)
+            check_known(word)
     terms = []
     if used:
         terms.append(Term("use", UseRule(board, used), at="end"))
@@ -203,7 +206,7 @@ def regex_task(pattern: str, *, whole: bool = False, **others: Any) -> TextTask:
         raise ValueError(
             f"pattern {pattern!r} is no regular expression of Python's re: {error}"
         ) from None
-    rule = RegexRule(Board(), compiled, _truth("whole", whole))
+    rule = RegexRule(Board(), compiled, checked_truth("whole", whole))
     return with_form(f"regex:{pattern}", [Term("regex", rule, at="end")], **others)
 
 
@@ -255,66 +258,6 @@ def with_form(
         raise ValueError(f"form must be one of {sorted(FORMS)} or a mapping, got {form!r}")
     task = TextTask(name, [*base.terms, *terms], facts=base.facts)
     return task.with_weights(weights or {})
-
-
-def _pattern(syllables: Any) -> tuple[int, ...]:
-    good = isinstance(syllables, (list, tuple)) and 1 <= len(syllables) <= MOST_LINES
-    if not good or not all(_is_whole(n) and 1 <= n < LONGEST_LINE for n in syllables):
-        raise ValueError(
-            f"syllables must be a list of 1 to {MOST_LINES} whole numbers from 1 to "
-            f"{LONGEST_LINE - 1}, one a line, got {syllables!r}"
-        )
-    return tuple(syllables)
-
-
-def _scheme(rhyme: Any, lines: int) -> str:
-    """The scheme, in which each line that is not to rhyme has a letter of its own."""
-    if rhyme is None:
-        rhyme = " " * lines
-    if not isinstance(rhyme, str) or len(rhyme) != lines:
-        raise ValueError(
-            f"rhyme must be a text of one letter for each of the {lines} lines, such as "
-            f"{'ab' * (lines // 2) or 'a'!r}, got {rhyme!r}"
-        )
-    return "".join(c if c != " " else chr(0xE000 + at) for at, c in enumerate(rhyme))
-
-
-def _licences(given: Mapping[str, Any]) -> Licences:
-    known = [one.name for one in fields(Licences)]
-    if unknown := sorted(set(given) - set(known)):
-        raise TypeError(f"unknown {unknown}; licences of the metre are {known}")
-    return Licences(**{name: _truth(name, value) for name, value in given.items()})
-
-
-def _truth(name: str, value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{name} must be true or false, got {value!r}")
-    return value
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _words(what: str, given: Any) -> tuple[str, ...]:
-    """Words as a list, or as a text with commas or spaces between them."""
-    words = re.split(r"[,\s]+", given.strip()) if isinstance(given, str) else given
-    if not isinstance(words, (list, tuple)):
-        raise ValueError(f"{what} must be a list of words, got {given!r}")
-    for word in words:
-        if not isinstance(word, str) or not (WORD.fullmatch(word.lower()) or word == ""):
-            raise ValueError(f"{what} must hold single words of letters, got {word!r}")
-    return tuple(dict.fromkeys(word.lower() for word in words if word))
-
-
-def _check_known(word: str) -> None:
-    if sound_of(word).how == "estimated":
-        near = difflib.get_close_matches(word, pronunciations(), n=1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(
-            f"the word to use {word!r} is not in the dictionary{hint}: mend it, or give "
-            "any_words: true"
-        )
 
 
 TASKS: dict[str, Callable[..., Task]] = {

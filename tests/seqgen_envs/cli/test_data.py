@@ -173,7 +173,7 @@ def test_oracles_are_fetched_by_name(tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("zinc",), "there is no corpus 'zinc': give one of corpus, moses, moses-scaffolds, ora"),
+        (("zinc",), "no corpus 'zinc': give one of corpus, moses, moses-scaffolds, names, ora"),
         (("none.smi",), "there is no file none.smi"),
         (("tune.mid",), "tune.mid is not a kind of file known as a corpus: add --domain"),
         (("tune.mid", "--domain", "toy"), "domain 'toy' reads no corpora"),

@@ -18,8 +18,11 @@ _CONTROLS = re.compile(r"[^\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def marks(text: str) -> list[tuple[str, str]]:
-    """For each line of a text its stress marks (see :func:`~..scansion.marked`) and its words."""
-    return [marked(line) for line in text.split("\n")]
+    """For each line of a text its stress marks and its words.
+
+    See :func:`~seqgen_envs.domains.text.scansion.marked`.
+    """
+    return [marked(line) for line in text.split("\n")] if text else []
 
 
 def render_text(ids: NDArray[np.int64], vocabulary: Vocabulary) -> str:

@@ -123,9 +123,8 @@ def test_rhyme_keys():
 
 
 def test_words_of_a_line():
-    assert words_of("Feed'st thy LIGHT\N{RIGHT SINGLE QUOTATION MARK}s flame, self-made; 12 'Tis!") == (
-        "feed'st", "thy", "light's", "flame", "self", "made", "'tis",
-    )  # fmt: skip
+    line = "Feed'st thy LIGHT\N{RIGHT SINGLE QUOTATION MARK}s flame, self-made; 12 'Tis!"
+    assert " ".join(words_of(line)) == "feed'st thy light's flame self made 'tis"
 
 
 @given(st.text(max_size=80))

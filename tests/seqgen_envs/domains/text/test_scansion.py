@@ -35,8 +35,8 @@ TABLE = [
     ("and summer's lease hath all too short a date", {10}, 5, "sum"),
     ("thy youth's proud livery so gazed on now", {10}, 5, "um"),
     ("happiness destroys umbrellas and windows", {11}, 2, ""),
-    ("the beautiful elephants sing in the garden", {12}, 2, ""),
-    ("under the table the monkeys are dancing", {11}, 2, ""),
+    ("the beautiful elephants sing in the garden", {12}, 4, ""),
+    ("under the table the monkeys are dancing", {11}, 4, ""),
     ("shall i compare thee", {5}, 2, ""),
     ("day", {1}, 0, ""),
     ("", {0}, 0, ""),
@@ -60,8 +60,10 @@ def test_a_reading():
     assert (reading.syllables, reading.distance, reading.all_feet, reading.unknown) == (10, 0, 5, 0)
     assert reading.patterns == ("10", "?", "10", "?", "010", "?")
     assert read_line("the zorbleth sings").unknown == 1
-    assert read_line("an old silent pond", 5).metrical
-    assert not read_line("an old silent pond", 7).metrical
+    short = read_line("an old silent pond", 5)  # its third foot is the weak syllable alone
+    assert (short.distance, short.feet, short.all_feet) == (0, 2, 3)  # si- is stressed, and weak
+    assert read_line("the old and silent", 5).metrical
+    assert read_line("an old silent pond", 7).distance == 2
 
 
 def test_the_best_reading_is_found():
@@ -91,7 +93,8 @@ def test_any_line_is_read(line, wanted, licences):
     assert len(reading.patterns) == len(reading.words)
     assert reading.syllables in syllable_counts(line)
     above, below = marked(line, wanted, licences)
-    assert len(above) <= len(below) or not above.strip()
+    assert len(above.replace(" ", "")) == sum(map(len, reading.patterns))
+    assert below.split() == list(reading.words)
 
 
 @given(
