@@ -14,7 +14,7 @@ from nbclient import NotebookClient
 from helpers.paths import ROOT
 
 #: Notebooks that need an extra which the suite is not installed with, by its package.
-NEEDS = {"quickstart_language_model": "peft"}
+NEEDS = {"07_language_model": "peft"}
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
