@@ -35,6 +35,15 @@ def tokenizer_of(size=120, bos=True):
     )
 
 
+def tokenizer_of_words(size):
+    """Words that are numbers, ``w0`` to end with."""
+    from tokenizers import Tokenizer, models
+    from transformers import PreTrainedTokenizerFast
+
+    words = models.WordLevel({f"w{i}": i for i in range(size)}, unk_token="w0")
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer(words), eos_token="w0")
+
+
 def model_of(kind="gpt2", size=128, seed=0, hidden=32, positions=64):
     """Random weights: learned positions (gpt2), rotary and grouped heads (llama, qwen2)."""
     import transformers

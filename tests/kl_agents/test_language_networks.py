@@ -10,12 +10,20 @@ pytest.importorskip("transformers", reason="needs the extra hf")
 pytest.importorskip("peft", reason="needs the extra hf")
 
 from helpers.agents import make, native, recurrent_prior
-from helpers.language_models import KINDS, folder_of, of_vocabulary, prior_of
+from helpers.language_models import (
+    KINDS,
+    folder_of,
+    model_of,
+    of_vocabulary,
+    prior_of,
+    tokenizer_of_words,
+)
 from kl_agents import PolicyGradient, PsiLearning, QLearning, Reinvent, TrajectoryBalance
 from kl_agents.collection import Collected
 from kl_agents.diagnostics import agent_metrics
 from kl_agents.registry import load
 from seqgen_envs.evaluation import evaluate
+from seqgen_envs.language_models.prior import LanguageModelPrior
 from seqgen_envs.prior import load_prior_folder
 
 LEARNERS = [PsiLearning, TrajectoryBalance, PolicyGradient]
@@ -147,6 +155,20 @@ def test_a_reward_that_can_be_checked_is_learned(algorithm, lora_rank, monkeypat
     assert abs(first["kl_to_prior"]) < 1e-4
     assert last["task_reward"] > first["task_reward"] + 1.2, (first, last)
     assert 0.5 < last["kl_to_prior"] < 12
+
+
+@pytest.mark.parametrize("algorithm", [PsiLearning, TrajectoryBalance])
+def test_the_vocabulary_of_gpt2(algorithm):
+    """In small, what benchmarks/language_models.py does with 768 numbers a token."""
+    size = 50_257
+    prior = LanguageModelPrior(model_of(size=size, hidden=16), tokenizer_of_words(size), length=T)
+    agent = agent_of(algorithm, prior, lanes=8, batch_episodes=4)
+    tokens = torch.arange(2 * T).reshape(2, T) * 2000
+    agent.learn(160)
+    found = values(agent, tokens)
+    assert found.shape == (2, T, size)
+    assert found.isfinite().all()
+    assert found.std() > 1e-3
 
 
 @pytest.mark.parametrize(
