@@ -135,11 +135,12 @@ class SequenceAlgorithm(BaseAlgorithm):
         if saved is None and self.facts is None:
             raise ValueError("give an environment: the network starts from its prior")
         # before the seed is set: reading it for the first time draws weights that are then replaced
-        prior = self.facts.prior if saved is None and self.facts else None
+        prior = self.facts.prior if self.facts else None
         super().set_random_seed(self.seed)
         self.lr_schedule = FloatSchedule(make_schedule(settings.learning_rate, "learning_rate"))
         self.epsilon_schedule = make_schedule(settings.epsilon, "epsilon")
         self.c_schedule = make_schedule(1.0 if settings.c is None else settings.c, "c")
+        arguments = {"unit": self.c_schedule(0.0), **self.policy_kwargs}
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space,
             self.action_space,
@@ -148,7 +149,7 @@ class SequenceAlgorithm(BaseAlgorithm):
             prior=prior,
             network_config=saved["network"] if saved else None,
             prime_tokens=self.prime_tokens,
-            **self.policy_kwargs,
+            **arguments,
         ).to(self.device)
         self._seed_generators(self.seed)
         self.policy.c = self.c_schedule(1.0)

@@ -269,7 +269,8 @@ class _Behaviour:
             return g, state
         on, new = (torch.from_numpy(np.flatnonzero(x)).to(g.device) for x in (going, first))
         pairs = zip(state, start_state, strict=True)
-        mended = tuple(s.index_copy(0, new, start[new]) for s, start in pairs)
+        # the state is the step's own; of a language model a copy of it would cost as much as a step
+        mended = tuple(s.index_copy_(0, new, start[new]) for s, start in pairs)
         return start_g.index_copy(0, on, g), mended
 
     def _mixture(self, log_policy: NDArray[Any], log_prior: NDArray[Any]) -> NDArray[Any]:

@@ -21,8 +21,10 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from kl_agents.checking import Within, checked, did_you_mean
+from kl_agents.language_networks import KIND, LanguageNetwork, described_network
+from seqgen_envs.language_models.prior import LanguageModelPrior
 from seqgen_envs.prior import Prior, RecurrentPrior
-from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork
+from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
 
 INITS = ("prior", "random", "whole")
 
@@ -84,6 +86,44 @@ class ValueNetwork(nn.Module):
             found = (states * embedding(actions, head.weight)).sum(dim=-1) + head.bias[actions]
         return found * self.scale
 
+    def stepper(self) -> ValueStepper:
+        """The same one token at a time, of the weights as they are."""
+        return ValueStepper(self)
+
+    def description(self) -> dict[str, Any]:
+        """What :func:`described` makes it again of, JSON-able."""
+        return self.trunk.config.to_dict()
+
+
+class ValueStepper(Stepper):
+    """A :class:`ValueNetwork` one token at a time, without gradients."""
+
+    def __init__(self, network: ValueNetwork) -> None:
+        super().__init__(network.trunk)
+        self.scale = network.scale
+
+    @torch.inference_mode()
+    def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """g [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state."""
+        output, state = super().step(tokens, state)
+        return output * self.scale, state
+
+
+Network = ValueNetwork | LanguageNetwork
+
+
+def described(config: Mapping[str, Any], scale: float, prior: Prior | None = None) -> Network:
+    """The network that a ``description()`` tells of, with weights to be loaded.
+
+    ``prior``: a language model's own, if it is at hand.
+
+    Raises:
+        ValueError: that prior cannot be had, or is another one.
+    """
+    if config.get("kind") == KIND:
+        return described_network(config, prior)
+    return ValueNetwork(RecurrentNetwork(RecurrentConfig(**config)), scale)
+
 
 def make_network(
     prior: Prior,
@@ -92,7 +132,9 @@ def make_network(
     scale: float = 10.0,
     initial_value: float | None = None,
     architecture: Mapping[str, Any] | None = None,
-) -> ValueNetwork:
+    lora_rank: int | None = None,
+    unit: float = 1.0,
+) -> Network:
     """A value network for the vocabulary of ``prior``.
 
     Args:
@@ -102,20 +144,31 @@ def make_network(
         scale, initial_value: see :class:`ValueNetwork`.
         architecture: sizes (:class:`~seqgen_envs.recurrent.RecurrentConfig` without the
             vocabulary) of a network from scratch; default: the prior's, or one GRU of 64.
+        lora_rank, unit: of a language model; see :class:`~.language_networks.LanguageNetwork`.
 
     Raises:
-        ValueError: an unknown ``init``, an ``architecture`` beside a copy, or a prior that is not
-            recurrent and so has no trunk to copy.
+        ValueError: an unknown ``init``, an ``architecture`` beside a copy, a ``lora_rank`` for what
+            is no language model, or a prior that has nothing to copy.
     """
     if init not in INITS:
         raise ValueError(f"init must be one of {list(INITS)}, got {init!r}")
+    if init != "random" and isinstance(prior, LanguageModelPrior) and architecture is None:
+        return LanguageNetwork(
+            prior, whole=init == "whole", lora_rank=lora_rank, unit=unit, scale=scale,
+            initial_value=initial_value,
+        )  # fmt: skip
+    if lora_rank is not None:
+        raise ValueError(
+            "lora_rank is for copies of a language model: give a prior that is a folder of "
+            "transformers, and no init='random'"
+        )
     if init != "random":
-        if not isinstance(prior, RecurrentPrior):
+        if architecture is None and not isinstance(prior, RecurrentPrior):
             raise ValueError(
                 f"a {type(prior).__name__} has no recurrent trunk to copy: give "
                 "policy_kwargs={'init': 'random'}"
             )
-        if architecture is not None:
+        if architecture is not None or not isinstance(prior, RecurrentPrior):
             raise ValueError(
                 f"architecture goes with init='random'; init={init!r} copies the prior's"
             )
@@ -149,15 +202,29 @@ def _without_dropout(network: RecurrentNetwork) -> RecurrentNetwork:
 @torch.no_grad()
 def polyak(online: nn.Module, target: nn.Module, tau: float) -> None:
     """target <- (1 - tau) target + tau online."""
-    torch._foreach_lerp_(weights_of(target), weights_of(online), tau)
+    torch._foreach_lerp_(_lagging_weights(online, target), weights_of(online), tau)
 
 
 _WEIGHTS: WeakKeyDictionary[nn.Module, list[Tensor]] = WeakKeyDictionary()
 
 
 def weights_of(network: nn.Module) -> list[Tensor]:
-    """The network's parameters: to walk through its modules takes as long as an Adam step."""
+    """The network's parameters that are trained: to walk through its modules takes as long as an
+    Adam step.
+    """
     found = _WEIGHTS.get(network)
     if found is None:
-        found = _WEIGHTS[network] = list(network.parameters())
+        found = _WEIGHTS[network] = [x for x in network.parameters() if x.requires_grad]
+    return found
+
+
+_LAGGING: WeakKeyDictionary[nn.Module, list[Tensor]] = WeakKeyDictionary()
+
+
+def _lagging_weights(online: nn.Module, target: nn.Module) -> list[Tensor]:
+    """The target's parameters that follow those of the online network in training."""
+    found = _LAGGING.get(target)
+    if found is None:
+        pairs = zip(online.parameters(), target.parameters(), strict=True)
+        found = _LAGGING[target] = [lag for mine, lag in pairs if mine.requires_grad]
     return found

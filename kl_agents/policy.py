@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +16,10 @@ from stable_baselines3.common.policies import BasePolicy
 from torch import Tensor
 
 from kl_agents.backups import Backup, without_impossible
-from kl_agents.networks import ValueNetwork, make_network
+from kl_agents.language_networks import LanguageNetwork, export
+from kl_agents.networks import described, make_network, weights_of
 from seqgen_envs.prior import Prior
-from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
+from seqgen_envs.recurrent import State
 from seqgen_envs.rollout import sample_rows
 from seqgen_envs.starts import MIN_LOG_PROB
 
@@ -24,16 +27,17 @@ StateArrays = tuple[NDArray[np.float32], ...]
 
 
 class SequencePolicy(BasePolicy):
-    """Acts on Q, Psi or G of a recurrent value network.
+    """Acts on Q, Psi or G of a value network: recurrent, or the prior's language model.
 
     Args:
         observation_space: ``Dict(tokens, log_prior)`` of a sequence environment.
         action_space: ``Discrete(V)``.
         lr_schedule: learning rate of the remaining progress.
         backup: how values become a policy.
-        prior: the frozen prior the network starts from; None rebuilds ``network_config``.
-        init, scale, initial_value, architecture: see :func:`kl_agents.networks.make_network`.
-        network_config: sizes of a saved network.
+        prior: the frozen prior the network starts from, or that a saved one is a change of.
+        init, scale, initial_value, architecture, lora_rank, unit: see
+            :func:`kl_agents.networks.make_network`.
+        network_config: description of a saved network, made again of it (and of ``prior``).
         prime_tokens: how many first tokens of an episode are drawn from the prior when not
             deterministic.
         adam: further arguments of ``torch.optim.Adam``.
@@ -59,23 +63,26 @@ class SequencePolicy(BasePolicy):
         scale: float = 10.0,
         initial_value: float | None = None,
         architecture: Mapping[str, Any] | None = None,
+        lora_rank: int | None = None,
+        unit: float = 1.0,
         network_config: Mapping[str, Any] | None = None,
         prime_tokens: int = 0,
         adam: Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(observation_space, action_space)
         check_spaces(observation_space, action_space)
-        if prior is not None:
+        if network_config is not None:
+            network = described(network_config, scale, prior)
+        elif prior is not None:
             network = make_network(
                 prior,
                 init=init,
                 scale=scale,
                 initial_value=initial_value,
                 architecture=architecture,
+                lora_rank=lora_rank,
+                unit=unit,
             )
-        elif network_config is not None:
-            config = RecurrentConfig(**network_config)
-            network = ValueNetwork(RecurrentNetwork(config), scale)
         else:
             raise ValueError("SequencePolicy needs a prior, or the sizes of a saved network")
         self.network = network
@@ -88,10 +95,11 @@ class SequencePolicy(BasePolicy):
         if not {"fused", "foreach", "differentiable"} & given.keys():
             given["fused"] = True  # one pass over each weight instead of a dozen
         try:
-            self.optimizer = torch.optim.Adam(self.network.parameters(), lr=lr_schedule(1), **given)
+            self.optimizer = torch.optim.Adam(weights_of(network), lr=lr_schedule(1), **given)
         except (TypeError, ValueError) as error:
             raise ValueError(f"adam must hold arguments of torch.optim.Adam: {error}") from error
-        self._stepper: Stepper | None = None
+        self._stepper: Any = None
+        self._handed: tuple[StateArrays, State] = ((), ())  # the last state, as it was returned
 
     @property
     def vocabulary_size(self) -> int:
@@ -100,7 +108,7 @@ class SequencePolicy(BasePolicy):
 
     def weights_changed(self) -> None:
         """Call after the network's weights change: the next step folds them anew."""
-        self._stepper = None
+        self._stepper, self._handed = None, ((), ())
 
     def log_policy(self, log_prior: NDArray[Any], g: Tensor) -> NDArray[np.float32]:
         """log pi(.|s) [N, V] from log p and g in reward units."""
@@ -115,12 +123,24 @@ class SequencePolicy(BasePolicy):
     @torch.inference_mode()
     def step_tensors(self, tokens: Tensor, state: State | None) -> tuple[Tensor, State]:
         """:meth:`step`, of a tensor."""
-        if self._stepper is None:
-            self._stepper = Stepper(self.network.trunk)
         if state is None:
-            state = self._stepper.initial_state(len(tokens))
-        output, state = self._stepper.step(tokens.to(self.device), state)
-        return output * self.network.scale, state
+            state = self.stepper.initial_state(len(tokens))
+        found: tuple[Tensor, State] = self.stepper.step(tokens.to(self.device), state)
+        return found
+
+    @property
+    def stepper(self) -> Any:
+        """The network one token at a time, of its weights as they are."""
+        if self._stepper is None:
+            self._stepper = self.network.stepper()
+        return self._stepper
+
+    @property
+    def step_some(self) -> Any:
+        """:meth:`step_tensors` of some lanes, where the network can; see
+        :mod:`seqgen_envs.stepping`.
+        """
+        return self.stepper.step if isinstance(self.network, LanguageNetwork) else None
 
     @torch.inference_mode()
     def read_prefixes(self, tokens: NDArray[np.int64]) -> tuple[Tensor, State]:
@@ -129,10 +149,10 @@ class SequencePolicy(BasePolicy):
         start = np.full(len(tokens), self.vocabulary_size)
         g, state = self.step(start, None)
         for t in range(int(lengths.max(initial=0))):
-            alive = torch.from_numpy(lengths > t).to(self.device)[:, None]
             next_g, next_state = self.step(tokens[:, t], state)
-            g = torch.where(alive, next_g, g)
-            state = tuple(torch.where(alive, n, s) for n, s in zip(next_state, state, strict=True))
+            alive = torch.from_numpy(lengths > t).to(self.device)
+            g = _where(alive, next_g, g)
+            state = tuple(_where(alive, n, s) for n, s in zip(next_state, state, strict=True))
         return g, state
 
     def predict(
@@ -189,7 +209,44 @@ class SequencePolicy(BasePolicy):
             priming = (tokens < self.vocabulary_size).sum(axis=1) < self.prime_tokens
             reachable = without_impossible(torch.from_numpy(log_prior)).numpy()
             log_policy = np.where(priming[:, None], reachable, log_policy)
-        return log_policy, tuple(tensor.cpu().numpy() for tensor in after)
+        arrays = tuple(tensor.cpu().numpy() for tensor in after)
+        self._handed = (arrays, after)
+        return log_policy, arrays
+
+    def _tensors(self, state: StateArrays) -> State:
+        """The tensors of a state that was returned: its own if it was the last, which may be
+        written on, and otherwise copies.
+        """
+        arrays, tensors = self._handed
+        same = len(arrays) == len(state)
+        if same and all(mine is given for mine, given in zip(arrays, state, strict=True)):
+            return tensors
+        return tuple(torch.tensor(s, device=self.device) for s in state)
+
+    def save_language_model(self, folder: str | Path, adapter: bool = False) -> Path:
+        """Write the policy as a folder that transformers loads (and ``prior="FOLDER"``).
+
+        Args:
+            folder: made if need be.
+            adapter: write the adapter alone (``lora_rank``), as peft loads it beside the prior.
+
+        Raises:
+            ValueError: its network is no language model; it acts at another temperature than the
+                one at which the model alone is the policy; or there is no adapter.
+        """
+        network = self.network
+        if not isinstance(network, LanguageNetwork):
+            raise ValueError(
+                "the policy is no language model: train it on a prior that is a folder of "
+                "transformers"
+            )
+        if not network.whole and not math.isclose(self.c, network.unit, rel_tol=1e-6):
+            raise ValueError(
+                f"the policy acts at c = {self.c:g}, and the model alone is the policy at c = "
+                f"{network.unit:g}: set policy.c = {network.unit:g}, or train with policy_kwargs="
+                f"{{'unit': {self.c:g}}}"
+            )
+        return export(network, folder, adapter)
 
     def start_value(self, log_prior: NDArray[Any], primer: NDArray[np.int64]) -> float:
         """V(s_0) at temperature ``c``, in nats: of the state after ``primer`` (int64 [P]).
@@ -213,8 +270,7 @@ class SequencePolicy(BasePolicy):
         last = np.where(
             lengths > 0, tokens[np.arange(len(tokens)), lengths - 1], self.vocabulary_size
         )
-        tensors = tuple(torch.as_tensor(s, device=self.device) for s in state)
-        g, after = self.step(last, tensors)
+        g, after = self.step(last, self._tensors(state))
         first = np.atleast_1d(np.asarray(episode_start if episode_start is not None else False))
         if first.any():
             rows = np.flatnonzero(np.broadcast_to(first, len(tokens)))
@@ -243,6 +299,13 @@ class SequencePolicy(BasePolicy):
     def forward(self, observation: Any, deterministic: bool = False) -> Tensor:
         """See :meth:`_predict`."""
         return self._predict(observation, deterministic)
+
+
+def _where(rows: Tensor, new: Tensor, old: Tensor) -> Tensor:
+    """``new`` [N, ...] in the marked rows, bool [N], and ``old`` elsewhere."""
+    if new is old:  # written in place: by what else the state holds, old rows do not look at it
+        return old
+    return torch.where(rows.view(-1, *[1] * (new.ndim - 1)), new, old)
 
 
 def masked_log_prior(log_prior: NDArray[Any], action_masks: NDArray[Any]) -> NDArray[np.float32]:

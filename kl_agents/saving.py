@@ -100,7 +100,7 @@ def state_of(agent: SequenceAlgorithm, replay: bool) -> SavedAgent:
         "policy_kwargs": agent.policy_kwargs,
         "seed": agent.seed,
         "environment": agent.environment,
-        "network": agent.policy.network.trunk.config.to_dict(),
+        "network": agent.policy.network.description(),
         "spaces": {
             "vocabulary_size": agent.policy.vocabulary_size,
             "horizon": len(agent.observation_space["tokens"].nvec),  # type: ignore[index]

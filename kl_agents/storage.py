@@ -126,16 +126,22 @@ def _read_members(archive: zipfile.ZipFile, config: dict[str, Any]) -> SavedAgen
     policy, optimizer = load_tensors(members[POLICY]), load_tensors(members[OPTIMIZER])
     for name, tensor in (*policy.items(), *optimizer.items()):
         check_finite(name, tensor)
-    trunk = {k.removeprefix(_TRUNK): v for k, v in policy.items() if k.startswith(_TRUNK)}
-    sizes = RecurrentConfig(**config["network"])
-    sizes.check_weights(trunk)
-    if sizes.vocabulary_size != config["spaces"]["vocabulary_size"]:
-        raise ValueError("its network is of another vocabulary than its spaces")
+    if "kind" not in config["network"]:  # one that is a change of its prior has the prior's sizes
+        _check_network(config, policy)
     replay = None
     if REPLAY in members:
         limit = _replay_bytes(config)
         replay = read_arrays(io.BytesIO(members[REPLAY]), REPLAY, limit, ratio=limit)
     return SavedAgent(config, policy, optimizer, replay)
+
+
+def _check_network(config: Mapping[str, Any], policy: Mapping[str, Tensor]) -> None:
+    """Raise a ValueError unless the sizes are those of the weights and of the vocabulary."""
+    trunk = {k.removeprefix(_TRUNK): v for k, v in policy.items() if k.startswith(_TRUNK)}
+    sizes = RecurrentConfig(**config["network"])
+    sizes.check_weights(trunk)
+    if sizes.vocabulary_size != config["spaces"]["vocabulary_size"]:
+        raise ValueError("its network is of another vocabulary than its spaces")
 
 
 def _digests(members: Mapping[str, bytes]) -> dict[str, str]:

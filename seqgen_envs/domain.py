@@ -130,10 +130,7 @@ class Domain:
         """
         if self.encode:
             return self.encode(text)
-        joiner = self.vocabulary.joiner
-        if not joiner:
-            return self.vocabulary.encode(text)
-        return self.vocabulary.encode(text.split(None if joiner.isspace() else joiner))
+        return self.vocabulary.from_text(text)
 
     def beside(self, prior: Prior | None, task: Task | None = None) -> Domain:
         """This domain for sequences of one prior and one task.

@@ -19,7 +19,7 @@ from gymnasium.utils.seeding import np_random
 from numpy.typing import NDArray
 
 from seqgen_envs.domain_groups import Template
-from seqgen_envs.prior import Prior, RecurrentPrior
+from seqgen_envs.prior import Prior, RecurrentPrior, for_length
 from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Values
 from seqgen_envs.settings import LaneSettings, is_finite
@@ -158,7 +158,7 @@ class Lanes:
         """The frozen prior, loaded on first use."""
         if self._prior is None:
             _single_thread_in_workers()
-            self._prior = self.domain.load_prior(self.settings.prior)
+            self._prior = for_length(self.domain.load_prior(self.settings.prior), self.horizon)
         return self._prior
 
     @property

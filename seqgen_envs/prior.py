@@ -2,9 +2,10 @@
 
 A prior is anything that satisfies :class:`Prior`. The bundled ones are :class:`RecurrentPrior` and,
 for melodies and names, the table of an n-gram (:class:`~seqgen_envs.ngram.NGramPrior`), each stored
-as a folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled. The ``sha256``
-in ``config.json`` are of the weights' file and of the rest of ``config.json``: what has changed
-since it was written is refused.
+as a folder of ``model.safetensors`` and ``config.json``; nothing is ever unpickled. A folder of a
+causal language model is a prior too (:mod:`seqgen_envs.language_models`). The ``sha256`` in
+``config.json`` are of the weights' file and of the rest of ``config.json``: what has changed since
+it was written is refused.
 All probabilities are natural logarithms (``log_prob``).
 """
 
@@ -23,6 +24,12 @@ from torch import Tensor
 
 from seqgen_envs.bounded import read_bytes
 from seqgen_envs.documents import read_json
+from seqgen_envs.language_models.folder import (
+    is_language_model,
+    language_model_vocabulary,
+    load_language_model,
+)
+from seqgen_envs.language_models.prior import LanguageModelPrior
 from seqgen_envs.ngram import NGramPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
 from seqgen_envs.reporting.files import replacing, write_json
@@ -59,6 +66,19 @@ class Prior(Protocol):
     def sequence_log_probs(self, tokens: Tensor) -> Tensor:
         """log p(. | tokens[:, :t]) for every t, [N, T, V], of whole sequences int64 [N, T]."""
         ...
+
+
+def for_length(prior: Prior, length: int) -> Prior:
+    """The prior for sequences of at most ``length`` tokens.
+
+    One whose states need room for every token has a method ``for_length(length)``, which returns
+    such a prior; others are what they are.
+
+    Raises:
+        ValueError: it cannot be had for so many.
+    """
+    make = getattr(prior, "for_length", None)
+    return prior if make is None else make(length)
 
 
 class RecurrentPrior:
@@ -153,14 +173,17 @@ def _write(
     return folder
 
 
-def load_prior_folder(folder: str | Path) -> RecurrentPrior | NGramPrior:
-    """The prior stored in ``folder``, one copy a process.
+def load_prior_folder(folder: str | Path) -> RecurrentPrior | NGramPrior | LanguageModelPrior:
+    """The prior stored in ``folder``, one copy a process; a folder of transformers is one too.
 
     Raises:
+        ImportError: the extra ``hf`` is missing, which a folder of transformers needs.
         FileNotFoundError: a file is missing; the message names it.
         ValueError: a file cannot be read as what it should be, has changed since it was written, or
             its weights are not finite.
     """
+    if is_language_model(folder):
+        return load_language_model(folder)
     folder = _checked_folder(folder)
     return _load_cached(folder, (folder / WEIGHTS_FILE).stat().st_mtime_ns)
 
@@ -171,6 +194,8 @@ def stored_vocabulary(folder: str | Path) -> Vocabulary:
     Raises:
         FileNotFoundError, ValueError: as :func:`load_prior_folder`.
     """
+    if is_language_model(folder):
+        return language_model_vocabulary(folder)
     folder = _checked_folder(folder)
     return _vocabulary_cached(folder, (folder / CONFIG_FILE).stat().st_mtime_ns)
 
@@ -181,6 +206,8 @@ def stored_max_tokens(folder: str | Path) -> int:
     Raises:
         FileNotFoundError, ValueError: as :func:`load_prior_folder`.
     """
+    if is_language_model(folder):
+        return 0
     folder = _checked_folder(folder)
     return _max_tokens_cached(folder, (folder / CONFIG_FILE).stat().st_mtime_ns)
 

@@ -41,8 +41,8 @@ def read_primers(primer: Any, domain: Domain, length: int) -> tuple[Primer | Tem
     Args:
         primer: token ids or a text; a list of such; or a file's name, which the domain's
             ``files.read_beginnings`` reads if it knows files of that name, and which otherwise has
-            a text a line. Where the vocabulary writes its tokens without spaces between them, a
-            line's first word is the text.
+            a text a line. Where no token has a space and none is written between them, a line's
+            first word is the text.
         domain: whose tokens they are.
         length: the horizon, which a primer must stay below.
 
@@ -92,12 +92,17 @@ def _lines(path: Path, domain: Domain, length: int) -> Iterable[Primer | Templat
 
 
 def _texts(path: Path, domain: Domain) -> Iterable[Entry]:
+    vocabulary = domain.vocabulary
     for number, line in enumerate(
         read_bytes(path, MAX_PRIMERS).decode("utf-8-sig").splitlines(), 1
     ):
-        if line.strip():
-            text = line.strip() if domain.vocabulary.joiner.isspace() else line.split()[0]
-            yield Entry("", text, f"line {number}")
+        text = line.strip()
+        if text:
+            whole = vocabulary.joiner.isspace() or vocabulary.has_blanks
+            yield Entry("", text if whole else text.split()[0], f"line {number}")
+        elif vocabulary.has_blanks:  # its sequences are texts, and the empty one is one too
+            problem = "it is empty, and each line is to be the beginning of a text"
+            yield Entry("", "", f"line {number}", problem=problem)
 
 
 def _message(primer: Any) -> str:

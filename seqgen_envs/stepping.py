@@ -30,7 +30,9 @@ def step_rows(
 
     Args:
         step: takes tokens int64 [n] and the state of n lanes; a lane's output depends on its own
-            row alone.
+            row alone. Where it is a method of an object that has a method ``step_some`` too, this
+            is asked in its place for some of the lanes: it takes tokens [M], the state of all N
+            lanes and the M rows, int64, and need not copy the state.
         tokens: int64 [N]; those of the other lanes may be anything that ``step`` takes.
         state: tensors with N as first dimension.
         going: at least one is.
@@ -43,6 +45,10 @@ def step_rows(
         output, state = step(torch.from_numpy(tokens), state)
         return (output if count == len(going) else output[torch.from_numpy(going)]), state
     rows = torch.from_numpy(np.flatnonzero(going))
+    some_of = getattr(getattr(step, "__self__", None), "step_some", None)
+    if some_of is not None:
+        found: tuple[Tensor, State] = some_of(torch.from_numpy(tokens[going]), state, rows)
+        return found
     of_state = [rows.to(tensor.device) for tensor in state]
     some = tuple(s.index_select(0, at) for s, at in zip(state, of_state, strict=True))
     output, fresh = step(torch.from_numpy(tokens[going]), some)

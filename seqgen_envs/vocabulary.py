@@ -112,6 +112,11 @@ class Vocabulary:
         return {token: i for i, token in enumerate(self.tokens)}
 
     @cached_property
+    def has_blanks(self) -> bool:
+        """Whether a token has a space in it: sequences are then lines of text, not words."""
+        return any(" " in token for token in self.tokens)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that two vocabularies share only if they are the same."""
         text = "\x00".join(self.tokens) + "\x01" + (self.end or "")
@@ -168,6 +173,16 @@ class Vocabulary:
     def to_text(self, ids: Sequence[int] | NDArray[np.integer]) -> str:
         """:meth:`decode` as one string."""
         return self.joiner.join(self.decode(ids))
+
+    def from_text(self, text: str) -> NDArray[np.int64]:
+        """Ids of a text, shape [n]: the inverse of :meth:`to_text`, without the end token.
+
+        Raises:
+            UnknownTokenError: see :meth:`encode`.
+        """
+        if not self.joiner:
+            return self.encode(text)
+        return self.encode(text.split(None if self.joiner.isspace() else self.joiner))
 
     def check_same(self, other: Vocabulary, mine: str, theirs: str) -> None:
         """Raise a ValueError showing the first difference unless the two are the same."""

@@ -16,6 +16,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 SEQGEN_ORDER = (
     (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
+    (("language_models",), 1.5),
     (("prior", "user_tasks", "domain_groups", "stepping", "answers"), 2),
     (("prompted",), 3),
     (("datasets",), 2),
@@ -53,6 +54,7 @@ AGENTS_ORDER = (
     (("backups", "schedules", "ranking", "shown", "writers"), -1),
     (("replay",), 0),
     (("storage", "checking", "augmentation"), 1),
+    (("language_networks",), 1.5),
     (("networks", "env_facts"), 2),
     (("policy",), 3),
     (("collection",), 4),
@@ -77,6 +79,8 @@ CONFINED = {
     "pretty_midi": "seqgen_envs/domains/melody",
     "verovio": "seqgen_envs/domains/melody",
     "rdkit": "seqgen_envs/domains/molecule",
+    "transformers": "seqgen_envs/language_models",
+    "peft": "kl_agents",
 }
 
 
