@@ -52,7 +52,10 @@ def check_domain(
             continue
         try:
             task = domain.make_task(name)
-        except ImportError as error:
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # an extra, or arguments that it cannot do without
             say(f"task {name!r}: left out, {error}")
             continue
         _check_task(domain, task, episodes, seed)
@@ -173,7 +176,9 @@ def _check_views(domain: Domain, lanes: Lanes) -> None:
         if domain.vocabulary.end_id is not None:
             ids = ids[ids != domain.vocabulary.end_id]
         again = domain.to_ids(text) if text else ids[:0]
-        _demand(np.array_equal(again, ids), f"{text!r} is not read back as it was written")
+        # what the tokens spell, not the ids: tokens of several letters cut a text in several ways
+        spelled = domain.vocabulary.to_text
+        _demand(spelled(again) == spelled(ids), f"{text!r} is not read back as it was written")
         if domain.view.image is not None:
             picture = domain.view.image(ids, lanes.horizon)
             _demand(

@@ -276,7 +276,7 @@ def _parameters(module: nn.Module) -> Any:
 
 
 def _lane_cache(layers: int) -> Any:
-    """See :class:`seqgen_envs.language_models.cache.LaneCache`; it needs transformers."""
+    """A ``LaneCache`` of ``seqgen_envs.language_models.cache``, which needs transformers."""
     from seqgen_envs.language_models.cache import LaneCache
 
     return LaneCache(layers)

@@ -141,7 +141,9 @@ def test_keys_are_settings_and_arguments_of_environment_and_policy():
             agent = algorithm("SequencePolicy", "ToyGen-v0", n_envs=1,
                               policy_kwargs={"init": "random"})  # fmt: skip
             assert hasattr(agent.settings, key) or key == "compile"
-    assert keys["policy_kwargs"] == ("init", "scale", "initial_value", "architecture", "adam")
+    assert keys["policy_kwargs"] == (
+        "init", "scale", "initial_value", "architecture", "lora_rank", "unit", "adam"
+    )  # fmt: skip
     assert {"prior", "task", "c", "primer", "mask"} <= set(keys["env_kwargs"])
     assert "lambda_" in valid_keys("psi")[""]
     assert "lambda_" not in valid_keys("q")[""]

@@ -32,9 +32,12 @@ BAD_ARGUMENTS = {
     "length": ({"length": 0}, "length must be a whole number >= [128] for domain"),
     "length fraction": ({"length": 9.5}, "length must be a whole number.*got 9.5"),
     "primer long": ({"primer": [1] * 12, "length": 12}, "primer has 12 tokens.*shorter.*12"),
-    "primer id": ({"primer": [0, 99]}, r"primer token 99 is outside 0\.\.\d+ of domain"),
+    "primer id": ({"primer": [0, 9999]}, r"primer token 9999 is outside 0\.\.\d+ of domain"),
     "primer negative": ({"primer": [-1]}, r"primer token -1 is outside 0\.\."),
-    "primer text": ({"primer": "Q"}, "unknown token 'Q' at position 0; the vocabulary has"),
+    "primer text": (
+        {"primer": "€"},
+        "(unknown token|lacks the characters) '€'.*; (the vocabulary|it) has",
+    ),
     "primer type": ({"primer": [0.5]}, "primer must be a list of token ids or a text"),
     "no primers": ({"primer": np.zeros((0, 3), int)}, "primer must be a list of token ids"),
     "task": ({"task": "nothing"}, r"unknown task 'nothing' for domain.*tasks: \["),
@@ -55,6 +58,8 @@ BAD_ARGUMENTS = {
 def test_bad_arguments_are_explained(env_id, entry, case):
     kwargs, message = BAD_ARGUMENTS[case]
     registered = gym.spec(env_id).kwargs
+    if case == "vocabulary" and registered["domain"] == "text":
+        pytest.skip("a text is in the tokens of whatever prior there is")
     if case == "weight":  # a name that is right, so that the value is what is wrong
         first = get_domain(registered["domain"]).make_task().names[0]
         kwargs = {"task": {"weights": {first: float("inf")}}}
@@ -78,7 +83,7 @@ def test_shortest_melody():
     assert gym.make("MelodyGen-v0", length=8).observation_space["tokens"].shape == (8,)
 
 
-@pytest.mark.parametrize("action", [-1, 1000, 0.5, None, "a", [0, 1], np.float32(1)])
+@pytest.mark.parametrize("action", [-1, 10_000, 0.5, None, "a", [0, 1], np.float32(1)])
 def test_bad_actions_are_refused_and_change_nothing(env_id, action):
     env = gym.make(env_id).unwrapped
     env.reset()

@@ -73,8 +73,8 @@ def encode(text: str, vocabulary: Vocabulary) -> NDArray[np.int64]:
         raise ValueError(
             f"it has {len(text):,} characters; texts with at most {MAX_CHARACTERS:,} are read"
         )
-    if is_lower_case(vocabulary):
-        text = plain(text)
+    if not set(text).issubset(vocabulary.tokens) and is_lower_case(vocabulary):
+        text = plain(text)  # what is in the vocabulary's characters is taken as it is
     if unknown := sorted(set(text).difference(vocabulary.tokens)):
         shown = " ".join(map(repr, unknown[:12])) + (" ..." if len(unknown) > 12 else "")
         known = "".join(sorted(t for t in vocabulary.tokens if len(t) == 1)).strip()

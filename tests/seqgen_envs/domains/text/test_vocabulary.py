@@ -75,7 +75,8 @@ def test_what_is_unknown_is_named():
 @given(st.text("abcdez' ,.;\n", max_size=60))
 def test_texts_come_back(text):
     vocabulary = DOMAIN.vocabulary
-    assert vocabulary.to_text(encode(text, vocabulary)) == plain(text)
+    assert vocabulary.to_text(encode(text, vocabulary)) == text
+    assert vocabulary.to_text(encode(f"{text}É", vocabulary)) == plain(f"{text}é")
 
 
 def test_tokens_of_another_kind_are_not_cut_here():
