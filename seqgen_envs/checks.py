@@ -52,10 +52,7 @@ def check_domain(
             continue
         try:
             task = domain.make_task(name)
-        except (
-            ImportError,
-            ValueError,
-        ) as error:  # an extra, or arguments that it cannot do without
+        except (ImportError, ValueError) as error:  # it lacks an extra, or an argument
             say(f"task {name!r}: left out, {error}")
             continue
         _check_task(domain, task, episodes, seed)

@@ -19,7 +19,7 @@ NEEDS = {"07_language_model": "peft"}
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 
 
-#: What makes minutes into seconds: (pattern, what stands there instead). Each must be met somewhere.
+#: What makes minutes into seconds: (pattern, what stands there instead). Each must be met.
 SMALL = (
     (r"\.learn\((?:\d\d|\d)_\d{3}", ".learn(1_024"),
     (r"steps: 6000, episodes: 2000", "steps: 600, episodes: 200"),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from helpers.forking import seqgen_server
 from helpers.pages import PAGES, blocks_of, name_of
 from helpers.paths import ROOT
 
@@ -81,14 +82,23 @@ def test_what_makes_it_small_is_all_used():
     assert [pattern for pattern, _ in SMALL if not re.search(pattern, everything)] == []
 
 
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory):
+    """A folder with the command ``seqgen``, which need not be imported anew each time."""
+    with seqgen_server(tmp_path_factory.mktemp("bin")) as folder:
+        yield folder
+
+
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
-def test_every_block_runs(page, tmp_path):
+def test_every_block_runs(page, tmp_path, commands):
     if name_of(page) in NEEDS:
         pytest.importorskip(NEEDS[name_of(page)], reason="the page needs the extra hf")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "small.yml").write_text(SUITE)
     environment = os.environ | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join(
+            [str(commands), str(Path(sys.executable).parent), os.environ["PATH"]]
+        ),
         "OMP_NUM_THREADS": "1",
     }
     result = subprocess.run(

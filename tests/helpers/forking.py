@@ -1,0 +1,108 @@
+"""The command ``seqgen`` out of a process that has imported everything: pages have seventy of them.
+
+``python -m helpers.forking FOLDER`` writes an executable ``seqgen`` into the folder and serves what
+calls it: each call is a fork that has the caller's arguments, folder, environment and streams. What
+a process of its own does is tested in ``test_main.py`` and by ``.ci/run``.
+"""
+
+import array
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from helpers.paths import ROOT
+
+SOCKET = "socket"
+CLIENT = """#!{python} -SEs
+import json, os, socket, sys
+with socket.socket(socket.AF_UNIX) as link:
+    link.connect({path!r})
+    told = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    socket.send_fds(link, [len(told).to_bytes(8, "big")], [0, 1, 2])
+    link.sendall(told)
+    sys.exit(int(link.recv(8) or b"1"))
+"""
+
+
+@contextlib.contextmanager
+def seqgen_server(folder):
+    """The folder to put first on ``PATH``; the server ends with the block."""
+    command = [sys.executable, "-m", "helpers.forking", str(folder)]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests"), "OMP_NUM_THREADS": "1"}
+    server = subprocess.Popen(command, cwd=folder, env=environment)
+    try:
+        while not (Path(folder) / "seqgen").exists():
+            assert server.poll() is None, "the server did not start"
+            time.sleep(0.05)
+        yield folder
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def serve(folder):
+    import torch  # noqa: F401
+
+    import kl_agents.cli  # noqa: F401
+
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that have ended go at once
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(folder / SOCKET))
+    listener.listen()
+    client = folder / "written"
+    client.write_text(CLIENT.format(python=sys.executable, path=str(folder / SOCKET)))
+    client.chmod(0o755)
+    client.rename(folder / "seqgen")  # whole, or not there
+    while True:
+        link, _ = listener.accept()
+        if os.fork() == 0:
+            listener.close()
+            answer(link)
+        link.close()
+
+
+def answer(link):
+    """One call, in its own process, which ends with it."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    size, streams, _, _ = socket.recv_fds(link, 8, 3)
+    told = b""
+    while len(told) < int.from_bytes(size, "big"):
+        told += link.recv(1 << 16)
+    arguments, where, environment = json.loads(told)
+    for number, stream in enumerate(array.array("i", streams)):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(where)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.argv = ["seqgen", *arguments]
+    code = run()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    link.sendall(str(code).encode())
+    os._exit(0)
+
+
+def run():
+    """The exit status of the command in ``sys.argv``."""
+    from importlib.metadata import entry_points
+
+    (command,) = entry_points(group="console_scripts", name="seqgen")
+    try:
+        command.load()()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]))
