@@ -61,7 +61,7 @@ def test_kl_control_reaches_the_optimum(algorithm, tree):
     assert start_value(agent) == pytest.approx(tree.log_z(C), abs=0.05)
 
 
-@pytest.mark.parametrize("lambda_", [0.0, 0.5, 1.0])
+@pytest.mark.parametrize("lambda_", [0.0, pytest.param(0.5, marks=pytest.mark.slow), 1.0])
 @pytest.mark.parametrize("behaviour", ["uniform", "prior"])
 def test_every_lambda_has_the_same_fixed_point_off_policy(lambda_, behaviour, tree):
     agent = taught(PsiLearning, behaviour, lambda_=lambda_)
@@ -69,7 +69,7 @@ def test_every_lambda_has_the_same_fixed_point_off_policy(lambda_, behaviour, tr
     assert start_value(agent) == pytest.approx(tree.log_z(C), abs=0.05)
 
 
-@pytest.mark.parametrize("behaviour", ["uniform", "prior"])
+@pytest.mark.parametrize("behaviour", ["uniform", pytest.param("prior", marks=pytest.mark.slow)])
 def test_g_learning_off_policy(behaviour):
     assert kl_of(taught(GLearning, behaviour)) < BAR
 
@@ -108,7 +108,7 @@ def reach_of(tree, log_policy):
     return reach
 
 
-@pytest.mark.parametrize("discount", [0.0, 0.5])
+@pytest.mark.parametrize("discount", [pytest.param(0.0, marks=pytest.mark.slow), 0.5])
 def test_a_discounted_learner_reaches_its_own_optimum_and_not_the_bar(discount, tree):
     agent = taught(PsiLearning, "uniform", discount=discount)
     assert kl_of(agent) > 20 * BAR

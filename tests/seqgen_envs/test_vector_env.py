@@ -69,7 +69,16 @@ def test_equals_gymnasiums_sync_vector_env(settings, n, mode):
     assert ended >= 2 * n
 
 
-@pytest.mark.parametrize("mode", list(AutoresetMode))
+@pytest.mark.parametrize(
+    "mode",
+    [
+        AutoresetMode.NEXT_STEP,
+        *(
+            pytest.param(mode, marks=pytest.mark.slow)  # in few lanes they are tested above
+            for mode in (AutoresetMode.SAME_STEP, AutoresetMode.DISABLED)
+        ),
+    ],
+)
 def test_equals_sync_vector_env_at_256(env_id, mode):
     mine, theirs = twins(kwargs_of(env_id), 256, mode, length=9)
     assert run_pair(mine, theirs, 12, np.random.default_rng(0)) >= 256

@@ -54,7 +54,10 @@ def act(model, **kwargs):
 
 
 @pytest.mark.parametrize("env_id", ENV_IDS)
-@pytest.mark.parametrize(("algorithm", "settings"), [(PPO, PPO_SETTINGS), (A2C, {"n_steps": 32})])
+@pytest.mark.parametrize(
+    ("algorithm", "settings"),
+    [(PPO, PPO_SETTINGS), pytest.param(A2C, {"n_steps": 32}, marks=pytest.mark.slow)],
+)
 def test_sb3(env_id, algorithm, settings):
     venv = make_vec_env(env_id, n_envs=4, seed=0)
     assert isinstance(venv, DummyVecEnv)
