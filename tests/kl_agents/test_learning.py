@@ -62,7 +62,7 @@ def test_kl_control_reaches_the_optimum(algorithm, tree):
 
 
 @pytest.mark.parametrize("lambda_", [0.0, pytest.param(0.5, marks=pytest.mark.slow), 1.0])
-@pytest.mark.parametrize("behaviour", ["uniform", "prior"])
+@pytest.mark.parametrize("behaviour", [pytest.param("uniform", marks=pytest.mark.slow), "prior"])
 def test_every_lambda_has_the_same_fixed_point_off_policy(lambda_, behaviour, tree):
     agent = taught(PsiLearning, behaviour, lambda_=lambda_)
     assert kl_of(agent) < BAR
@@ -74,7 +74,7 @@ def test_g_learning_off_policy(behaviour):
     assert kl_of(taught(GLearning, behaviour)) < BAR
 
 
-@pytest.mark.parametrize("log_z", ["learned", "batch"])
+@pytest.mark.parametrize("log_z", ["learned", pytest.param("batch", marks=pytest.mark.slow)])
 def test_trajectory_balance_comes_close_off_policy(log_z):
     assert kl_of(taught(TrajectoryBalance, "uniform", log_z=log_z)) < 5 * BAR
 
@@ -143,7 +143,7 @@ def test_learning_after_a_primer():
     assert kl_of(agent) < BAR
 
 
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize("cell", ["gru", pytest.param("lstm", marks=pytest.mark.slow)])
 def test_learning_from_the_priors_weights(cell):
     env = native(64, prior=recurrent_prior(cell, hidden=48))
     agent = taught(PsiLearning, "uniform", env=env, policy_kwargs={"scale": 5.0}, updates=800)
@@ -170,7 +170,7 @@ def greedy_return(agent, tree, prior_weight=1.0):
     return judged.greedy_return(log_policy, c), judged.solve_q(c).states[0]
 
 
-@pytest.mark.parametrize("settings", [{}, {"double": True}])
+@pytest.mark.parametrize("settings", [pytest.param({}, marks=pytest.mark.slow), {"double": True}])
 def test_q_learning_reaches_the_best_return_of_its_objective(settings, tree):
     agent = make(QLearning, explore="uniform", epsilon={"start": 1.0, "end": 0.1}, **settings)
     before, best = greedy_return(agent, tree)

@@ -24,6 +24,8 @@ SMALL = (
     (r"\.learn\((?:\d\d|\d)_\d{3}", ".learn(1_024"),
     (r"steps: 6000, episodes: 2000", "steps: 600, episodes: 200"),
     (r"episodes=(?:256|512)", "episodes=64"),
+    (r" --agent sb3:PPO", ""),
+    (r"range\(250\)", "range(40)"),
 )
 
 
