@@ -151,6 +151,10 @@ class RuleFailures:
         vars(self).update(state, worked=set(state["worked"]))
 
 
+class MissingArgumentError(ValueError):
+    """A task cannot be made without one of several arguments, none of which was given."""
+
+
 class RuleError(ValueError):
     """A rule has a fault that no sequence is to blame for: it ends the run."""
 

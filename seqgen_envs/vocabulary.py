@@ -117,6 +117,25 @@ class Vocabulary:
         return any(" " in token for token in self.tokens)
 
     @cached_property
+    def is_ambiguous(self) -> bool:
+        """Whether some token is spelled by others too, so that a text can be cut in several ways;
+        what is written between tokens prevents it.
+        """
+        return not self.joiner and any(
+            len(token) > 1 and self._is_spelled_by_others(token)
+            for token in self.tokens
+            if token != self.end
+        )
+
+    def _is_spelled_by_others(self, token: str) -> bool:
+        reached = {0}  # ends of beginnings that shorter tokens spell
+        for stop in range(1, len(token) + 1):
+            starts = (at for at in reached if stop - at < len(token))
+            if any(token[at:stop] in self._ids for at in starts):
+                reached.add(stop)
+        return len(token) in reached
+
+    @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that two vocabularies share only if they are the same."""
         text = "\x00".join(self.tokens) + "\x01" + (self.end or "")

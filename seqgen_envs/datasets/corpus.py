@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from seqgen_envs.bounded import read_arrays
 from seqgen_envs.documents import parse_json
-from seqgen_envs.reporting.files import replacing
+from seqgen_envs.reporting.files import write_arrays
 from seqgen_envs.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -170,19 +170,18 @@ class Corpus:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write one .npz file, whole or not at all; missing folders are made."""
         lengths = [len(sequence) for sequence in self.sequences]
-        with replacing(path) as temporary, open(temporary, "wb") as file:
-            np.savez_compressed(
-                file,
-                tokens=np.concatenate([np.zeros(0, np.int8), *self.sequences]),
-                offsets=np.cumsum([0, *lengths], dtype=np.int64),
-                # one long name would make an array of texts as wide for all of them
-                names=np.frombuffer("\0".join(self.names).encode(), np.uint8),
-                splits=np.array([SPLITS.index(name) for name in self.splits], np.uint8),
-                source=np.array(self.source),
-                vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
-                report=np.array(json.dumps(self.report.to_dict(), ensure_ascii=False)),
-                max_tokens=np.array(self.max_tokens),
-            )
+        write_arrays(
+            path,
+            tokens=np.concatenate([np.zeros(0, np.int8), *self.sequences]),
+            offsets=np.cumsum([0, *lengths], dtype=np.int64),
+            # one long name would make an array of texts as wide for all of them
+            names=np.frombuffer("\0".join(self.names).encode(), np.uint8),
+            splits=np.array([SPLITS.index(name) for name in self.splits], np.uint8),
+            source=np.array(self.source),
+            vocabulary=np.array(json.dumps(asdict(self.vocabulary))),
+            report=np.array(json.dumps(self.report.to_dict(), ensure_ascii=False)),
+            max_tokens=np.array(self.max_tokens),
+        )
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], vocabulary: Vocabulary | None = None) -> Corpus:

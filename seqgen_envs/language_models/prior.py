@@ -122,9 +122,8 @@ class LanguageModelPrior:
         return self  # frozen: every copy of an environment may share it
 
     def __reduce__(self) -> tuple[Any, ...]:
-        if (
-            self.source is not None and self.load is not None
-        ):  # a worker loads its own single copy from disk
+        if self.source is not None and self.load is not None:
+            # a worker loads its own single copy from disk
             return _reloaded, (self.load, str(self.source), self.length)
         return LanguageModelPrior, (self.causal.model, self.tokenizer, None, None, self.length)
 

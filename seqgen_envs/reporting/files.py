@@ -51,6 +51,14 @@ def write_json(path: str | os.PathLike[str], content: Any) -> None:
     write_text(path, json.dumps(content, indent=1) + "\n")
 
 
+def write_arrays(path: str | os.PathLike[str], **arrays: Any) -> None:
+    """Write arrays as one compressed .npz file, whole or not at all."""
+    import numpy as np
+
+    with replacing(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, **arrays)
+
+
 def write_csv(
     path: str | os.PathLike[str], rows: Sequence[Mapping[str, Any]], raw: bool = False
 ) -> None:

@@ -5,7 +5,6 @@ calls it: each call is a fork that has the caller's arguments, folder, environme
 a process of its own does is tested in ``test_main.py`` and by ``.ci/run``.
 """
 
-import array
 import contextlib
 import json
 import os
@@ -75,7 +74,7 @@ def answer(link):
     while len(told) < int.from_bytes(size, "big"):
         told += link.recv(1 << 16)
     arguments, where, environment = json.loads(told)
-    for number, stream in enumerate(array.array("i", streams)):
+    for number, stream in enumerate(streams):
         os.dup2(stream, number)
         os.close(stream)
     os.chdir(where)

@@ -248,6 +248,14 @@ def test_check_domain_names_what_is_broken(domain, message):
         check_domain(domain)
 
 
+def test_check_domain_lets_a_task_raise():
+    def fails():
+        raise ValueError("no such weight")
+
+    with pytest.raises(ValueError, match="no such weight"):
+        check_domain(broken(tasks={"letters": fails}))
+
+
 def test_check_domain_lets_a_rule_raise():
     def fails(tokens, lengths):
         raise KeyError("no such note")

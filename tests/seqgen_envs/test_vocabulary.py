@@ -91,3 +91,16 @@ def test_padded_rows():
     assert vocabulary.padded(rows, 3).tolist() == [[*row, 3] for row in expected]
     assert vocabulary.padded([]).shape == (0, 0)
     assert vocabulary.padded(rows).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("tokens", "joiner", "expected"),
+    [
+        (("a", "b", "ab", "."), "", True),
+        (("a", "bc", "abca", "."), "", True),
+        (("C", "Cl", "B", "Br", "."), "", False),
+        (("a", "b", "ab", "."), " ", False),
+    ],
+)
+def test_texts_that_are_cut_in_several_ways(tokens, joiner, expected):
+    assert Vocabulary(tokens, end=".", joiner=joiner).is_ambiguous is expected

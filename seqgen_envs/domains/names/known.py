@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from seqgen_envs.bounded import read_arrays
 from seqgen_envs.datasets.corpus import Corpus
 from seqgen_envs.domains.names.vocabulary import END
-from seqgen_envs.reporting.files import replacing
+from seqgen_envs.reporting.files import write_arrays
 from seqgen_envs.rules import Tokens
 
 PRIORS = Path(__file__).parents[2] / "priors" / "names"
@@ -33,8 +33,7 @@ def describe_corpus(corpus: Corpus, folder: Path) -> Path:
     """Write the names of a corpus beside the prior in ``folder``; returns the file's path."""
     texts = sorted(corpus.vocabulary.to_text(ids) for ids in corpus.sequences)
     path = folder / REFERENCE_FILE
-    with replacing(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, names=np.frombuffer("\n".join(texts).encode(), np.uint8))
+    write_arrays(path, names=np.frombuffer("\n".join(texts).encode(), np.uint8))
     return path
 
 

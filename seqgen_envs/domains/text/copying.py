@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from seqgen_envs.bounded import read_arrays
 from seqgen_envs.domains.text.pronunciation import words_of
+from seqgen_envs.reporting.files import write_arrays
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
@@ -58,7 +59,7 @@ def save_six_grams(hashes: Hashes, folder: str | Path) -> Path:
     path = Path(folder) / REFERENCE_FILE
     sizes = np.bincount(hashes >> _LOW_BITS, minlength=_BUCKETS).astype(np.uint16)
     low = (hashes & (_BUCKETS - 1)).astype(np.uint16)
-    np.savez_compressed(path, sizes=sizes, low=low)
+    write_arrays(path, sizes=sizes, low=low)
     return path
 
 

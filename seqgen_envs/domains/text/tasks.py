@@ -49,7 +49,7 @@ from seqgen_envs.domains.text.terms import (
     UseRule,
 )
 from seqgen_envs.prompted import prompted_rule, with_vocabulary
-from seqgen_envs.rules import Task, Term
+from seqgen_envs.rules import MissingArgumentError, Task, Term
 from seqgen_envs.vocabulary import Vocabulary
 
 SelfTask = TypeVar("SelfTask", bound="TextTask")
@@ -156,7 +156,7 @@ def lexicon_task(
     board = Board()
     used, avoided = checked_words("use", use), checked_words("avoid", avoid)
     if not used and not avoided:
-        raise ValueError("task 'lexicon' needs words: give use, avoid or both")
+        raise MissingArgumentError("task 'lexicon' needs words: give use, avoid or both")
     if both := sorted(set(used) & set(avoided)):
         raise ValueError(f"the words {both} are both to use and to avoid: leave them out of one")
     if not checked_truth("any_words", any_words):

@@ -23,6 +23,7 @@ from seqgen_envs.bounded import read_arrays
 from seqgen_envs.documents import parse_json
 from seqgen_envs.domains.molecule.metrics.measured import MEASURED, describe
 from seqgen_envs.domains.molecule.smiles import canonicalize
+from seqgen_envs.reporting.files import write_arrays
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
@@ -99,7 +100,7 @@ class CorpusReference:
             "spelling": self.spelling,
         }
         path = Path(folder) / REFERENCE_FILE
-        np.savez_compressed(
+        write_arrays(
             path,
             # byte by byte the gaps of ascending hashes compress to three fifths of the hashes
             gaps=np.ascontiguousarray(gaps.astype("<u8").view(np.uint8).reshape(-1, 8).T),

@@ -31,7 +31,7 @@ from seqgen_envs.datasets.cache import cache_folder
 from seqgen_envs.datasets.fetch import wheel
 from seqgen_envs.domains.molecule.objectives.fingerprints import ecfp4, fcfp6
 from seqgen_envs.domains.molecule.objectives.pickles import Array, read_pickle
-from seqgen_envs.reporting.files import replacing
+from seqgen_envs.reporting.files import write_arrays
 
 CLASSIFIERS = ("drd2", "gsk3b", "jnk3")
 PACKAGE, VERSION = "molscore", "1.9.5"
@@ -262,8 +262,7 @@ def _model_path(name: str, cache_dir: str | os.PathLike[str] | None) -> Path:
 
 def _write_model(model: Model, path: Path) -> None:
     """One .npz file, whole or not at all."""
-    with replacing(path) as unfinished, open(unfinished, "wb") as file:
-        np.savez_compressed(file, **vars(model))
+    write_arrays(path, **vars(model))
 
 
 @lru_cache(maxsize=16)
