@@ -15,6 +15,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
     (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
+    (("cluster",), 0.5),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
     (("language_models",), 1.5),
     (("prior", "user_tasks", "domain_groups", "stepping", "answers"), 2),
@@ -36,6 +37,7 @@ SEQGEN_ORDER = (
 DOMAINS_SEE = {
     "answers",
     "bounded",
+    "cluster",
     "documents",
     "interrupts",
     "loading",
@@ -81,6 +83,8 @@ CONFINED = {
     "rdkit": "seqgen_envs/domains/molecule",
     "transformers": "seqgen_envs/language_models",
     "peft": "kl_agents",
+    "ray": "seqgen_envs/cluster.py",
+    "optuna": "kl_agents/tuning",
 }
 
 
