@@ -155,5 +155,6 @@ def settings_of(space: Space, drawn: Mapping[str, Any], c: float | None) -> dict
         else:
             nested[name] = values[name]
     if isinstance(nested.get(C), dict):
-        nested[C] = {"end": c, "shape": "exponential", **nested[C]}
+        rest = {"end": c, "shape": "exponential"}
+        nested[C] |= {name: value for name, value in rest.items() if name not in nested[C]}
     return nested
