@@ -3,8 +3,9 @@
     python benchmarks/baselines.py [--store FOLDER] [--jobs 2] [--seeds 3] [--suite NAME] [--quick]
 
 Runs ``seqgen bench run`` for each suite, where the same command goes on after a stop, and writes
-``benchmarks/results/baselines/``: the page (index.html), report.md, report.csv, and each suite's
-leaderboard for the documentation. ``--report-only`` trains nothing.
+``benchmarks/results/baselines/``: the page (index.html), report.md, report.csv, and for the
+documentation each suite's leaderboard and overview.md, one table of all. ``--report-only`` trains
+nothing.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import argparse
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from statistics import mean
 
 from common import RESULTS
 
@@ -49,7 +51,8 @@ def main() -> None:
     folder = options.out / "baselines"
     seqgen("bench", "report", str(options.store), "--out", str(folder))
     report = (folder / "report.md").read_text(encoding="utf-8")
-    for suite, table in leaderboards(report):
+    boards = dict(leaderboards(report))
+    for suite, table in {**boards, "overview": overview(boards)}.items():
         (folder / f"{suite}.md").write_text(table, encoding="utf-8")
         print(f"## {suite}\n\n{table}")
 
@@ -79,6 +82,30 @@ def leaderboards(report: str) -> Iterator[tuple[str, str]]:
         board = _section(part, f"Leaderboard of {suite}")
         origin = _section(part, "Where this comes from")
         yield suite, f"{board}\n\n{origin}\n"
+
+
+def overview(boards: Mapping[str, str]) -> str:
+    """One table: a row an agent, a column a suite; ordered by the mean place."""
+    cells: dict[str, dict[str, str]] = {}
+    places: dict[str, list[int]] = {}
+    heads = {}
+    for suite, board in boards.items():
+        rows = [_cells(line) for line in board.splitlines() if line.startswith("|")]
+        heads[suite] = f"{suite}: {rows[0][2]}"
+        for name, place, value, *_ in rows[2:]:
+            agent = name.rpartition(" ")[2]
+            cells.setdefault(agent, {})[suite] = value.replace(" one run a task", "")
+            places.setdefault(agent, []).append(int(place))
+    order = sorted(cells, key=lambda agent: mean(places[agent]))
+    lines = [f"| agent | {' | '.join(heads.values())} |", "| --- |" + " ---: |" * len(heads)]
+    for agent in order:
+        values = " | ".join(cells[agent].get(suite, "-") for suite in boards)
+        lines.append(f"| {agent} | {values} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split(" | ")]
 
 
 def _section(part: str, title: str) -> str:
