@@ -10,7 +10,8 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -18,6 +19,8 @@ from seqgen_envs.extras import require
 
 #: Environment variable that Ray itself reads: where a cluster is, for ``ray.init``.
 ADDRESS = "RAY_ADDRESS"
+#: How often something is done again whose process or node was lost, where nothing else is said.
+RETRIES = 3
 _OURS = re.compile(r"No module named '(seqgen_envs|kl_agents)")
 
 
@@ -136,6 +139,50 @@ class Calls:
             with suppress(self.ray.exceptions.RayError):
                 self.ray.cancel(ref, force=True)
         self._keys.clear()
+
+
+def results_of(
+    function: Callable[..., Any],
+    jobs: Sequence[tuple[Any, ...]],
+    *,
+    address: str | None = None,
+    most: int | None = None,
+    retries: int = RETRIES,
+) -> Iterator[tuple[int, Any]]:
+    """What a function returns for each of many jobs, each a task of Ray's, as they end.
+
+    Args:
+        function: see :class:`Calls`.
+        jobs: arguments of the calls.
+        address: see :func:`connect`.
+        most: calls at a time, where the cluster has room for more.
+        retries: how often a job is done again whose process or node was lost; then it is
+            :class:`Gone`.
+
+    Yields:
+        the number of a job, from 0, and its result.
+
+    Raises:
+        ImportError, Exception: see :meth:`Calls.ended`.
+    """
+    calls = Calls(function, address=address)
+    waiting, losses = deque(range(len(jobs))), [0] * len(jobs)
+    try:
+        while waiting or len(calls):
+            while waiting and (most is None or len(calls) < most):
+                number = waiting.popleft()
+                calls.begin(number, *jobs[number])
+            for number, result in calls.ended(None):
+                if isinstance(result, Gone):
+                    losses[number] += 1
+                    if losses[number] <= retries:
+                        waiting.appendleft(number)
+                        continue
+                    times = f"{losses[number]} times, at last"
+                    result = Gone(f"Ray lost what worked on it {times}: {result.reason}")
+                yield number, result
+    finally:
+        calls.cancel()
 
 
 def node_id() -> str:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from numbers import Real
 from typing import Any
 
-from seqgen_envs.cluster import Calls, Gone, node_id, on_nodes
+from seqgen_envs.cluster import RETRIES, Calls, Gone, node_id, on_nodes
 from seqgen_envs.domains.molecule.tasks.process import Lost, no_script
 from seqgen_envs.domains.molecule.tasks.serving import began_at, kill_group
 from seqgen_envs.domains.molecule.tasks.workers import Workers, packed
@@ -52,7 +52,7 @@ class Slot:
 
     num_cpus: float = 1.0
     num_gpus: float = 0.0
-    retries: int = 3
+    retries: int = RETRIES
 
     def __post_init__(self) -> None:
         if not (_is_number(self.num_cpus) and self.num_cpus > 0):
