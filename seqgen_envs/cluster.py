@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import re
+import socket
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +22,8 @@ from seqgen_envs.extras import require
 ADDRESS = "RAY_ADDRESS"
 #: How often something is done again whose process or node was lost, where nothing else is said.
 RETRIES = 3
+#: Seconds for a cluster to answer.
+_KNOCK = 10.0
 _OURS = re.compile(r"No module named '(seqgen_envs|kl_agents)")
 
 
@@ -44,16 +47,27 @@ def connect(address: str | None = None) -> Any:
     wanted = address or os.environ.get(ADDRESS)
     options: dict[str, Any] = {} if wanted else {"include_dashboard": False}
     try:  # without an address Ray would join whatever cluster was last started on this machine
+        if wanted:
+            _knock(ray, wanted)
         ray.init(
             address=wanted or "local", logging_level=logging.ERROR, log_to_driver=False, **options
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         where = wanted or "on this machine"
         raise ConnectionError(
             f"no Ray cluster answers at {where}: start one with `ray start --head`, or leave the "
             "address out to use this machine alone"
         ) from error
     return ray
+
+
+def _knock(ray: Any, address: str) -> None:
+    """Raise an OSError where nothing answers: Ray itself would try for half an hour."""
+    find = getattr(ray._private.services, "canonicalize_bootstrap_address", None)
+    if find is not None and "://" not in address:
+        host, _, port = (find(address) or "").rpartition(":")
+        if host:
+            socket.create_connection((host.strip("[]"), int(port)), _KNOCK).close()
 
 
 class Gone(NamedTuple):

@@ -147,7 +147,7 @@ def choose_blocks(plan: Plan, names: Sequence[str]) -> list[Block]:
 def make_jobs(
     plan: Plan, blocks: Sequence[Block], scale: Scale, shard: Shard | None = None
 ) -> list[Job]:
-    """Every run of the blocks, or a part: seed by seed, so that the first seeds are complete early."""
+    """Every run of the blocks, or a part; seed by seed: the first seeds are complete early."""
     jobs = []
     for block in blocks:
         seeds = scale.seeds if block.seeds is None else min(block.seeds, scale.seeds)
