@@ -118,8 +118,7 @@ class RemoteWorkers:
         slot: what a task takes.
 
     Raises:
-        ImportError: Ray is not installed.
-        ConnectionError: its cluster does not answer.
+        RuleError: Ray is not installed, or its cluster does not answer.
     """
 
     def __init__(
@@ -130,7 +129,10 @@ class RemoteWorkers:
         slot: Slot,
     ) -> None:
         self.timeout, self.slot = timeout, slot
-        self._calls = Calls(score_there, num_cpus=slot.num_cpus, num_gpus=slot.num_gpus)
+        try:
+            self._calls = Calls(score_there, num_cpus=slot.num_cpus, num_gpus=slot.num_gpus)
+        except (ImportError, OSError) as error:
+            raise RuleError(str(error)) from error
         ray = self._calls.ray
         begin = packed(function, objectives, ray.cloudpickle.dumps)
         self._key = hashlib.sha256(begin + repr(timeout).encode()).hexdigest()
@@ -213,7 +215,10 @@ class RemoteWorkers:
 
     def _collect(self, patience: float | None) -> dict[tuple[int, ...], Reply | Gone]:
         """What has ended, waited for ``patience`` seconds at most; its answers are kept."""
-        ended = dict(self._calls.ended(patience))
+        try:
+            ended = dict(self._calls.ended(patience))
+        except ImportError as error:  # a node that lacks this package
+            raise RuleError(str(error)) from error
         for numbers, outcome in ended.items():
             if isinstance(outcome, Gone):
                 self._again(numbers, outcome)
