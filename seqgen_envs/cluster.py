@@ -84,7 +84,7 @@ class Calls:
     this process does, as far as its node has those folders.
 
     Args:
-        function: a module's, of a package that every node has installed.
+        function: a module's, of a package that every node has installed or that is found there.
         num_cpus, num_gpus: what a call takes of its node.
         address: see :func:`connect`.
     """
@@ -98,7 +98,7 @@ class Calls:
         address: str | None = None,
     ) -> None:
         self.ray = connect(address)
-        self._function = function
+        self._function = self.ray.cloudpickle.dumps(function)
         self._needs = {"CPU": num_cpus, "GPU": num_gpus}
         remote = self.ray.remote(max_retries=0, num_cpus=num_cpus, num_gpus=num_gpus)
         self._call = remote(_call)
@@ -229,11 +229,10 @@ def _fitting(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
     return int(min(node.get(name, 0.0) / need + 1e-6 for name, need in needs.items() if need))
 
 
-def _call(
-    function: Callable[..., Any], where: tuple[str, list[str]], *arguments: Any
-) -> Any:  # in a worker of Ray's, which works for one driver alone
+def _call(function: bytes, where: tuple[str, list[str]], *arguments: Any) -> Any:
+    """In a worker of Ray's, which works for one driver alone."""
     folder, path = where
     with suppress(OSError):
         os.chdir(folder)
     sys.path += [one for one in path if one not in sys.path]
-    return function(*arguments)
+    return connect().cloudpickle.loads(function)(*arguments)
