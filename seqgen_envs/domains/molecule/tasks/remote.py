@@ -12,12 +12,13 @@ long; not so where a task takes a GPU, whose memory Ray gives to others when the
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 import os
 import signal
 import time
+import uuid
 import weakref
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
@@ -135,7 +136,7 @@ class RemoteWorkers:
             raise RuleError(str(error)) from error
         ray = self._calls.ray
         begin = packed(function, objectives, ray.cloudpickle.dumps)
-        self._key = hashlib.sha256(begin + repr(timeout).encode()).hexdigest()
+        self._key = uuid.uuid4().hex  # what one scorer closes is no other's
         self._begin = ray.put(begin)
         self._processes: dict[str, set[Process]] = {}  # by node
         self._seconds, self._scored = 0.0, 0
@@ -302,20 +303,19 @@ def _end_all(calls: Calls, processes: dict[str, set[Process]], owner: int) -> No
 # -- in a worker of Ray's -------------------------------------------------------------------------
 
 
-class _Host:
-    """The process that scores for this worker of Ray's, of one scorer at a time."""
+#: The processes that score for this worker of Ray's, by scorer, those last used last.
+_HOSTED: OrderedDict[str, Workers] = OrderedDict()
+#: How many of them are kept: a training's and its evaluations'.
+_MOST_HOSTED = 2
 
-    key = ""
-    workers: Workers | None = None
 
-    @classmethod
-    def workers_of(cls, key: str, begin: bytes, timeout: float | None) -> Workers:
-        """Those of a scorer; another one's are ended."""
-        if cls.workers is None or cls.key != key:
-            if cls.workers is not None:
-                cls.workers.close()
-            cls.key, cls.workers = key, Workers(1, begin, timeout)
-        return cls.workers
+def _hosted(key: str, begin: bytes, timeout: float | None) -> Workers:
+    if key not in _HOSTED:
+        _HOSTED[key] = Workers(1, begin, timeout)
+    _HOSTED.move_to_end(key)
+    if len(_HOSTED) > _MOST_HOSTED:
+        _HOSTED.popitem(last=False)[1].close()
+    return _HOSTED[key]
 
 
 def score_there(begin: bytes, key: str, parts: Sequence[Any], timeout: float | None) -> Reply:
@@ -329,7 +329,7 @@ def score_there(begin: bytes, key: str, parts: Sequence[Any], timeout: float | N
     """
     reply = Reply(node_id())
     with no_script():  # the main module here is Ray's
-        workers = _Host.workers_of(key, begin, timeout)
+        workers = _hosted(key, begin, timeout)
         try:
             workers.prepare()
             began = time.monotonic()
