@@ -1,18 +1,18 @@
 """``seqgen bench run --backend ray``: rows made on a cluster, whatever becomes of its workers."""
 
-import json
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 import yaml
 
-from helpers.clusters import two_nodes
+from helpers.clusters import two_nodes, until
 from helpers.commands import run
 from helpers.paths import ROOT
 from seqgen_envs.benchmark import runner
@@ -106,20 +106,29 @@ def test_a_sweep_whose_driver_and_worker_are_killed_ten_times(suite, tmp_path):
     rng = random.Random(0)
     agents = [part for name in ("prior", "best-of-n", "psi") for part in ("--agent", name)]
     command = ["bench", "run", "--suite", suite, *agents, "--seeds", 4]
-    out, finished = tmp_path / "killed", []
+    out, finished, lost = tmp_path / "killed", [], 0
     with two_nodes():
+        began, process = time.monotonic(), start(command, out)
+        assert until(lambda: Store(out).keys(), 300)
+        first = time.monotonic() - began  # which sets the moments
         for _ in range(10):
-            process = start(command, out)
-            time.sleep(rng.uniform(8, 25))
             if workers := workers_of_rays():
                 os.kill(rng.choice(workers), signal.SIGKILL)
-                time.sleep(rng.uniform(0, 5))
-            os.killpg(process.pid, signal.SIGKILL)
+                lost += 1
+                time.sleep(first * rng.uniform(0, 0.3))
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
             finished.append(len(table(out)))
+            process = start(command, out)
+            time.sleep(first * rng.uniform(0.3, 2))
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
         run(*command, "--out", out, "--backend", "ray")
     run(*command, "--out", tmp_path / "whole", "--jobs", 2)
     assert len(table(out)) == 12
     assert table(out) == table(tmp_path / "whole")
-    print(json.dumps({"rows finished after each kill": finished}))
+    print(
+        f"{lost} workers and 10 drivers killed; the first row took {first:.0f} s; {finished} rows"
+    )
     assert sorted(finished) == finished
