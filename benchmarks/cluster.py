@@ -108,64 +108,6 @@ def slots(folder: Path, repeats: int) -> dict[str, Any]:
     return speeds
 
 
-def cheap(smiles):
-    return [float(len(text)) for text in smiles]
-"""
-
-
-@contextmanager
-def two_nodes() -> Iterator[Any]:
-    """The cluster, joined."""
-    import ray
-    from ray.cluster_utils import Cluster
-
-    noticed = {"health_check_period_ms": 500, "health_check_failure_threshold": 3}
-    head = {"num_cpus": NODES[0], "include_dashboard": False, "_system_config": noticed}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    cluster.add_node(num_cpus=NODES[1])
-    try:
-        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
-        yield cluster
-    finally:
-        ray.shutdown()
-        cluster.shutdown()
-
-
-def molecules() -> Iterator[list[str]]:
-    """Rounds of molecules that no other round has."""
-    for first in itertools.count(1):
-        yield [f"{'C' * n}O{'C' * first}S" for n in range(1, LANES + 1)]
-
-
-def make(folder: Path, oracle: str, **options: Any) -> Any:
-    """An environment whose oracle has started in all its slots."""
-    task = {"name": f"custom:{folder}/oracle.py:{oracle}", **options}
-    env = gym.make_vec(ENV_ID, num_envs=LANES, task=task).unwrapped
-    env.reset()
-    for k in range(2):  # by the second all slots have begun, and the size of tasks is known
-        env.task.scorer.score([f"{'C' * n}{'NO'[k]}" for n in range(1, LANES + 1)])
-    return env
-
-
-def slots(folder: Path, repeats: int) -> dict[str, Any]:
-    """Molecules a second, by way and number of slots; all take turns."""
-    envs = {n: make(folder, "waiting", n_jobs="ray", num_cpus=cpus) for n, cpus in CPUS.items()}
-    speeds: dict[str, Any] = {way: {n: [] for n in CPUS} for way in ("round", "rollout")}
-    rounds = molecules()
-    for repeat in range(repeats):
-        for n, env in envs.items():
-            smiles, began = next(rounds), time.perf_counter()
-            env.task.scorer.score(smiles)
-            speeds["round"][n].append(len(smiles) / (time.perf_counter() - began))
-            before, began = env.task.scorer.calls, time.perf_counter()
-            rollout(env.lanes, PriorPolicy(repeat), LANES)
-            scored = env.task.scorer.calls - before
-            speeds["rollout"][n].append(scored / (time.perf_counter() - began))
-    for env in envs.values():
-        env.close()
-    return speeds
-
-
 def cheap(folder: Path, repeats: int) -> dict[str, float]:
     """Milliseconds a round of an oracle that costs nothing."""
     found, rounds = {}, molecules()
