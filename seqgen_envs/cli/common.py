@@ -144,7 +144,7 @@ def set_trust(ctx: typer.Context, trust: bool, *given: Any) -> None:
 def check_backend(backend: Backend, address: str | None) -> None:
     """Raise a ValueError if an address is given that nothing reads."""
     if address is not None and backend is not Backend.RAY:
-        raise ValueError(f"--address {address} is for --backend ray")
+        raise ValueError("--address is that of a Ray cluster: add --backend ray")
 
 
 def parse_task(text: str | None) -> str | dict[str, Any] | None:

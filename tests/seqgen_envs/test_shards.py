@@ -73,4 +73,4 @@ def test_parts_with_a_store_each_merge_to_the_whole(tmp_path, monkeypatch):
 def test_an_address_is_for_ray(tmp_path):
     said = refused("bench", "run", "--suite", "toy-v1", "--agent", "prior", "--out", tmp_path / "o",
                    "--address", "auto")  # fmt: skip
-    assert "--address auto is for --backend ray" in said
+    assert "add --backend ray" in said
