@@ -17,9 +17,10 @@ from seqgen_envs.domains.molecule.tasks.calling import (
     answer_all,
     score_all,
 )
+from seqgen_envs.domains.molecule.tasks.hosting import Carried
 from seqgen_envs.domains.molecule.tasks.own import Program, SmilesFunction
 from seqgen_envs.domains.molecule.tasks.process import Lost
-from seqgen_envs.domains.molecule.tasks.remote import Carried, RemoteWorkers, Slot
+from seqgen_envs.domains.molecule.tasks.remote import RemoteWorkers, Slot
 from seqgen_envs.domains.molecule.tasks.workers import Workers, packed
 from seqgen_envs.interrupts import interruptible
 from seqgen_envs.loading import files_of
@@ -33,9 +34,8 @@ class Dispatcher:
 
     Args:
         objectives: by name.
-        n_jobs: as a number.
-        timeout: see :class:`~.scoring.Scorer`.
-        slot: what a call takes where ``n_jobs`` is ``"ray"``; None: it is a number.
+        n_jobs, timeout: see :class:`~.scoring.Scorer`.
+        slot: what a task of Ray's takes, where ``n_jobs`` is ``"ray"``.
     """
 
     def __init__(

@@ -15,21 +15,17 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import signal
-import time
 import uuid
 import weakref
-from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from seqgen_envs.cluster import RETRIES, Calls, Gone, node_id, on_nodes
-from seqgen_envs.domains.molecule.tasks.process import Lost, no_script
-from seqgen_envs.domains.molecule.tasks.serving import began_at, kill_group
-from seqgen_envs.domains.molecule.tasks.workers import Workers, packed
-from seqgen_envs.loading import carry
+from seqgen_envs.cluster import RETRIES, Calls, Gone, on_nodes
+from seqgen_envs.domains.molecule.tasks.hosting import Process, Reply, end_processes, score_there
+from seqgen_envs.domains.molecule.tasks.process import Lost
+from seqgen_envs.domains.molecule.tasks.workers import packed
 from seqgen_envs.rules import RuleError
 
 RAY = "ray"
@@ -37,7 +33,6 @@ RAY = "ray"
 TASK_SECONDS = 0.05
 #: Seconds for processes to be ended on their nodes.
 _PATIENCE = 10.0
-Process = tuple[int, str]  # its id, and when it began
 
 
 @dataclass(frozen=True)
@@ -81,34 +76,6 @@ def slot_of(n_jobs: int | str, **given: Any) -> Slot | None:
     if wanted:
         raise ValueError(f"{', '.join(wanted)} are for n_jobs='ray', and n_jobs is {n_jobs!r}")
     return None
-
-
-class Carried:
-    """A function, and the files that users named, for a machine that may not have them."""
-
-    def __init__(self, function: Callable[[Any, Any], Any], files: Mapping[str, bytes]) -> None:
-        self.function, self.files = function, files
-
-    def prepare(self) -> None:
-        """See :func:`~seqgen_envs.loading.carry`."""
-        carry(self.files)
-
-    def __call__(self, objectives: Any, part: Any) -> Any:
-        """What the function returns."""
-        return self.function(objectives, part)
-
-
-@dataclass
-class Reply:
-    """What a task answers: for each part what :meth:`~.workers.Workers.finish` gives, or a
-    ``fault`` that is no molecule's; the process that scored, its node, and how long it took.
-    """
-
-    node: str
-    answers: list[Any] = field(default_factory=list)
-    fault: str | None = None
-    processes: list[Process] = field(default_factory=list)
-    seconds: float = 0.0
 
 
 class RemoteWorkers:
@@ -299,54 +266,3 @@ def _end_all(calls: Calls, processes: dict[str, set[Process]], owner: int) -> No
         calls.cancel()
         on_nodes(end_processes, processes, _PATIENCE)
     processes.clear()
-
-
-# -- in a worker of Ray's -------------------------------------------------------------------------
-
-
-#: The processes that score for this worker of Ray's, by scorer, those last used last.
-_HOSTED: OrderedDict[str, Workers] = OrderedDict()
-#: How many of them are kept: a training's and its evaluations'.
-_MOST_HOSTED = 2
-
-
-def _hosted(key: str, begin: bytes, timeout: float | None) -> Workers:
-    if key not in _HOSTED:
-        _HOSTED[key] = Workers(1, begin, timeout)
-    _HOSTED.move_to_end(key)
-    if len(_HOSTED) > _MOST_HOSTED:
-        _HOSTED.popitem(last=False)[1].close()
-    return _HOSTED[key]
-
-
-def score_there(begin: bytes, key: str, parts: Sequence[Any], timeout: float | None) -> Reply:
-    """A task of Ray's: have parts scored by the process of this worker.
-
-    Args:
-        begin: see :func:`~.workers.packed`.
-        key: of the scorer.
-        parts: of a batch; none: the process is begun.
-        timeout: see :class:`~.workers.Workers`.
-    """
-    reply = Reply(node_id())
-    with no_script():  # the main module here is Ray's
-        workers = _hosted(key, begin, timeout)
-        try:
-            workers.prepare()
-            began = time.monotonic()
-            workers.begin(parts)
-            reply.answers = workers.finish(len(parts) + 1)
-            reply.seconds = time.monotonic() - began
-        except RuleError as error:
-            reply.fault = str(error)
-    reply.processes = [(pid, began_at(pid)) for pid in workers.pids]
-    return reply
-
-
-def end_processes(processes: Sequence[Process]) -> None:
-    """A task of Ray's: end what processes are left, and what those have started."""
-    for pid, began in processes:
-        if began and began_at(pid) == began:
-            kill_group(pid)
-            with contextlib.suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
