@@ -87,22 +87,45 @@ def start(command, out):
     )
 
 
-def workers_of_rays():
-    """Processes of Ray's that have a row's process for a child."""
+def workers_of_rays(folder):
+    """Workers of Ray's that have a row's process for a child whose files are in ``folder``: those
+    of the test's own cluster, and nobody else's sweep on this machine.
+    """
     found = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if b"seqgen_envs.benchmark.work" in path.read_bytes():
-                stat = (path.parent / "stat").read_text()
-                found.append(int(stat.rpartition(")")[2].split()[1]))
-        except OSError:
-            continue
+        with suppress(OSError):
+            command = path.read_bytes().split(b"\0")
+            files = [Path(os.fsdecode(word)) for word in command[-3:] if word]
+            if b"seqgen_envs.benchmark.work" not in command:
+                continue
+            if not all(folder in file.parents for file in files):
+                continue
+            parent = (path.parent / "stat").read_text().rpartition(")")[2].split()[1]
+            if Path(f"/proc/{parent}/cmdline").read_bytes().startswith(b"ray::"):
+                found.append(int(parent))
     return found
 
 
+def test_whose_workers_may_be_killed(tmp_path):
+    """Not the parents of rows that another sweep makes: neither here nor in another folder."""
+    code = "import time; time.sleep(30)"
+    for folder in (tmp_path, tmp_path.parent):
+        row = ["seqgen_envs.benchmark.work", str(folder / "a.job"), str(folder / "a.json")]
+        decoy = subprocess.Popen([sys.executable, "-c", code, *row])
+        try:
+            assert workers_of_rays(tmp_path) == []
+        finally:
+            decoy.kill()
+            decoy.wait()
+
+
 @pytest.mark.slow
-def test_a_sweep_whose_driver_and_worker_are_killed_ten_times(suite, tmp_path):
+def test_a_sweep_whose_driver_and_worker_are_killed_ten_times(suite, tmp_path, monkeypatch):
     pytest.importorskip("ray")
+    rows = tmp_path / "rows"
+    rows.mkdir()
+    monkeypatch.setenv("TMPDIR", str(rows))  # of the cluster's workers: named in rows' commands
+    monkeypatch.setenv("RAY_TMPDIR", "/tmp")  # whose sockets' paths must be short
     rng = random.Random(0)
     agents = [part for name in ("prior", "best-of-n", "psi") for part in ("--agent", name)]
     command = ["bench", "run", "--suite", suite, *agents, "--seeds", 4]
@@ -112,7 +135,7 @@ def test_a_sweep_whose_driver_and_worker_are_killed_ten_times(suite, tmp_path):
         assert until(lambda: Store(out).keys(), 300)
         first = time.monotonic() - began  # which sets the moments
         for _ in range(10):
-            if workers := workers_of_rays():
+            if workers := workers_of_rays(rows):
                 os.kill(rng.choice(workers), signal.SIGKILL)
                 lost += 1
                 time.sleep(first * rng.uniform(0, 0.3))
@@ -131,4 +154,5 @@ def test_a_sweep_whose_driver_and_worker_are_killed_ten_times(suite, tmp_path):
     print(
         f"{lost} workers and 10 drivers killed; the first row took {first:.0f} s; {finished} rows"
     )
+    assert lost
     assert sorted(finished) == finished
