@@ -14,7 +14,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
+    (("_version", "bounded", "extras", "interrupts", "loading", "shards", "vocabulary"), 0),
     (("cluster",), 0.5),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
     (("language_models",), 1.5),
