@@ -35,8 +35,10 @@ def connect(address: str | None = None) -> Any:
         return ray
     wanted = address or os.environ.get(ADDRESS)
     options: dict[str, Any] = {} if wanted else {"include_dashboard": False}
-    try:
-        ray.init(address=wanted, logging_level=logging.ERROR, log_to_driver=False, **options)
+    try:  # without an address Ray would join whatever cluster was last started on this machine
+        ray.init(
+            address=wanted or "local", logging_level=logging.ERROR, log_to_driver=False, **options
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
         where = wanted or "on this machine"
         raise ConnectionError(
