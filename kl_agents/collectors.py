@@ -13,6 +13,7 @@ budget, a diversity filter), of which there must be one for all.
 from __future__ import annotations
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -291,7 +292,9 @@ class RemoteCollectors(Collector):
     def _actor(self) -> Any:
         """A new collector. It reserves no CPU, so that any number fits; nodes take turns."""
         remote = self._ray.remote(CollectorActor)
-        return remote.options(scheduling_strategy="SPREAD").remote(self._recipe)
+        return remote.options(scheduling_strategy="SPREAD").remote(
+            self._recipe, [folder for folder in sys.path if folder]
+        )
 
     # ------------------------------------------------------------------ taking
 
@@ -311,13 +314,23 @@ class RemoteCollectors(Collector):
             try:
                 delivered: Delivered = self._ray.get(slot.answer)
             except errors.RayTaskError as error:  # of the program, or of a rule: no collector's
-                raise (error.cause or error) from error
+                raise self._explained(error) from error
             except errors.RayError as error:
                 self._replace(slot, error)
                 continue
             version = slot.request.version
             slot.request, slot.answer, slot.deaths = None, None, 0
             return version, delivered
+
+    def _explained(self, error: Any) -> Exception:
+        """What a collector raised."""
+        cause: Exception = error.cause or error
+        if isinstance(cause, self._ray.exceptions.RaySystemError):
+            return ImportError(
+                f"a collector cannot be made on its node ({str(cause).splitlines()[0]}): what the "
+                "environment and its task are made of must be there, this package among it"
+            )
+        return cause
 
     def _replace(self, slot: _Slot, error: Exception) -> None:
         """Ask a new collector for what a dead one did not deliver."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -109,10 +110,11 @@ class CollectorActor:
     Args:
         recipe: a reference to the :class:`Recipe`, in a list so that Ray hands it over unread: it
             is read at the first round, where what is wrong with it is an error like any other.
+        path: where the learner's process finds modules; Ray's own finds fewer.
     """
 
-    def __init__(self, recipe: list[Any]) -> None:
-        self._recipe = recipe
+    def __init__(self, recipe: list[Any], path: list[str]) -> None:
+        self._recipe, self._path = recipe, path
         self._version: int | None = None
         self._policy: SequencePolicy | None = None
 
@@ -141,6 +143,7 @@ class CollectorActor:
 
     def _make(self) -> None:
         torch.set_num_threads(1)
+        sys.path += [folder for folder in self._path if folder not in sys.path]
         recipe: Recipe = connect().get(self._recipe[0])
         lanes = Lanes(recipe.n, recipe.settings, max_episode_steps=recipe.max_episode_steps)
         policy = recipe.policy_class(prior=lanes.prior, **recipe.policy_arguments)

@@ -84,8 +84,13 @@ class Asked:
         ).new()
         initial = recorded.initial if self.initial is None else whole.initial
         seeds = recorded.seeds if self.seeds is None else whole.seeds
-        given = {"initial": initial, "seeds": seeds, "collectors": self._collectors(recorded)}
-        return replace(whole, total_timesteps=recorded.total_timesteps, **given)
+        return replace(
+            whole,
+            total_timesteps=recorded.total_timesteps,
+            initial=initial,
+            seeds=seeds,
+            collectors=self._collectors(recorded),
+        )
 
     def _changed(self, recorded: RunSpec) -> RunSpec:
         from kl_agents.hyperparameters import merged, parse_settings, with_final_c
