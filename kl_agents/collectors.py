@@ -34,7 +34,7 @@ from kl_agents.remote_collection import (
     without_ends,
 )
 from seqgen_envs.cluster import connect
-from seqgen_envs.interrupts import interruptible
+from seqgen_envs.interrupts import Interrupted, interruptible
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.rollout import TOGETHER
 from seqgen_envs.rules import Task
@@ -307,9 +307,7 @@ class RemoteCollectors(Collector):
             versions = [slot.request.version for slot in busy if slot.request is not None]
             may = takeable(versions, self.agent._iteration, self.settings.staleness)
             by_answer = {busy[i].answer: busy[i] for i in may}
-            with interruptible():
-                ready, _ = self._ray.wait(list(by_answer), num_returns=1)
-            slot = by_answer[ready[0]]
+            slot = by_answer[self._first(list(by_answer))]
             assert slot.request is not None
             try:
                 delivered: Delivered = self._ray.get(slot.answer)
@@ -321,6 +319,20 @@ class RemoteCollectors(Collector):
             version = slot.request.version
             slot.request, slot.answer, slot.deaths = None, None, 0
             return version, delivered
+
+    def _first(self, answers: list[Any]) -> Any:
+        """The oldest of the answers that are there, as soon as one is.
+
+        Raises:
+            Interrupted: a stop was asked for. (Ray forgets which exception a handler of signals
+                has raised, and raises a KeyboardInterrupt.)
+        """
+        with interruptible():
+            try:
+                ready, _ = self._ray.wait(answers, num_returns=1)
+            except KeyboardInterrupt as error:
+                raise Interrupted from error
+        return ready[0]
 
     def _explained(self, error: Any) -> Exception:
         """What a collector raised."""
@@ -335,7 +347,7 @@ class RemoteCollectors(Collector):
     def _replace(self, slot: _Slot, error: Exception) -> None:
         """Ask a new collector for what a dead one did not deliver."""
         slot.deaths += 1
-        reason = " ".join(str(error).split())
+        reason = str(error).partition("\n")[0]
         if slot.deaths > DEATHS:
             raise ChildProcessError(
                 f"a collector has died {slot.deaths} times without delivering a round: look at "
