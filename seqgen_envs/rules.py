@@ -227,7 +227,8 @@ class Task:
 
     def state_dict(self) -> dict[str, Any]:
         """What the task remembers from one sequence to the next, JSON-able: nothing, unless a
-        subclass has a memory. Agents' checkpoints keep it.
+        subclass has a memory. Agents' checkpoints keep it. A task with a memory has entries from
+        the start, also while they are empty: by them it is known for one.
         """
         return {}
 

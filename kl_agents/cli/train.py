@@ -188,7 +188,8 @@ def train(
         else:
             model = start_run(out, spec, options)
     except Stopped as stopped:
-        again = shlex.join(["seqgen", "train", "--resume", "--out", str(out)])
+        where = [] if address is None else ["--address", address]
+        again = shlex.join(["seqgen", "train", "--resume", "--out", str(out), *where])
         warn(f"{stopped}; go on with: {again}")
         raise typer.Exit(128 + stopped.signal_number) from stopped
     _say_where(model, out)
