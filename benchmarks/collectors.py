@@ -46,9 +46,10 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 
 from kl_agents.algorithm import SequenceAlgorithm
-from kl_agents.collectors import CollectorSettings, collecting, weights_as_arrays
+from kl_agents.collectors import CollectorSettings, collecting
 from kl_agents.hyperparameters import load_hyperparams
 from kl_agents.registry import get_algorithm
+from kl_agents.remote_collection import weights_as_arrays
 from kl_agents.runs import RunSpec, evaluate_agent, make_env
 from seqgen_envs.cluster import connect
 from seqgen_envs.exact import PrefixTree
@@ -180,9 +181,8 @@ def trained(spec: RunSpec, collectors: CollectorSettings | None) -> tuple[Sequen
 # -- what is learned ------------------------------------------------------------------------------
 
 
-def toy(steps: int | None) -> dict[str, Any]:
-    """After the shipped number of steps, or another."""
-    spec, found = spec_of("ToyGen-v0", steps), {}
+def toy() -> dict[str, Any]:
+    spec, found = spec_of("ToyGen-v0"), {}
     for name, collectors in {"one process": None, "4 collectors": STALE}.items():
         agent, clock = trained(spec, collectors)
         assert agent.collector is not None
@@ -452,13 +452,13 @@ def main() -> None:
     torch.set_num_threads(1)
     load, quick = os.getloadavg()[0], options.quick
     repeats = 1 if quick else options.repeats
-    steps, seeds, episodes = (20_000, 1, 512) if quick else (200_000, 2, 4096)
+    steps, seeds, episodes = (60_000, 1, 2048) if quick else (200_000, 2, 4096)
     rounds, counts = (10, ((0, 2), (0, 2))) if quick else (24, ((0, 1, 2), (0, 1, 2, 4)))
     with two_nodes() as ray:
         report = circumstances(load) | {"repeats": repeats, "ray": ray.__version__}
         measured: dict[str, Callable[[], dict[str, Any]]] = {
             "parts": lambda: all_parts(1 if quick else 8, quick),
-            "toy": lambda: toy(20_000 if quick else None),
+            "toy": toy,
             "melodies": lambda: melodies(steps, seeds, episodes),
             "speed": lambda: speeds(repeats, rounds, counts[0], False),
             "oracle": lambda: speeds(repeats, rounds, counts[1], True),

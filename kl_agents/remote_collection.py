@@ -1,163 +1,270 @@
-"""What one collector of several is made of and does: a Ray actor (:mod:`kl_agents.collectors`)."""
+"""Rounds of Ray actors for one learner: asked for, waited for, asked for again.
+
+Where tasks have a memory, the learner judges what the actors have finished.
+"""
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kl_agents.collection import Collected, Collector
-from kl_agents.policy import SequencePolicy
+from kl_agents.collector_actor import CollectorActor, Delivered, Recipe, Request, Weights
 from seqgen_envs.cluster import connect
+from seqgen_envs.interrupts import Interrupted, interruptible
 from seqgen_envs.lanes import Lanes
-from seqgen_envs.rules import RuleFailures, Task
-from seqgen_envs.settings import LaneSettings
+from seqgen_envs.rollout import TOGETHER
+from seqgen_envs.rules import Task
 
 if TYPE_CHECKING:
     from kl_agents.algorithm import SequenceAlgorithm
+    from kl_agents.collectors import CollectorSettings
+    from kl_agents.policy import SequencePolicy
 
-Weights = Mapping[str, NDArray[Any]]
+logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """All that a collector is made of; it is pickled, once for all collectors.
-
-    Attributes:
-        n: its lanes.
-        settings: their environment, with the learner's own prior and task.
-        max_episode_steps: see :class:`~seqgen_envs.lanes.Lanes`.
-        explore, whole: see :class:`~kl_agents.collection.Collector`.
-        policy_class, policy_arguments: of the policy, but for its prior.
-    """
-
-    n: int
-    settings: LaneSettings
-    max_episode_steps: int | None
-    explore: str
-    whole: bool
-    policy_class: type[SequencePolicy]
-    policy_arguments: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, agent: SequenceAlgorithm, lanes: Lanes, task: Task) -> Recipe:
-        """Of an agent, its lanes and the task that its collectors score with."""
-        assert agent.collector is not None
-        arguments = {
-            "observation_space": agent.observation_space,
-            "action_space": agent.action_space,
-            "lr_schedule": _no_rate,
-            "backup": agent.backup,
-            "network_config": agent.policy.network.description(),
-            "prime_tokens": agent.prime_tokens,
-            "unit": agent.c_schedule(0.0),
-            **agent.policy_kwargs,
-        }
-        return cls(
-            lanes.n,
-            replace(lanes.settings, prior=lanes.prior, task=task),
-            lanes.max_episode_steps,
-            agent.collector.explore,
-            agent.collector.whole,
-            type(agent.policy),
-            arguments,
-        )
+#: So often in a row may a collector die before it delivers anything.
+DEATHS = 3
 
 
-@dataclass(frozen=True)
-class Request:
-    """A round that is asked for.
+@dataclass
+class _Slot:
+    """One collector and the round it is asked for.
 
     Attributes:
-        version: of the weights: rounds that the learner had trained on.
-        episodes, epsilon, temperature: see :meth:`~kl_agents.collection.Collector.collect`.
-        c: temperature of the task reward that the policy acts at.
-        seed: of the draws.
+        actor: of Ray.
+        request: None: the collector is idle.
+        answer: Ray's reference to what it will deliver.
+        deaths: so often has it died since it last delivered.
     """
 
-    version: int
-    episodes: int
-    epsilon: float
-    temperature: float
-    c: float
-    seed: int
+    actor: Any
+    request: Request | None = None
+    answer: Any = None
+    deaths: int = 0
 
 
-@dataclass(frozen=True)
-class Delivered:
-    """A round that was asked for.
-
-    Attributes:
-        collected: the episodes.
-        failures: of the collector's task meanwhile (:meth:`~seqgen_envs.rules.RuleFailures`).
-        seconds: CPU time that it took.
-    """
-
-    collected: Collected
-    failures: Mapping[str, Any]
-    seconds: float
-
-
-class CollectorActor:
-    """Collects the rounds it is asked for, one after the other.
+class RemoteCollectors(Collector):
+    """Behaves as a :class:`~kl_agents.collection.Collector` whose rounds come from Ray actors.
 
     Args:
-        recipe: a reference to the :class:`Recipe`, in a list so that Ray hands it over unread: it
-            is read at the first round, where what is wrong with it is an error like any other.
-        path: where the learner's process finds modules; Ray's own finds fewer.
+        agent: checked by :func:`check_fits`.
+        settings: how many, and how stale.
+        address: of the cluster.
+
+    Attributes:
+        replaced: collectors that died and were replaced.
     """
 
-    def __init__(self, recipe: list[Any], path: list[str]) -> None:
-        self._recipe, self._path = recipe, path
-        self._version: int | None = None
-        self._policy: SequencePolicy | None = None
+    source: Lanes
 
-    def collect(self, request: Request, weights: Weights) -> Delivered:
-        """The round, by a policy of these weights."""
-        began = time.process_time()
-        if self._policy is None:
-            self._make()
-        assert self._policy is not None
-        if self._version != request.version:
-            tensors = {name: torch.tensor(array) for name, array in weights.items()}
-            self._policy.network.load_state_dict(tensors)
-            self._policy.weights_changed()
-            self._version = request.version
-        self._policy.c = request.c
-        collected = self._collector.collect(
-            self._policy,
-            request.episodes,
-            request.epsilon,
-            np.random.default_rng(request.seed),
-            lambda finished: True,
-            request.temperature,
+    def __init__(
+        self, agent: SequenceAlgorithm, settings: CollectorSettings, address: str | None = None
+    ) -> None:
+        assert agent.collector is not None
+        super().__init__(agent.collector.source, agent.collector.explore, agent.collector.whole)
+        self.agent, self.settings = agent, settings
+        self.replaced = 0
+        task = self.source.task
+        self._judges = bool(task.state_dict())
+        self._ray = connect(address)
+        recipe = Recipe.of(agent, self.source, without_ends(task) if self._judges else task)
+        self._recipe = [self._ray.put(recipe)]
+        self._weights: Any = None
+        self._version = 0
+        self._steps: int | None = None  # that a round takes
+        self._slots = [_Slot(self._actor()) for _ in range(settings.count)]
+
+    def collect(
+        self,
+        policy: SequencePolicy,
+        episodes: int,
+        epsilon: float,
+        rng: np.random.Generator,
+        on_step: Callable[[NDArray[np.bool_]], bool],
+        temperature: float = 1.0,
+    ) -> Collected | None:
+        """A round that a collector has made, and the next one asked of it.
+
+        ``on_step`` is told of all its steps, but not of what finished in which.
+
+        Raises:
+            ChildProcessError: a collector dies again and again.
+            Interrupted: a stop was asked for while a round was waited for.
+        """
+
+        def ask() -> None:
+            self._ask(policy, episodes, epsilon, rng, temperature)
+
+        ask()
+        began = time.perf_counter()
+        version, delivered = self._next()
+        waited = time.perf_counter() - began
+        collected = delivered.collected
+        self._steps = collected.environment_steps
+        self.source.task.failures.add_all(delivered.failures)
+        if self._judges:
+            judge_ends(self.source, collected)
+        if not self._tell(on_step, collected.environment_steps):
+            return None
+        ask()
+        collected.logged = {
+            "collectors/staleness": float(self.agent._iteration - version),
+            "collectors/waited": waited,
+            "collectors/seconds": delivered.seconds,
+            "collectors/replaced": float(self.replaced),
+        }
+        return collected
+
+    def _tell(self, on_step: Callable[[NDArray[np.bool_]], bool], steps: int) -> bool:
+        """Whether the training goes on after a round's steps: all of them count, as they are made.
+
+        They are told in the portions of lanes that step together.
+        """
+        nothing, go_on = np.zeros(self.source.n, dtype=bool), True
+        for _ in range(steps // self.source.n):
+            go_on = on_step(nothing) and go_on
+        return go_on
+
+    def close(self) -> None:
+        """End the collectors; rounds under way are given up."""
+        for slot in self._slots:
+            with suppress(self._ray.exceptions.RayError):  # it is dead already
+                self._ray.kill(slot.actor)
+        self._slots = []
+
+    # ------------------------------------------------------------------ asking
+
+    def _ask(
+        self,
+        policy: SequencePolicy,
+        episodes: int,
+        epsilon: float,
+        rng: np.random.Generator,
+        temperature: float,
+    ) -> None:
+        """Ask idle collectors for a round, unless those under way are as many as will be needed."""
+        for slot in self._slots:
+            if slot.request is not None:
+                continue
+            under_way = sum(other.request is not None for other in self._slots)
+            left = self.agent._total_timesteps - self.agent.num_timesteps
+            if under_way and self._steps is not None and under_way * self._steps >= left:
+                break
+            weights, seed = self._broadcast(policy), int(rng.integers(2**63))
+            slot.request = Request(self._version, episodes, epsilon, temperature, policy.c, seed)
+            slot.answer = slot.actor.collect.remote(slot.request, weights)
+
+    def _broadcast(self, policy: SequencePolicy) -> Any:
+        """A reference to the weights, put into the object store where they are due."""
+        now = self.agent._iteration
+        if self._weights is None or now - self._version >= self.settings.broadcast_every:
+            self._weights, self._version = self._ray.put(weights_as_arrays(policy)), now
+        return self._weights
+
+    def _actor(self) -> Any:
+        """A new collector. It reserves no CPU, so that any number fits; nodes take turns."""
+        remote = self._ray.remote(CollectorActor)
+        return remote.options(scheduling_strategy="SPREAD").remote(
+            self._recipe, [folder for folder in sys.path if folder]
         )
-        assert collected is not None
-        return Delivered(collected, self._taken_failures(), time.process_time() - began)
 
-    def _make(self) -> None:
-        torch.set_num_threads(1)
-        sys.path += [folder for folder in self._path if folder not in sys.path]
-        recipe: Recipe = connect().get(self._recipe[0])
-        lanes = Lanes(recipe.n, recipe.settings, max_episode_steps=recipe.max_episode_steps)
-        policy = recipe.policy_class(prior=lanes.prior, **recipe.policy_arguments)
-        policy.optimizer = policy.target = None  # type: ignore[assignment]  # it only acts
-        lanes.task.prepare()
-        self._collector = Collector(lanes, recipe.explore, recipe.whole)
-        self._task, self._policy = lanes.task, policy
+    # ------------------------------------------------------------------ taking
 
-    def _taken_failures(self) -> dict[str, Any]:
-        """What the task has failed on since this was asked last."""
-        failures = self._task.failures
-        taken = failures.state_dict()
-        failures.load_state_dict(RuleFailures(worked=failures.worked).state_dict())
-        return taken
+    def _next(self) -> tuple[int, Delivered]:
+        """The version of the weights that a round was collected with, and the round."""
+        errors = self._ray.exceptions
+        assert self.settings.staleness is not None
+        while True:
+            busy = [slot for slot in self._slots if slot.request is not None]
+            versions = [slot.request.version for slot in busy if slot.request is not None]
+            may = takeable(versions, self.agent._iteration, self.settings.staleness)
+            by_answer = {busy[i].answer: busy[i] for i in may}
+            slot = by_answer[self._first(list(by_answer))]
+            assert slot.request is not None
+            try:
+                delivered: Delivered = self._ray.get(slot.answer)
+            except errors.RayTaskError as error:  # of the program, or of a rule: no collector's
+                raise self._explained(error) from error
+            except errors.RayError as error:
+                self._replace(slot, error)
+                continue
+            version = slot.request.version
+            slot.request, slot.answer, slot.deaths = None, None, 0
+            return version, delivered
+
+    def _first(self, answers: list[Any]) -> Any:
+        """The oldest of the answers that are there, as soon as one is.
+
+        Raises:
+            Interrupted: a stop was asked for. (Ray forgets which exception a handler of signals
+                has raised, and raises a KeyboardInterrupt.)
+        """
+        with interruptible():
+            try:
+                ready, _ = self._ray.wait(answers, num_returns=1)
+            except KeyboardInterrupt as error:
+                raise Interrupted from error
+        return ready[0]
+
+    def _explained(self, error: Any) -> Exception:
+        """What a collector raised."""
+        cause: Exception = error.cause or error
+        if isinstance(cause, self._ray.exceptions.RaySystemError):
+            return ImportError(
+                f"a collector cannot be made on its node ({str(cause).splitlines()[0]}): what the "
+                "environment and its task are made of must be there, this package among it"
+            )
+        return cause
+
+    def _replace(self, slot: _Slot, error: Exception) -> None:
+        """Ask a new collector for what a dead one did not deliver."""
+        slot.deaths += 1
+        reason = str(error).partition("\n")[0]
+        if slot.deaths > DEATHS:
+            raise ChildProcessError(
+                f"a collector has died {slot.deaths} times without delivering a round: look at "
+                f"the memory of its node ({reason})"
+            ) from error
+        self.replaced += 1
+        logger.warning("a collector has died and is replaced (%s)", reason)
+        assert slot.request is not None
+        slot.actor = self._actor()
+        slot.request = replace(slot.request, version=self._version)  # of the weights there are now
+        slot.answer = slot.actor.collect.remote(slot.request, self._weights)
+
+
+def takeable(versions: Sequence[int], now: int, bound: int) -> list[int]:
+    """Which rounds under way may be taken next, oldest first, so that none will be too old.
+
+    Rounds are taken one at a time, each as many rounds old as have been taken since its version:
+    the k-th oldest must be taken before it is older than ``bound``. Where one is due in its turn,
+    those that are younger have to wait.
+
+    Args:
+        versions: of their weights.
+        now: rounds taken so far.
+        bound: how old a round may be when it is taken.
+    """
+    by_age = sorted(range(len(versions)), key=versions.__getitem__)
+    for turn, i in enumerate(by_age):
+        if versions[i] + bound <= now + turn:
+            return by_age[: turn + 1]
+    return by_age
+
+
+def weights_as_arrays(policy: SequencePolicy) -> Weights:
+    """What a policy acts by, on the CPU."""
+    state = policy.network.state_dict()
+    return {name: tensor.detach().cpu().numpy() for name, tensor in state.items()}
 
 
 def without_ends(task: Task) -> Task:
@@ -170,5 +277,32 @@ def _nothing(tokens: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[n
     return np.zeros(len(tokens))
 
 
-def _no_rate(remaining: float) -> float:
-    return 0.0
+def judge_ends(lanes: Lanes, collected: Collected) -> None:
+    """Add what a round's finished sequences earn by the lanes' own task, which remembers them."""
+    task, episodes = lanes.task, collected.episodes
+    primer = np.asarray(lanes.settings.primers[0], dtype=np.int64)
+    size, first = lanes.domain.vocabulary.size, len(primer)
+    tokens = np.full((len(episodes), lanes.horizon), size, dtype=np.int64)
+    tokens[:, :first] = primer
+    tokens[:, first:] = episodes.tokens
+    lengths = episodes.lengths + first
+    last = tokens[np.arange(len(tokens)), lengths - 1]
+    finished = (lengths == lanes.horizon) | (last == lanes.domain.vocabulary.end_id)
+    earned = _ends(task, tokens, lengths, finished)
+    # what came through the object store cannot be written on
+    reward, collected.terms = episodes.task_reward.copy(), collected.terms + earned
+    reward[np.arange(len(reward)), episodes.lengths - 1] += earned.sum(axis=1)
+    object.__setattr__(episodes, "task_reward", reward)
+
+
+def _ends(
+    task: Task, tokens: NDArray[np.int64], lengths: NDArray[np.int64], finished: NDArray[np.bool_]
+) -> NDArray[np.float64]:
+    """Weighted values of the terms at the end, [B, terms], others 0."""
+    earned, at_end = np.zeros((len(tokens), len(task.terms))), [t.at == "end" for t in task.terms]
+    rows = np.flatnonzero(finished)
+    for part in (rows[i : i + TOGETHER] for i in range(0, len(rows), TOGETHER)):
+        ended = np.ones(len(part), dtype=bool)
+        values, _ = task.score(tokens[part], lengths[part], ended, ())
+        earned[part] = np.where(at_end, values, 0.0)
+    return earned

@@ -19,10 +19,8 @@ from kl_agents.collectors import (
     CollectorSettings,
     check_fits,
     collecting,
-    judge_ends,
-    takeable,
 )
-from kl_agents.remote_collection import without_ends
+from kl_agents.remote_collection import judge_ends, takeable, without_ends
 from kl_agents.runs import RunSpec
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import ScanRule, Task, Term

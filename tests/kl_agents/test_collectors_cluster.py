@@ -14,7 +14,7 @@ from helpers.agents import make_quick, native
 from helpers.collector_tasks import Budget, broken, deadly, task_of
 from helpers.commands import table
 from helpers.runs import interrupt, toy_spec
-from kl_agents import PsiLearning, collectors
+from kl_agents import PsiLearning, remote_collection
 from kl_agents.collectors import CollectorSettings, collecting
 from kl_agents.runs import RunOptions, resume_run
 from kl_agents.runs.folder import read_config
@@ -63,10 +63,10 @@ def trained(ray):
     own, records = agent.collector, []
     handler = logging.Handler()
     handler.emit = records.append
-    collectors.logger.addHandler(handler)
+    remote_collection.logger.addHandler(handler)
     with collecting(agent, CollectorSettings(2, staleness=5, broadcast_every=4)):
         agent.learn(STEPS, callback=rounds)
-    collectors.logger.removeHandler(handler)
+    remote_collection.logger.removeHandler(handler)
     assert agent.collector is own
     return agent, rounds, [record.getMessage() for record in records]
 
@@ -149,7 +149,7 @@ def test_an_error_of_a_rule_ends_the_run_in_its_own_words():
 
 
 def test_collectors_that_always_die_end_the_run(monkeypatch):
-    monkeypatch.setattr(collectors, "DEATHS", 0)
+    monkeypatch.setattr(remote_collection, "DEATHS", 0)
     agent = make_quick(env=native(4, task=task_of(deadly)))
     with (
         pytest.raises(ChildProcessError, match="has died 1 times without delivering a round"),

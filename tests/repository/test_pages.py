@@ -92,7 +92,7 @@ def commands(tmp_path_factory):
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_every_block_runs(page, tmp_path, commands):
     if name_of(page) in NEEDS:
-        pytest.importorskip(NEEDS[name_of(page)], reason="the page needs an extra")
+        pytest.importorskip(NEEDS[name_of(page)], reason="the page needs the extra for it")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "small.yml").write_text(SUITE)
     environment = os.environ | {
