@@ -35,7 +35,8 @@ def connect(address: str | None = None) -> Any:
         return ray
     wanted = address or os.environ.get(ADDRESS)
     options: dict[str, Any] = {} if wanted else {"include_dashboard": False}
-    try:  # without an address Ray would join whatever cluster was last started on this machine
+    try:
+        # without "local", Ray joins whatever cluster was last started on this machine
         ray.init(
             address=wanted or "local", logging_level=logging.ERROR, log_to_driver=False, **options
         )

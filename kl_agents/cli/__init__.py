@@ -1,5 +1,5 @@
 """The commands this package adds to ``seqgen``: ``train``, ``evaluate``, ``report``,
-``reproduce``.
+``reproduce``, ``tune``.
 
 Each imports PyTorch and the agents when it runs, not before.
 """
@@ -8,5 +8,6 @@ from kl_agents.cli.evaluate import evaluate
 from kl_agents.cli.report import report
 from kl_agents.cli.reproduce import reproduce
 from kl_agents.cli.train import train
+from kl_agents.cli.tune import tune
 
-__all__ = ["evaluate", "report", "reproduce", "train"]
+__all__ = ["evaluate", "report", "reproduce", "train", "tune"]

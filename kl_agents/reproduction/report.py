@@ -14,7 +14,12 @@ from kl_agents.reproduction import plots
 from kl_agents.reproduction.plan import FRONTIER, Block, Job, Plan
 from kl_agents.reproduction.work import folder_of, stored_evaluation
 from seqgen_envs.reporting.files import write_csv, write_text
-from seqgen_envs.reporting.tables import format_number, measured_title, published_title
+from seqgen_envs.reporting.tables import (
+    format_number,
+    markdown_cell,
+    measured_title,
+    published_title,
+)
 
 REPORT = "report.md"
 #: Rows above the domain's own: name in an evaluation, name in the report.
@@ -35,10 +40,11 @@ CURVES = (
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run: what it was and the metrics of its evaluation."""
+    """A finished run: what it was, the metrics of its evaluation and a few of its sequences."""
 
     job: Job
     metrics: Mapping[str, float]
+    samples: Sequence[str] = ()
 
 
 def write_report(
@@ -73,12 +79,16 @@ def write_report(
 def load_results(out: Path, jobs: Sequence[Job]) -> list[Result]:
     """The runs that have an evaluation."""
     stored = ((job, stored_evaluation(out, job)) for job in jobs)
-    return [Result(job, _metrics(content)) for job, content in stored if content is not None]
+    return [
+        Result(job, _metrics(content), content.get("samples", ()))
+        for job, content in stored
+        if content is not None
+    ]
 
 
 def _metrics(stored: Mapping[str, Any]) -> dict[str, float]:
     """All numbers of an evaluation under one roof; those missing are nan."""
-    flat = {k: v for k, v in stored.items() if not isinstance(v, (dict, str))}
+    flat = {k: v for k, v in stored.items() if not isinstance(v, (dict, str, list))}
     flat |= stored["summary"] | {f"term_{name}": v for name, v in stored["terms"].items()}
     numbers = {name: math.nan if v is None else float(v) for name, v in flat.items()}
     return numbers | {"gap": numbers["start_value"] - numbers["objective_discounted"]}
@@ -120,7 +130,22 @@ def _table_block(out: Path, plan: Plan, block: Block, results: Sequence[Result])
         write_csv(out / f"{block.name}-{name}.csv", _curve_rows(curves))
         plots.draw_curves(out / picture, curves, label, block.title)
         lines += [f"![{label} over training]({picture})", ""]
-    return lines
+    return lines + _samples(plan, results)
+
+
+def _samples(plan: Plan, results: Sequence[Result]) -> list[str]:
+    """The first sequences of each agent's first seed, side by side."""
+    shown: dict[str, Sequence[str]] = {}
+    for result in results:
+        if result.samples:
+            shown.setdefault(plan.label(result.job.agent), result.samples)
+    if not shown:
+        return []
+    lines = [f"| {' | '.join(shown)} |", "| --- |" + " --- |" * (len(shown) - 1)]
+    for texts in zip(*shown.values(), strict=True):
+        cells = ("<br>".join(map(markdown_cell, text.splitlines())) for text in texts)
+        lines.append(f"| {' | '.join(cells)} |")
+    return ["### Samples", "", "The first of each agent's first seed.", "", *lines, ""]
 
 
 def _table(plan: Plan, block: Block, results: Sequence[Result]) -> list[dict[str, Any]]:

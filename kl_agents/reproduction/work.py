@@ -20,6 +20,8 @@ RUNS = "runs"
 #: Points of the curves over a training, and the episodes behind each.
 CURVE_POINTS, CURVE_EPISODES = 40, 128
 EVALUATION_LANES = 512
+#: Sequences that the report shows of each agent.
+SAMPLES = 3
 
 
 def folder_of(out: Path, job: Job) -> Path:
@@ -117,14 +119,17 @@ def run_job(out: Path, job: Job, command: str) -> dict[str, Any]:
 
 
 def evaluate_run(model: Any, job: Job) -> dict[str, Any]:
-    """The evaluation of a run, with which run it is."""
-    from kl_agents.runs import evaluate_agent
+    """The evaluation of a run, with which run it is and a few of its sequences as text."""
+    from kl_agents.runs import evaluate_agent, single_lane
 
     evaluation = evaluate_agent(
         model, job.spec, job.episodes, job.seed, EVALUATION_LANES, c=job.act_c
     )
     head = {"block": job.block, "agent": job.agent, "run_seed": job.seed}
-    return head | evaluation.to_dict()
+    domain = single_lane(job.spec).domain
+    size = domain.vocabulary.size
+    samples = [domain.to_text(row[row < size]) for row in evaluation.examples[:SAMPLES]]
+    return head | evaluation.to_dict() | {"samples": samples}
 
 
 def _prepare_worker() -> None:

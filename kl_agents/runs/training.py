@@ -81,7 +81,7 @@ def start_run(folder: Path, spec: RunSpec, options: RunOptions | None = None) ->
     if folder.exists():
         with locked(folder):
             _check_empty(folder)
-    model = _new_model(spec, options.device)  # what is wrong with the settings is said before
+    model = new_model(spec, options.device)  # what is wrong with the settings is said before
     assert model.facts is not None
     _join_cluster(spec, options, model)
     for task in model.facts.tasks:
@@ -188,14 +188,19 @@ def _load(path: Path, spec: RunSpec, device: str) -> SequenceAlgorithm:
 def _last_state(folder: Path, spec: RunSpec, device: str) -> SequenceAlgorithm:
     checkpoint = folder / files.CHECKPOINT
     if not checkpoint.exists():
-        return _new_model(spec, device)
+        return new_model(spec, device)
     files.check_is_of(checkpoint, spec)
     model = _load(checkpoint, spec, device)
     files.restore_state(model, checkpoint)
     return model
 
 
-def _new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
+def new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
+    """The agent of a run before its training, in an environment of its own.
+
+    Raises:
+        ValueError: a setting is out of its range, or cannot be written down.
+    """
     spec.to_dict()  # what cannot be written down is said now
     model = get_algorithm(spec.algorithm)(
         "SequencePolicy", make_env(spec), seed=spec.seed, device=device, **spec.arguments

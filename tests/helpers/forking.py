@@ -30,10 +30,14 @@ with socket.socket(socket.AF_UNIX) as link:
 
 
 @contextlib.contextmanager
-def seqgen_server(folder):
-    """The folder to put first on ``PATH``; the server ends with the block."""
+def seqgen_server(folder, *paths):
+    """The folder to put first on ``PATH``; the server ends with the block.
+
+    ``paths``: folders that it finds packages in, too.
+    """
     command = [sys.executable, "-m", "helpers.forking", str(folder)]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "tests"), "OMP_NUM_THREADS": "1"}
+    found = os.pathsep.join(map(str, [ROOT / "tests", *paths]))
+    environment = os.environ | {"PYTHONPATH": found, "OMP_NUM_THREADS": "1"}
     server = subprocess.Popen(command, cwd=folder, env=environment)
     try:
         while not (Path(folder) / "seqgen").exists():

@@ -69,7 +69,7 @@ AGENTS_ORDER = (
     (("registry",), 10),
     (("hyperparameters", "callbacks"), 11),
     (("runs", "bench"), 12),
-    (("reproduction",), 13),
+    (("reproduction", "tuning"), 13),
     (("cli",), 14),
 )
 ORDERS = (SEQGEN_ORDER, AGENTS_ORDER)

@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from helpers.forking import seqgen_server
 from helpers.paths import ROOT
 
 GUEST = ROOT / "tests" / "helpers" / "guest"
@@ -22,28 +23,23 @@ def seqgen(tmp_path_factory):
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*pip, "--target", site, source], check=True)
     folder = tmp_path_factory.mktemp("work")
-    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    with seqgen_server(tmp_path_factory.mktemp("bin"), site) as commands:
 
-    def run(*arguments, code=0):
-        result = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "from seqgen_envs.cli import main; main()",
-                *map(str, arguments),
-            ],
-            cwd=folder,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths), "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert result.returncode == code, result.stdout + result.stderr
-        assert "Traceback" not in result.stderr
-        return result.stdout + result.stderr
+        def run(*arguments, code=0):
+            result = subprocess.run(
+                [commands / "seqgen", *map(str, arguments)],
+                cwd=folder,
+                env=os.environ | {"COLUMNS": "200"},
+                capture_output=True,
+                text=True,
+                timeout=120,
+            )
+            assert result.returncode == code, result.stdout + result.stderr
+            assert "Traceback" not in result.stderr
+            return result.stdout + result.stderr
 
-    run.folder = folder
-    return run
+        run.folder = folder
+        yield run
 
 
 @pytest.fixture(scope="module")

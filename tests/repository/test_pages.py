@@ -38,6 +38,7 @@ SMALL = (
         r"\1 --steps 768 --set n_envs=16 --eval-every 768 --eval-episodes 16",
     ),
     (r"--steps 1200000", "--steps 1024"),
+    (r"--trials 30 --jobs 2", "--trials 1 --steps 600 --eval-episodes 64 --confirm 1"),
     (r"(bench run .*--suite) toy-v1", r"\1 small.yml --seeds 1"),
     (r"(bench report \S+)", r"\1 --suite small.yml"),
     (r"(report runs/\S+)", r"\1 -n 16"),

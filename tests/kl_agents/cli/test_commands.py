@@ -443,7 +443,12 @@ def test_reproduce_molecule(tmp_path):
     out = tmp_path / "out"
     seqgen("reproduce", "molecule", "--quick", "--plan", tmp_path / "plan.yml", "--out", out,
            "--seeds", 1)  # fmt: skip
-    assert "2 of 2 runs have finished" in (out / "report.md").read_text()
+    report = (out / "report.md").read_text()
+    assert "2 of 2 runs have finished" in report
+    samples = report.partition("### Samples")[2].strip().splitlines()[2:]
+    assert samples[0] == "| MLE RNN | Psi |"
+    assert len(samples) == 5
+    assert all(len(row.strip("| ").split(" | ")) == 2 for row in samples)
     table = {row["metric"]: row for row in rows_of(out / "paper-table.csv")}
     assert float(table["valid"]["MLE RNN (published)"]) == 0.303
     for metric in ("valid", "unique", "novel", "logp", "qed", "sa penalty", "internal diversity"):
