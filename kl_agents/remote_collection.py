@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -41,12 +42,14 @@ class _Slot:
 
     Attributes:
         actor: of Ray.
+        node: the id of the node it was sent to.
         request: None: the collector is idle.
         answer: Ray's reference to what it will deliver.
         deaths: so often has it died since it last delivered.
     """
 
     actor: Any
+    node: str
     request: Request | None = None
     answer: Any = None
     deaths: int = 0
@@ -81,7 +84,9 @@ class RemoteCollectors(Collector):
         self._weights: Any = None
         self._version = 0
         self._steps: int | None = None  # that a round takes
-        self._slots = [_Slot(self._actor()) for _ in range(settings.count)]
+        self._slots: list[_Slot] = []
+        for _ in range(settings.count):
+            self._slots.append(_Slot(*self._placed()))
 
     def collect(
         self,
@@ -170,12 +175,20 @@ class RemoteCollectors(Collector):
             self._weights, self._version = self._ray.put(weights_as_arrays(policy)), now
         return self._weights
 
-    def _actor(self) -> Any:
-        """A new collector. It reserves no CPU, so that any number fits; nodes take turns."""
-        remote = self._ray.remote(CollectorActor)
-        return remote.options(scheduling_strategy="SPREAD").remote(
-            self._recipe, [folder for folder in sys.path if folder]
+    def _placed(self) -> tuple[Any, str]:
+        """A new collector, and its node: the one with the fewest for its CPUs.
+
+        It reserves no CPU, so that any number fits. (Ray's own way to spread actors often sends
+        all of a few to one node.)
+        """
+        cpus = {n["NodeID"]: n["Resources"].get("CPU", 0) for n in self._ray.nodes() if n["Alive"]}
+        there = Counter(slot.node for slot in self._slots)
+        node = min(cpus, key=lambda one: (there[one] + 1) / max(cpus[one], 0.01))
+        affinity = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+        remote = self._ray.remote(CollectorActor).options(
+            num_cpus=0, scheduling_strategy=affinity(node, soft=False)
         )
+        return remote.remote(self._recipe, [folder for folder in sys.path if folder]), node
 
     # ------------------------------------------------------------------ taking
 
@@ -237,7 +250,7 @@ class RemoteCollectors(Collector):
         self.replaced += 1
         logger.warning("a collector has died and is replaced (%s)", reason)
         assert slot.request is not None
-        slot.actor = self._actor()
+        slot.actor, slot.node = self._placed()
         slot.request = replace(slot.request, version=self._version)  # of the weights there are now
         slot.answer = slot.actor.collect.remote(slot.request, self._weights)
 
