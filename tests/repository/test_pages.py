@@ -20,7 +20,7 @@ from helpers.paths import ROOT
 
 #: The suite itself.
 NOT_HERE = ("test-command",)
-#: Pages whose blocks need an extra that the suite is not installed with: a package of it, and its name.
+#: Pages that need an extra the suite is not installed with: one of its packages, and its name.
 NEEDS = {
     "docs/language-models.md": ("peft", "hf"),
     "docs/cluster.md": ("ray", "cluster"),

@@ -19,7 +19,7 @@ blocks:
 """
 
 
-@pytest.mark.spawn
+@pytest.mark.slow
 def test_parts_on_ray_are_one_reproduction(cluster, tmp_path):
     plan, out = tmp_path / "plan.yml", tmp_path / "out"
     plan.write_text(PLAN)
