@@ -120,8 +120,11 @@ def test_a_signal_while_an_oracle_is_waited_for_ends_at_once(whole, tmp_path, mo
 
     monkeypatch.setattr("helpers.runs.letters", slow)
     folder = tmp_path / "run"
+    # a suite in a shell's background has it ignored
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with pytest.raises(Stopped, match=r"SIGINT after [1-9]\S* steps, with a checkpoint"):
         start_run(folder, molecule_spec(), replace(KILLED, checkpoint_rounds=None))
+    signal.signal(signal.SIGINT, before)
     monkeypatch.undo()
     resume_run(folder, KILLED)
     assert_same_run(folder, whole[0])
