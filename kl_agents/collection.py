@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -130,6 +130,7 @@ class Collected:
         environment_steps: of all lanes.
         terms: each rule's sum over an episode, float64 [B, K].
         children: episodes beside these that were bred (:mod:`kl_agents.breeding`).
+        logged: what else is logged of the round, by name.
     """
 
     episodes: EpisodeBatch
@@ -138,6 +139,7 @@ class Collected:
     environment_steps: int
     terms: NDArray[np.float64]
     children: int = 0
+    logged: dict[str, float] = field(default_factory=dict)
 
     @classmethod
     def joined(cls, parts: Sequence[Collected]) -> Collected:

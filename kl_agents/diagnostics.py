@@ -76,4 +76,5 @@ def round_metrics(collected: Collected, c: float) -> dict[str, float]:
         "rollout/objective": task_return / c - collected.kl_to_prior,
         "rollout/children": float(collected.children),
         "rollout/unique": len({row.tobytes() for row in episodes.tokens}) / len(episodes),
+        **collected.logged,
     }

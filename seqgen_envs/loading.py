@@ -15,17 +15,20 @@ import importlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from importlib.abc import SourceLoader
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.util import spec_from_file_location
+from importlib.util import spec_from_file_location, spec_from_loader
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 __path__: list[str] = []  # this module is a package: of the files below
 _FILES = f"{__name__}.file_"
+#: Contents of files of another machine that stand for those of this one.
+_CARRIED: dict[Path, bytes] = {}
 
 
 class NothingThereError(ValueError):
@@ -181,9 +184,44 @@ def checked_reference(reference: str, what: str) -> str:
     return reference
 
 
+def files_of(references: Iterable[str]) -> dict[str, bytes]:
+    """The contents of the files among references, for :func:`carry` on another machine."""
+    names = {reference.rpartition(":")[0] for reference in references}
+    return {name: _file(name, name).read_bytes() for name in names if name.endswith(".py")}
+
+
+def carry(files: Mapping[str, bytes]) -> None:
+    """Have files of another machine stand where this one has none of the name, or another.
+
+    What such a file imports is looked for as ever, beside it too.
+
+    Args:
+        files: contents, by the names that references have.
+    """
+    for name, content in files.items():
+        path = Path(name).expanduser().resolve()
+        if not path.is_file() or path.read_bytes() != content:
+            _CARRIED[path] = content
+
+
+class _CarriedFile(SourceLoader):
+    """Imports a file from memory."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get_filename(self, fullname: str) -> str:
+        return str(self.path)
+
+    def get_data(self, path: str) -> bytes:
+        if path != str(self.path):  # no byte code of another one
+            raise FileNotFoundError(path)
+        return _CARRIED[self.path]
+
+
 def _file(where: str, what: str) -> Path:
     path = Path(where).expanduser().resolve()
-    if not path.is_file():
+    if not path.is_file() and path not in _CARRIED:
         raise NothingThereError(f"{what}: there is no file {path}")
     return path
 
@@ -250,7 +288,10 @@ class _UsersCode:
     ) -> ModuleSpec | None:
         """See :class:`importlib.abc.MetaPathFinder`."""
         if name.startswith(_FILES):
-            return spec_from_file_location(name, os.fsdecode(bytes.fromhex(name[len(_FILES) :])))
+            file = os.fsdecode(bytes.fromhex(name[len(_FILES) :]))
+            if Path(file) in _CARRIED:
+                return spec_from_loader(name, _CarriedFile(Path(file)))
+            return spec_from_file_location(name, file)
         if path is None and multiprocessing.parent_process() is not None:
             return PathFinder.find_spec(name, [os.getcwd()])
         return None

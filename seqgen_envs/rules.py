@@ -142,6 +142,14 @@ class RuleFailures:
                 "%s (the sequence scores as invalid; later cases are counted)", self.first
             )
 
+    def add_all(self, others: Mapping[str, Any]) -> None:
+        """Count what :meth:`state_dict` of another task's failures has."""
+        self.count += others["count"]
+        for term, count in others["by_term"].items():
+            self.by_term[term] = self.by_term.get(term, 0) + count
+        self.first = self.first or others["first"]
+        self.worked |= set(others["worked"])
+
     def state_dict(self) -> dict[str, Any]:
         """All of it, JSON-able."""
         return {**vars(self), "by_term": dict(self.by_term), "worked": sorted(self.worked)}
@@ -219,7 +227,8 @@ class Task:
 
     def state_dict(self) -> dict[str, Any]:
         """What the task remembers from one sequence to the next, JSON-able: nothing, unless a
-        subclass has a memory. Agents' checkpoints keep it.
+        subclass has a memory. Agents' checkpoints keep it. A task with a memory has entries from
+        the start, also while they are empty: by them it is known for one.
         """
         return {}
 

@@ -36,3 +36,13 @@ def env_id(request):
 def smiles_sample():
     """400 SMILES drawn from ZINC250k."""
     return (DATA / "smiles_sample.smi").read_text().split()
+
+
+@pytest.fixture(scope="session")
+def cluster():
+    """A Ray cluster of two nodes; tests that ask for it are in files named after it."""
+    pytest.importorskip("ray", reason="needs the extra cluster")
+    from helpers.clusters import two_nodes
+
+    with two_nodes() as nodes:
+        yield nodes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ class Asked:
     hyperparams: Path | None = None
     initial: Path | None = None
     seeds: Path | None = None
+    collectors: Mapping[str, int] | None = None
 
     def new(self) -> RunSpec:
         """A run that is to begin.
@@ -61,7 +62,9 @@ class Asked:
         if self.c is not None:
             merged.arguments["c"] = with_final_c(merged.arguments.get("c"), self.c)
         spec = RunSpec.of(merged, self.env_id, self.seed or 0)
-        return replace(spec, initial=self._initial(), seeds=self._seeds())
+        return replace(
+            spec, initial=self._initial(), seeds=self._seeds(), collectors=self.collectors
+        )
 
     def of_run(self, recorded: RunSpec) -> RunSpec:
         """A run that goes on: ``recorded`` but for what is asked otherwise, to be compared with it.
@@ -81,8 +84,13 @@ class Asked:
         ).new()
         initial = recorded.initial if self.initial is None else whole.initial
         seeds = recorded.seeds if self.seeds is None else whole.seeds
-        steps = recorded.total_timesteps
-        return replace(whole, total_timesteps=steps, initial=initial, seeds=seeds)
+        return replace(
+            whole,
+            total_timesteps=recorded.total_timesteps,
+            initial=initial,
+            seeds=seeds,
+            collectors=self._collectors(recorded),
+        )
 
     def _changed(self, recorded: RunSpec) -> RunSpec:
         from kl_agents.hyperparameters import merged, parse_settings, with_final_c
@@ -101,10 +109,17 @@ class Asked:
             "seed": self.seed,
             "initial": self._initial(),
             "seeds": self._seeds(),
+            "collectors": self._collectors(recorded),
         }
         run = merged({"env_kwargs": recorded.env_kwargs}, outer)
         run |= {name: value for name, value in given.items() if value is not None}
         return replace(recorded, **run, arguments=arguments)
+
+    def _collectors(self, recorded: RunSpec) -> Mapping[str, int] | None:
+        """Those of the run, with what is given of their settings."""
+        if self.collectors is None:
+            return recorded.collectors
+        return {**(recorded.collectors or {}), **self.collectors}
 
     def _initial(self) -> dict[str, str] | None:
         from kl_agents.runs import initial_from
@@ -115,3 +130,20 @@ class Asked:
         from kl_agents.runs import seeds_from
 
         return None if self.seeds is None else seeds_from(self.seeds)
+
+
+def collectors_of(
+    count: int | None, staleness: int | None, broadcast_every: int | None
+) -> dict[str, int] | None:
+    """What is given of a run's collectors by ``--collectors`` and its like; None: nothing.
+
+    Raises:
+        ValueError: there are none, and something is given of them.
+    """
+    given = {"staleness": staleness, "broadcast_every": broadcast_every}
+    chosen = {name: value for name, value in given.items() if value is not None}
+    if not count:
+        if chosen:
+            raise ValueError("--staleness and --broadcast-every are for --collectors: give it too")
+        return None
+    return {"count": count, **chosen}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kl_agents.cli.asked import Asked
+from kl_agents.cli.asked import Asked, collectors_of
 from seqgen_envs.cli.common import COMMAND_KEY, TrustOption, check_folder, set_threads, set_trust
 from seqgen_envs.reporting.console import say, warn
 
@@ -83,6 +83,35 @@ def train(
     ] = False,
     device: DeviceOption = "cpu",
     threads: ThreadsOption = 1,
+    collectors: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Ray actors that collect beside the learner, each with lanes of its own; 0: the "
+            "learner collects itself (q, psi, g and tb only; extra `cluster`).",
+        ),
+    ] = None,
+    staleness: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Collectors: rounds that a round's weights may be behind the learner's (default: "
+            "twice as many as collectors).",
+        ),
+    ] = None,
+    broadcast_every: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Collectors: rounds between broadcasts of the weights (default: 1)."
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            help="Collectors: of a Ray cluster, such as auto; without it, RAY_ADDRESS's, or this "
+            "machine alone."
+        ),
+    ] = None,
     eval_every: Annotated[
         int | None,
         typer.Option(min=1, help="Steps between evaluations (default: a twentieth of all)."),
@@ -120,7 +149,16 @@ def train(
     known = resume and ((out / CONFIG).exists() or algorithm is None)
     set_trust(ctx, trust, algorithm, env_id, parse_settings(settings or []))
     asked = Asked(
-        algorithm, env_id, settings or [], steps, c, seed, hyperparams, initial, seed_molecules
+        algorithm,
+        env_id,
+        settings or [],
+        steps,
+        c,
+        seed,
+        hyperparams,
+        initial,
+        seed_molecules,
+        collectors_of(collectors, staleness, broadcast_every),
     )
     if known:
         spec = read_spec(out)
@@ -131,6 +169,7 @@ def train(
     live = progress and sys.stderr.isatty()
     options = RunOptions(
         device=device,
+        address=address,
         checkpoint_seconds=checkpoint_seconds,
         eval_every=eval_every or max(total // 20, 1),
         eval_episodes=eval_episodes,
@@ -149,7 +188,8 @@ def train(
         else:
             model = start_run(out, spec, options)
     except Stopped as stopped:
-        again = shlex.join(["seqgen", "train", "--resume", "--out", str(out)])
+        where = [] if address is None else ["--address", address]
+        again = shlex.join(["seqgen", "train", "--resume", "--out", str(out), *where])
         warn(f"{stopped}; go on with: {again}")
         raise typer.Exit(128 + stopped.signal_number) from stopped
     _say_where(model, out)

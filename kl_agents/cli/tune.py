@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kl_agents.cli.train import SetOption
-from seqgen_envs.cli.common import COMMAND_KEY, SeedOption, TrustOption, check_folder, set_trust
+from seqgen_envs.cli.common import (
+    COMMAND_KEY,
+    AddressOption,
+    Backend,
+    BackendOption,
+    SeedOption,
+    TrustOption,
+    check_backend,
+    check_folder,
+    set_trust,
+)
 from seqgen_envs.reporting.console import say, show
 
 if TYPE_CHECKING:
     from kl_agents.tuning.recipe import Recipe
     from kl_agents.tuning.workers import Workers
-
-LOCAL, RAY = "local", "ray"
 
 
 def tune(
@@ -54,12 +62,8 @@ def tune(
         Path | None, typer.Option(help="A YAML file in place of the bundled one.")
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Trials at a time, one thread each.")] = 1,
-    backend: Annotated[
-        str, typer.Option(help="local: processes of this machine; ray: a Ray cluster.")
-    ] = LOCAL,
-    address: Annotated[
-        str | None, typer.Option(help="The Ray cluster's, such as auto.", show_default=False)
-    ] = None,
+    backend: BackendOption = Backend.LOCAL,
+    address: AddressOption = None,
     storage: Annotated[
         str | None,
         typer.Option(help="A database that several machines share (default: a file in OUT)."),
@@ -85,10 +89,7 @@ def tune(
     from kl_agents.tuning.space import read_space
 
     check_folder(out)
-    if backend not in (LOCAL, RAY):
-        raise ValueError(f"--backend must be {LOCAL} or {RAY}, got {backend!r}")
-    if address is not None and backend != RAY:
-        raise ValueError("--address is that of a Ray cluster: add --backend ray")
+    check_backend(backend, address)
     fixed = parse_settings(settings or [])
     set_trust(ctx, trust, algorithm, env_ids, fixed)
     recipe = Recipe(
@@ -111,10 +112,10 @@ def tune(
     _say_found(recipe, confirmed, chosen, out)
 
 
-def _workers(backend: str, address: str | None) -> Workers:
+def _workers(backend: Backend, address: str | None) -> Workers:
     from kl_agents.tuning.workers import OnRay, Processes
 
-    return Processes() if backend == LOCAL else OnRay(address)
+    return OnRay(address) if backend is Backend.RAY else Processes()
 
 
 def _say_found(recipe: Recipe, confirmed: dict[str, list[float]], chosen: str, out: Path) -> None:

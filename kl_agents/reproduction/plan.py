@@ -19,6 +19,7 @@ from kl_agents.runs import RunSpec
 from kl_agents.runs.trust import check_code
 from seqgen_envs.documents import read_yaml
 from seqgen_envs.loading import from_file
+from seqgen_envs.shards import Shard
 
 TABLE, FRONTIER = "table", "frontier"
 #: Sizes of --quick: enough to go through every line of code, not to learn.
@@ -143,8 +144,10 @@ def choose_blocks(plan: Plan, names: Sequence[str]) -> list[Block]:
     return [plan.blocks[name] for name in names]
 
 
-def make_jobs(plan: Plan, blocks: Sequence[Block], scale: Scale) -> list[Job]:
-    """Every run of the blocks: seed by seed, so that the first seeds are complete early."""
+def make_jobs(
+    plan: Plan, blocks: Sequence[Block], scale: Scale, shard: Shard | None = None
+) -> list[Job]:
+    """Every run of the blocks, or a part; seed by seed: the first seeds are complete early."""
     jobs = []
     for block in blocks:
         seeds = scale.seeds if block.seeds is None else min(block.seeds, scale.seeds)
@@ -153,7 +156,7 @@ def make_jobs(plan: Plan, blocks: Sequence[Block], scale: Scale) -> list[Job]:
             cs = cs[:QUICK_CS]
         for seed in range(seeds):
             jobs += [_job(plan, block, agent, c, seed, scale) for c in cs for agent in block.agents]
-    return jobs
+    return jobs if shard is None else shard.of(jobs, lambda job: (job.agent, job.name))
 
 
 def _job(plan: Plan, block: Block, agent: str, c: float | None, seed: int, scale: Scale) -> Job:

@@ -1,4 +1,4 @@
-"""Carrying out runs in a pool of processes; what is done already is not done again."""
+"""Carrying out runs, in processes or on Ray; what is done already is not done again."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kl_agents.reproduction.plan import Job
+from seqgen_envs.cluster import Gone, results_of
 from seqgen_envs.loading import trusting
 
 RUNS = "runs"
@@ -91,11 +92,64 @@ def run_jobs(
                 if error is None:
                     on_done(job, future.result())
                 else:
-                    failed.append((job, f"{type(error).__name__}: {error}"))
+                    failed.append((job, _said(error)))
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return failed
+
+
+def run_jobs_on_ray(
+    out: Path,
+    jobs: Sequence[Job],
+    workers: int | None,
+    command: str,
+    on_done: Callable[[Job, dict[str, Any]], None],
+    address: str | None = None,
+) -> list[tuple[Job, str]]:
+    """:func:`run_jobs` with a task of a Ray cluster for each run.
+
+    A run whose worker or node is lost goes on elsewhere from its checkpoint, and has failed where
+    that has happened too often.
+
+    Args:
+        out, jobs, command, on_done: as there; the folder is one that all nodes share.
+        workers: tasks at a time; None: as many as the cluster has cores for.
+        address: see :func:`~seqgen_envs.cluster.connect`.
+
+    Raises:
+        ImportError: Ray is not installed here, or this package not on a node.
+        ConnectionError: its cluster does not answer.
+    """
+    waiting = [job for job in jobs if stored_evaluation(out, job) is None]
+    if not waiting:
+        return []
+    tasks = [(out.resolve(), job, command) for job in waiting]
+    failed = []
+    for number, result in results_of(run_job_there, tasks, address=address, most=workers):
+        if isinstance(result, dict):
+            on_done(waiting[number], result)
+        else:
+            why = result.reason if isinstance(result, Gone) else result
+            failed.append((waiting[number], why))
+    return failed
+
+
+def run_job_there(out: Path, job: Job, command: str) -> dict[str, Any] | str:
+    """A task of Ray's: :func:`run_job` on one thread; what goes wrong is told."""
+    import torch
+
+    if not out.is_dir():
+        return f"a node of the cluster has no folder {out}: --out must be one that all nodes share"
+    torch.set_num_threads(1)
+    try:
+        return run_job(out, job, command)
+    except Exception as error:
+        return _said(error)
+
+
+def _said(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
 
 
 def run_job(out: Path, job: Job, command: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any, get_type_hints
 import gymnasium as gym
 
 from kl_agents.checking import Within, checked
+from kl_agents.collectors import CollectorSettings
 from kl_agents.hyperparameters import Hyperparams, final_c
 from kl_agents.registry import absolute
 from kl_agents.saving import differences
@@ -22,7 +23,7 @@ from seqgen_envs.settings import LaneSettings
 
 @dataclass(frozen=True)
 class RunSpec:
-    """Two runs of equal specs end with equal parameters.
+    """Two runs of equal specs end with equal parameters, unless they have collectors.
 
     The arguments of the environment are completed by those its id is registered with and by its
     domain's defaults, and files and folders in them become absolute paths.
@@ -39,6 +40,9 @@ class RunSpec:
             None: from its own.
         seeds: the ``path`` of a file of sequences that are put into the replay before the training
             begins (:mod:`kl_agents.seeding`), and its ``sha256``; None: the replay is empty then.
+        collectors: entries of :class:`~kl_agents.collectors.CollectorSettings`; None: the learner
+            collects itself. Which round comes first is then a matter of time, so that no two such
+            runs are the same to the bit.
 
     Raises:
         ValueError: a value is of the wrong kind or out of its range.
@@ -53,10 +57,14 @@ class RunSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     initial: Mapping[str, str] | None = None
     seeds: Mapping[str, str] | None = None
+    collectors: Mapping[str, int] | None = None
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self), include_extras=True).items():
             checked(name, getattr(self, name), kind)
+        if self.collectors is not None:
+            whole = asdict(CollectorSettings.of(self.collectors))
+            object.__setattr__(self, "collectors", whole)
         object.__setattr__(self, "algorithm", absolute(self.algorithm))
         registered = registered_arguments(self.env_id)
         if "domain" in registered:

@@ -18,6 +18,7 @@ from kl_agents.callbacks import (
     RecordSequences,
     StopWhenSpent,
 )
+from kl_agents.collectors import CollectorSettings, check_fits, collecting
 from kl_agents.registry import get_algorithm
 from kl_agents.registry import load as load_file
 from kl_agents.runs import folder as files
@@ -27,6 +28,7 @@ from kl_agents.runs.lock import locked
 from kl_agents.runs.signals import Stopped, StopSignals
 from kl_agents.runs.spec import RunSpec, check_same
 from kl_agents.writers import ProgressCsv, SequencesCsv, TensorBoard
+from seqgen_envs.cluster import connect
 from seqgen_envs.interrupts import Interrupted
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.loading import trusting
@@ -39,6 +41,8 @@ class RunOptions:
 
     Args:
         device: of PyTorch.
+        address: of the Ray cluster that collectors run on; see
+            :func:`~seqgen_envs.cluster.connect`.
         checkpoint_seconds, checkpoint_rounds: see :class:`~kl_agents.callbacks.CheckpointEvery`.
         keep_checkpoint: leave the last one when the run has finished, so that it can be lengthened.
         eval_every: steps between evaluations; None for none.
@@ -51,6 +55,7 @@ class RunOptions:
     """
 
     device: str = "cpu"
+    address: str | None = None
     checkpoint_seconds: float = 60.0
     checkpoint_rounds: int | None = None
     keep_checkpoint: bool = True
@@ -78,6 +83,7 @@ def start_run(folder: Path, spec: RunSpec, options: RunOptions | None = None) ->
             _check_empty(folder)
     model = new_model(spec, options.device)  # what is wrong with the settings is said before
     assert model.facts is not None
+    _join_cluster(spec, options, model)
     for task in model.facts.tasks:
         task.prepare()
     with locked(folder):
@@ -135,7 +141,9 @@ def _resume(
         if (folder / files.AGENT).exists():
             files.check_is_of(folder / files.AGENT, recorded)
             return _load(folder / files.AGENT, recorded, options.device)
-        return _train(folder, recorded, options, _last_state(folder, recorded, options.device))
+        model = _last_state(folder, recorded, options.device)
+        _join_cluster(recorded, options, model)
+        return _train(folder, recorded, options, model)
 
 
 def run(folder: Path, spec: RunSpec, options: RunOptions | None = None) -> SequenceAlgorithm:
@@ -205,6 +213,15 @@ def new_model(spec: RunSpec, device: str) -> SequenceAlgorithm:
     return model
 
 
+def _join_cluster(spec: RunSpec, options: RunOptions, model: SequenceAlgorithm) -> None:
+    """Of collectors: before anything is written, and before the signals are minded (Ray minds
+    SIGTERM too, from then on).
+    """
+    if spec.collectors is not None:
+        check_fits(model)
+        connect(options.address)
+
+
 def _train(
     folder: Path, spec: RunSpec, options: RunOptions, model: SequenceAlgorithm
 ) -> SequenceAlgorithm:
@@ -219,12 +236,7 @@ def _train(
         callbacks = _callbacks(folder, spec, options, model, checkpoint)
         try:
             if not all(task.spent for task in model.facts.tasks):
-                model.learn(
-                    spec.total_timesteps - done,
-                    callback=callbacks,
-                    reset_num_timesteps=done == 0,
-                    progress_bar=options.progress_bar,
-                )
+                _learn(spec, options, model, callbacks)
         except Interrupted:  # while an oracle was waited for: the agent is between two rounds
             checkpoint()
         finally:
@@ -237,6 +249,21 @@ def _train(
     if not options.keep_checkpoint:
         (folder / files.CHECKPOINT).unlink(missing_ok=True)
     return model
+
+
+def _learn(
+    spec: RunSpec, options: RunOptions, model: SequenceAlgorithm, callbacks: list[BaseCallback]
+) -> None:
+    """The steps that are still to come."""
+    done = model.num_timesteps
+    settings = None if spec.collectors is None else CollectorSettings.of(spec.collectors)
+    with collecting(model, settings, options.address):
+        model.learn(
+            spec.total_timesteps - done,
+            callback=callbacks,
+            reset_num_timesteps=done == 0,
+            progress_bar=options.progress_bar,
+        )
 
 
 @dataclass(frozen=True)

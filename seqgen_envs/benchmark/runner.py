@@ -1,4 +1,4 @@
-"""Carries out a suite: every (agent, task, seed) in a process of its own, so many at a time.
+"""Carries out a suite: every (agent, task, seed) in a process of its own, here or on Ray.
 
 What has finished in the store is not done again. A row that raises, hangs, or whose process dies is
 kept as failed, with what is known of the reason, and the others go on; asked for again, failed rows
@@ -7,32 +7,20 @@ are tried again.
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from seqgen_envs.benchmark.agents import Contestant
+from seqgen_envs.benchmark.apart import POLL, Outcome, Working, perform_apart
 from seqgen_envs.benchmark.store import FAILED, FINISHED, Row, Store
 from seqgen_envs.benchmark.suites import BenchTask, Suite
 from seqgen_envs.benchmark.work import Job
-
-#: Characters kept of what a failed process said last.
-LAST_WORDS = 8000
-_POLL = 0.05
-#: Of prctl(2): send me this signal when my parent ends. Looked up here, since little may be done
-#: between fork and exec.
-_PR_SET_PDEATHSIG = 1
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+from seqgen_envs.cluster import Gone, results_of
+from seqgen_envs.shards import Shard
 
 
 @dataclass(frozen=True)
@@ -60,6 +48,14 @@ class Plan:
             **others,
         )
 
+    def row_of(self, outcome: Outcome) -> Row:
+        """The row, with what its process has left."""
+        if outcome.found is None:
+            return self.row(FAILED, error=outcome.error, seconds=outcome.seconds)
+        found = dict(outcome.found)
+        found["commit_id"] = found.pop("commit")
+        return self.row(FINISHED, **found)
+
     @property
     def job(self) -> Job:
         """What the process is told."""
@@ -84,10 +80,15 @@ def plans(
     seeds: int,
     tasks: Sequence[str] | None = None,
     trust: bool = False,
+    shard: Shard | None = None,
 ) -> list[Plan]:
     """Every row: seed by seed, so that the first seeds are complete early.
 
-    ``trust``: whether code that the agents' files name may be run.
+    Args:
+        suite, agents, seeds: what is measured, of whom, how often.
+        tasks: those of the suite; None: all.
+        trust: whether code that the agents' files name may be run.
+        shard: only this part of the rows.
 
     Raises:
         ValueError: a task is not of the suite, or two agents have one name.
@@ -100,29 +101,21 @@ def plans(
     names = [agent.name for agent in agents]
     if twice := {name for name in names if names.count(name) > 1}:
         raise ValueError(f"two agents are called {sorted(twice)[0]!r}: give one another file name")
-    return [
+    rows = [
         Plan(suite, agent, suite.tasks[task], seed, trust)
         for seed in range(seeds)
         for task in chosen
         for agent in agents
     ]
+    if shard is None:
+        return rows
+    return shard.of(rows, lambda plan: (plan.agent.name, plan.task.name, plan.seed))
 
 
 def missing(store: Store, wanted: Sequence[Plan]) -> list[Plan]:
     """What has not finished yet."""
     known = store.keys()
     return [plan for plan in wanted if known.get(plan.row("").key) != FINISHED]
-
-
-@dataclass
-class _Working:
-    """A process that makes a row."""
-
-    plan: Plan
-    process: subprocess.Popen[bytes]
-    result: Path
-    errors: Path
-    began: float
 
 
 def carry_out(
@@ -143,89 +136,72 @@ def carry_out(
         on_row: told of each row when it is kept.
     """
     waiting = iter(missing(store, wanted))
-    working: list[_Working] = []
+    working: list[tuple[Plan, Working]] = []
     with tempfile.TemporaryDirectory(prefix="seqgen-bench-") as folder:
         try:
-            while _fill(working, waiting, jobs, Path(folder)) or working:
-                time.sleep(_POLL)
-                for one in [w for w in working if _is_over(w, timeout)]:
+            while _fill(working, waiting, jobs, Path(folder), timeout) or working:
+                time.sleep(POLL)
+                for one in [one for one in working if one[1].is_over]:
                     working.remove(one)
-                    row = _row_of(one, timeout)
-                    store.add(row)
-                    if on_row is not None:
-                        on_row(row)
+                    plan, process = one
+                    _keep(store, plan.row_of(process.outcome()), on_row)
         finally:
-            for one in working:
-                _kill(one.process)
+            for _, process in working:
+                process.kill()
 
 
-def _fill(working: list[_Working], waiting: Iterator[Plan], jobs: int, folder: Path) -> bool:
+def carry_out_on_ray(
+    store: Store,
+    wanted: Sequence[Plan],
+    *,
+    jobs: int | None = None,
+    timeout: float | None = None,
+    on_row: Callable[[Row], object] | None = None,
+    address: str | None = None,
+) -> None:
+    """:func:`carry_out` with a task of a Ray cluster for each row, in a process of its own there.
+
+    The store is written here alone. A row whose worker or node is lost is made again, and failed
+    where that has happened too often.
+
+    Args:
+        store, wanted, timeout, on_row: as there.
+        jobs: tasks at a time; None: as many as the cluster has cores for.
+        address: see :func:`~seqgen_envs.cluster.connect`.
+
+    Raises:
+        ImportError: Ray is not installed here, or this package not on a node.
+        ConnectionError: its cluster does not answer.
+    """
+    plans = missing(store, wanted)
+    if not plans:
+        return
+    tasks = [(plan.job.to_json(), timeout) for plan in plans]
+    for number, outcome in results_of(perform_apart, tasks, address=address, most=jobs):
+        if isinstance(outcome, Gone):
+            outcome = Outcome(None, outcome.reason, 0.0)
+        _keep(store, plans[number].row_of(outcome), on_row)
+
+
+def _keep(store: Store, row: Row, on_row: Callable[[Row], object] | None) -> None:
+    store.add(row)
+    if on_row is not None:
+        on_row(row)
+
+
+def _fill(
+    working: list[tuple[Plan, Working]],
+    waiting: Iterator[Plan],
+    jobs: int,
+    folder: Path,
+    timeout: float | None,
+) -> bool:
     """Start as many as may run; whether any was started."""
     started = False
     while len(working) < jobs:
         plan = next(waiting, None)
         if plan is None:
             break
-        working.append(_start(plan, folder))
+        working.append((plan, Working.on(plan.job, folder, timeout)))
         started = True
     return started
-
-
-def _start(plan: Plan, folder: Path) -> _Working:
-    stem = f"{time.monotonic_ns()}"
-    job, result, errors = (folder / f"{stem}.{end}" for end in ("job", "json", "err"))
-    job.write_text(plan.job.to_json(), encoding="utf-8")
-    command = [sys.executable, "-m", "seqgen_envs.benchmark.work", str(job), str(result)]
-    # a group of its own, so that what an agent starts ends with it; fixed hashes: rows repeat
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "OMP_NUM_THREADS": "1"}
-    with open(errors, "wb") as written:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=written,
-            start_new_session=True,
-            preexec_fn=_end_with_parent if sys.platform == "linux" else None,
-            env=environment,
-        )
-    return _Working(plan, process, result, errors, time.monotonic())
-
-
-def _end_with_parent() -> None:
-    """Have the kernel end this process with its parent, whatever ends that: SIGKILL, too."""
-    assert _LIBC is not None
-    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-
-
-def _is_over(one: _Working, timeout: float | None) -> bool:
-    if one.process.poll() is not None:
-        return True
-    return timeout is not None and time.monotonic() - one.began > timeout
-
-
-def _row_of(one: _Working, timeout: float | None) -> Row:
-    hung = one.process.poll() is None
-    _kill(one.process)
-    if one.result.is_file():
-        found = json.loads(one.result.read_text(encoding="utf-8"))
-        found["commit_id"] = found.pop("commit")
-        return one.plan.row(FINISHED, **found)
-    said = one.errors.read_text(encoding="utf-8", errors="replace").strip()[-LAST_WORDS:]
-    code = one.process.returncode
-    why = f"it took longer than {timeout:g} seconds" if hung else _why(code)
-    return one.plan.row(
-        FAILED, error=f"{said}\n{why}".strip(), seconds=time.monotonic() - one.began
-    )
-
-
-def _why(code: int) -> str:
-    if code < 0:
-        return f"its process was ended by {signal.Signals(-code).name}"
-    return f"its process ended with code {code}"
-
-
-def _kill(process: subprocess.Popen[bytes]) -> None:
-    """End the process and what it has started."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from seqgen_envs.cli.common import COMMAND_KEY, TrustOption, set_trust
+from seqgen_envs.cli.common import (
+    COMMAND_KEY,
+    AddressOption,
+    Backend,
+    BackendOption,
+    ShardOption,
+    TrustOption,
+    check_backend,
+    set_trust,
+)
 from seqgen_envs.reporting.console import fail, say, show, warn
 
 if TYPE_CHECKING:
@@ -53,25 +62,35 @@ def run(
     settings: Annotated[
         Path | None, typer.Option(help="A YAML file: a block of settings for each agent's name.")
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Rows made at a time, a process each.")] = 1,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, help="Rows at a time, a process each (default: 1; of Ray, its cores)."),
+    ] = None,
     timeout: Annotated[
         float | None, typer.Option(min=1, help="Seconds after which a row counts as failed.")
     ] = None,
+    backend: BackendOption = Backend.LOCAL,
+    address: AddressOption = None,
+    shard: ShardOption = None,
     trust: TrustOption = False,
 ) -> None:
     """Train and judge agents: one row for each (agent, task, seed).
 
     What has finished is kept and not done again, so a killed sweep goes on with the same command.
     A row that fails is kept as such and tried again by the next run; the exit code is then 1.
+    Parts of a sweep (--shard) have a folder each; `seqgen bench merge` joins them.
     """
-    from seqgen_envs.benchmark.runner import carry_out, missing, plans
+    from seqgen_envs.benchmark.runner import carry_out, carry_out_on_ray, missing, plans
     from seqgen_envs.benchmark.store import FAILED, Store
     from seqgen_envs.benchmark.suites import load_suite
+    from seqgen_envs.shards import Shard
 
     set_trust(ctx, trust, agent)
+    check_backend(backend, address)
+    part = None if shard is None else Shard.parse(shard)
     chosen = load_suite(suite)
     agents = _agents(agent, _settings(settings), trust)
-    wanted = plans(chosen, agents, seeds or chosen.seeds, task, trust)
+    wanted = plans(chosen, agents, seeds or chosen.seeds, task, trust, part)
     store = Store(out)
     left = missing(store, wanted)
     say(f"{len(wanted) - len(left)} of {len(wanted)} rows have finished; {len(left)} to make")
@@ -86,7 +105,10 @@ def run(
             shown = "not known" if value is None else f"{value:.4g}"
             say(f"{_label(row)}: {chosen.headline} {shown}, {row.seconds:.0f} s")
 
-    carry_out(store, wanted, jobs=jobs, timeout=timeout, on_row=tell)
+    if backend is Backend.RAY:
+        carry_out_on_ray(store, wanted, jobs=jobs, timeout=timeout, on_row=tell, address=address)
+    else:
+        carry_out(store, wanted, jobs=jobs or 1, timeout=timeout, on_row=tell)
     say(f"{store.path} has the results. To look at them:")
     say(f"  seqgen bench report {out} --out report")
     if failed:

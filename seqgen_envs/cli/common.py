@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import shlex
 from collections.abc import Callable, Mapping
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -76,6 +77,30 @@ TrustOption = Annotated[
     bool,
     typer.Option("--trust", help="Run the code that files name (a run's task or algorithm, say)."),
 ]
+
+
+class Backend(str, Enum):
+    """Where the parts of a work are done."""
+
+    LOCAL = "local"
+    RAY = "ray"
+
+
+BackendOption = Annotated[
+    Backend,
+    typer.Option(help="Where: processes of this machine, or a Ray cluster's (extra cluster)."),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        help="With --backend ray: the cluster's address, 'auto' for the one on this machine "
+        "(default: RAY_ADDRESS, else this machine's cores)."
+    ),
+]
+ShardOption = Annotated[
+    str | None,
+    typer.Option(help="K/N: only the K-th of N equal parts of the work, for job arrays."),
+]
 SeedOption = Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")]
 ThreadsOption = Annotated[
     int | None, typer.Option(min=1, help="PyTorch's threads (default: PyTorch's own choice).")
@@ -114,6 +139,12 @@ def set_trust(ctx: typer.Context, trust: bool, *given: Any) -> None:
     from seqgen_envs.loading import trusting
 
     ctx.with_resource(trusting(trust, given=given))
+
+
+def check_backend(backend: Backend, address: str | None) -> None:
+    """Raise a ValueError if an address is given that nothing reads."""
+    if address is not None and backend is not Backend.RAY:
+        raise ValueError("--address is that of a Ray cluster: add --backend ray")
 
 
 def parse_task(text: str | None) -> str | dict[str, Any] | None:

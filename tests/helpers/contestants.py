@@ -1,7 +1,9 @@
 """Agents of a third party, for the benchmark: good ones and bad ones. Nothing of kl_agents here."""
 
 import os
+import signal
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -76,3 +78,14 @@ def hangs(env, seed):
 
 def nothing(env, seed):
     return 5
+
+
+def unlucky(env, seed, settings):
+    """Ends its parent, a worker of Ray's, until it has done so as often as the settings say."""
+    marks = Path(settings["marks"])
+    done = len(list(marks.iterdir()))
+    if done < settings["times"]:
+        (marks / str(done)).touch()
+        os.kill(os.getppid(), signal.SIGKILL)
+        time.sleep(60)
+    return Uniform(env, seed)

@@ -109,7 +109,8 @@ def test_the_commands_ask_for_trust(folder, tmp_path):
 def test_every_way_to_code_is_closed(env_id, kwargs, algorithm, mine, tmp_path):
     (tmp_path / "mine.yaml").write_text("arithmetic: [{property: qed}, 'mine.py:weigh']")
     run = {"algorithm": algorithm, "env_id": env_id, "total_timesteps": 10, "seed": 0, "n_envs": 2,
-           "env_kwargs": kwargs, "arguments": {}, "initial": None, "seeds": None}  # fmt: skip
+           "env_kwargs": kwargs, "arguments": {}, "initial": None, "seeds": None,
+           "collectors": None}  # fmt: skip
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text(json.dumps({"format": 2, "run": run}))
     with pytest.raises(UntrustedCodeError, match=r"names code to run"):

@@ -14,7 +14,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "bounded", "extras", "interrupts", "loading", "vocabulary"), 0),
+    (("_version", "bounded", "extras", "interrupts", "loading", "shards", "vocabulary"), 0),
     (("cluster",), 0.5),
     (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
     (("language_models",), 1.5),
@@ -60,9 +60,9 @@ AGENTS_ORDER = (
     (("networks", "env_facts"), 2),
     (("policy",), 3),
     (("collection",), 4),
-    (("settings", "diagnostics", "saving"), 5),
-    (("losses", "best_replay", "seeding"), 6),
-    (("trajectory_losses", "breeding"), 7),
+    (("settings", "diagnostics", "saving", "collector_actor"), 5),
+    (("losses", "best_replay", "seeding", "remote_collection"), 6),
+    (("trajectory_losses", "breeding", "collectors"), 7),
     (("algorithm",), 8),
     (("q_learning", "psi_learning", "g_learning", "trajectory_balance", "policy_gradient"), 9),
     (("baselines", "best_of_n"), 9),

@@ -20,8 +20,12 @@ from helpers.paths import ROOT
 
 #: The suite itself.
 NOT_HERE = ("test-command",)
-#: Pages whose blocks need an extra that the suite is not installed with, by its package.
-NEEDS = {"docs/language-models.md": "peft"}
+#: Pages that need an extra the suite is not installed with: one of its packages, and its name.
+NEEDS = {
+    "docs/language-models.md": ("peft", "hf"),
+    "docs/cluster.md": ("ray", "cluster"),
+    "docs/collectors.md": ("ray", "cluster"),
+}
 WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
 
 #: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
@@ -93,7 +97,8 @@ def commands(tmp_path_factory):
 @pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_every_block_runs(page, tmp_path, commands):
     if name_of(page) in NEEDS:
-        pytest.importorskip(NEEDS[name_of(page)], reason="the page needs the extra hf")
+        package, extra = NEEDS[name_of(page)]
+        pytest.importorskip(package, reason=f"needs the extra {extra}")
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     (tmp_path / "small.yml").write_text(SUITE)
     environment = os.environ | {

@@ -6,7 +6,13 @@ import sys
 
 import pytest
 
-from seqgen_envs.loading import NothingThereError, is_reference, load_object
+from seqgen_envs.loading import (
+    NothingThereError,
+    carry,
+    files_of,
+    is_reference,
+    load_object,
+)
 
 MINE = """
 import beside_mine
@@ -90,3 +96,25 @@ def test_what_is_wrong_is_one_sentence(folder, reference, message):
 @pytest.mark.parametrize("text", ["mine", ":rule", "mine.py:", "similarity:C(=O)O", "a:b c", ""])
 def test_what_is_no_reference(text):
     assert not is_reference(text)
+
+
+def test_a_file_of_another_machine_stands_where_there_is_none_or_another(folder, monkeypatch):
+    """What it imports is found beside it, as ever."""
+    monkeypatch.setattr("seqgen_envs.loading._CARRIED", {})
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    kept = folder / "kept.py"
+    for path, text in ((kept, "VALUE = 1"), (folder / "gone.py", MINE), (folder / "old.py", "")):
+        path.write_text(text)
+    files = files_of(["kept.py:VALUE", "gone.py:rule", f"{folder}/old.py:VALUE", "math:sqrt"])
+    assert set(files) == {"kept.py", "gone.py", f"{folder}/old.py"}
+    files[f"{folder}/old.py"] = b"VALUE = 'new'"
+    (folder / "gone.py").unlink()
+    with pytest.raises(NothingThereError, match="no file"):
+        load_object("gone.py:rule", "task")
+    carry(files)
+    rule = load_object("gone.py:rule", "task")
+    assert rule(None, 3) == 3.0
+    assert pickle.loads(pickle.dumps(rule)) is rule
+    assert load_object(f"{folder}/old.py:VALUE", "task") == "new"
+    assert load_object("kept.py:VALUE", "task") == 1
+    assert not list(folder.rglob("gone*.pyc"))

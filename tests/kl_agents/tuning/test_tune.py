@@ -130,7 +130,6 @@ def test_a_task_with_a_budget_is_worth_its_area():
         (["nonsense", "ToyGen-v0"], "nonsense"),
         (["psi", "NoGen-v0"], "NoGen-v0"),
         (["psi", "ToyGen-v0", "--set", "tua=1"], "did you mean 'tau'"),
-        (["psi", "ToyGen-v0", "--backend", "slurm"], "--backend must be local or ray"),
         (["psi", "ToyGen-v0", "--address", "auto"], "add --backend ray"),
         (["psi", "ToyGen-v0", "--space", "none.yml"], "there is no file"),
     ],

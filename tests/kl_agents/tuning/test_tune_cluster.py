@@ -26,20 +26,20 @@ def heard(workers):
             return found[0]
 
 
-def test_a_trial_on_ray_looks_waits_and_ends(workers):
-    workers.start("one", work())
+def test_trials_on_ray_look_wait_and_end_and_a_dead_one_is_lost_not_failed(workers):
+    for key in ("one", "two"):
+        workers.start(key, work())
+    looks = dict([heard(workers), heard(workers)])
+    assert {key: message[:2] for key, message in looks.items()} == {
+        "one": (LOOK, 1),
+        "two": (LOOK, 1),
+    }
+    assert workers.messages() == []  # they wait for the answer
+    ray.kill(workers._running["two"])
     key, message = heard(workers)
-    assert (key, message[:2]) == ("one", (LOOK, 1))
-    assert workers.messages() == []  # it waits for the answer
+    assert (key, message[0]) == ("two", LOST)
     workers.answer("one", True)
     key, message = heard(workers)
-    assert message[0] == DONE
+    assert (key, message[0]) == ("one", DONE)
     assert message[1] > 0
     assert len(workers) == 0
-
-
-def test_a_trial_whose_actor_dies_is_lost_not_failed(workers):
-    workers.start("one", work())
-    assert heard(workers)[1][0] == LOOK
-    ray.kill(workers._running["one"])
-    assert heard(workers)[1][0] == LOST

@@ -27,9 +27,9 @@ class Part(ABC):
         """The score of a compound."""
 
     @property
-    def named(self) -> bool:
-        """Whether code is imported for it that a user named: that is done where it is called."""
-        return False
+    def references(self) -> tuple[str, ...]:
+        """What a user named of which code is imported for it: that is done where it is called."""
+        return ()
 
     def prepare(self) -> None:  # noqa: B027
         """Load what is needed before the first call, if anything; processes begin with it.
@@ -69,9 +69,10 @@ class _Mean(Part):
             object.__setattr__(self, "weights", weights)
 
     @property
-    def named(self) -> bool:
+    def references(self) -> tuple[str, ...]:
         """See :class:`Part`."""
-        return any(isinstance(part, Part) and part.named for part in self.parts)
+        parts = [part for part in self.parts if isinstance(part, Part)]
+        return tuple(reference for part in parts for reference in part.references)
 
     def prepare(self) -> None:
         """See :class:`Part`."""

@@ -76,9 +76,9 @@ class Named(Part):
         checked_reference(self.reference, "objective")
 
     @property
-    def named(self) -> bool:
+    def references(self) -> tuple[str, ...]:
         """See :class:`~.means.Part`."""
-        return True
+        return (self.reference,)
 
     def prepare(self) -> None:
         """See :class:`~.means.Part`."""

@@ -1,4 +1,4 @@
-"""Where objectives are called: in this process, or in processes of their own."""
+"""Where objectives are called: in this process, in processes of their own, or on Ray."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from seqgen_envs.domains.molecule.tasks.calling import (
     answer_all,
     score_all,
 )
+from seqgen_envs.domains.molecule.tasks.hosting import Carried
 from seqgen_envs.domains.molecule.tasks.own import Program, SmilesFunction
 from seqgen_envs.domains.molecule.tasks.process import Lost
-from seqgen_envs.domains.molecule.tasks.workers import Workers
+from seqgen_envs.domains.molecule.tasks.remote import RemoteWorkers, Slot
+from seqgen_envs.domains.molecule.tasks.workers import Workers, packed
 from seqgen_envs.interrupts import interruptible
+from seqgen_envs.loading import files_of
 
 #: Molecules a process is given at a time, where each is scored by itself.
 _CHUNK = 16
-#: The fewest that a function of many begins with, a process, before the rest are known.
-_FEWEST = 4
 
 
 class Dispatcher:
@@ -34,16 +35,18 @@ class Dispatcher:
     Args:
         objectives: by name.
         n_jobs, timeout: see :class:`~.scoring.Scorer`.
+        slot: what a task of Ray's takes, where ``n_jobs`` is ``"ray"``.
     """
 
     def __init__(
         self,
         objectives: Mapping[str, Objective | SmilesFunction],
-        n_jobs: int,
+        n_jobs: int | str,
         timeout: float | None,
+        slot: Slot | None = None,
     ) -> None:
-        self.objectives, self.n_jobs, self.timeout = objectives, n_jobs, timeout
-        self._workers: Workers | None = None
+        self.objectives, self.n_jobs, self.timeout, self.slot = objectives, n_jobs, timeout, slot
+        self._workers: Workers | RemoteWorkers | None = None
         self._expected: list[Compound] = []  # not begun with yet
         self._begun: list[list[Compound]] = []  # parts that are, in order
         self._texts: set[str] = set()  # of both
@@ -53,8 +56,13 @@ class Dispatcher:
         """Whether the objectives are called in this process."""
         if self.n_jobs != 1 or self.timeout is not None:
             return self.n_jobs == 0
-        named = any(getattr(one, "named", False) for one in self.objectives.values())
-        return not named or multiprocessing.current_process().daemon
+        return not self._references or multiprocessing.current_process().daemon
+
+    @property
+    def _references(self) -> list[str]:
+        """What users named of which code is imported for the objectives."""
+        every = self.objectives.values()
+        return [reference for one in every for reference in getattr(one, "references", ())]
 
     @property
     def ahead(self) -> bool:
@@ -91,8 +99,8 @@ class Dispatcher:
         with self._forgotten_on_error():
             pool.work()
             if self._whole:
-                enough = len(self._expected) >= _FEWEST * self.n_jobs
-                size = math.ceil(len(self._expected) / self.n_jobs)
+                enough = len(self._expected) >= pool.least * pool.n
+                size = math.ceil(len(self._expected) / pool.n)
                 ready = size * pool.free if enough else 0
             else:
                 size, ready = _CHUNK, len(self._expected) // _CHUNK * _CHUNK
@@ -140,10 +148,17 @@ class Dispatcher:
             self._forget()
             raise
 
-    def _pool(self) -> Workers:
+    def _pool(self) -> Workers | RemoteWorkers:
         if self._workers is None:
             objectives = list(self.objectives.values())
-            self._workers = Workers(max(self.n_jobs, 1), answer_all, objectives, self.timeout)
+            if self.slot is not None:
+                files = files_of(self._references)
+                self._workers = RemoteWorkers(
+                    Carried(answer_all, files), objectives, self.timeout, self.slot
+                )
+            else:
+                n, begin = max(int(self.n_jobs), 1), packed(answer_all, objectives)
+                self._workers = Workers(n, begin, self.timeout)
         return self._workers
 
     @property
@@ -162,14 +177,15 @@ class Dispatcher:
         Those of a function of many SMILES become smaller and smaller (guided self-scheduling,
         Polychronopoulos & Kuck 1987); those of a program do not, as each takes a start.
         """
+        pool = self._pool()
         if not self._whole:
-            return self._parts(compounds, math.ceil(len(compounds) / self.n_jobs / 4))
-        each = math.ceil(len(compounds) / self.n_jobs)
+            return self._parts(compounds, math.ceil(len(compounds) / pool.n / 4))
+        each = math.ceil(len(compounds) / pool.n)
         if self._programs or self.timeout is not None:
             return self._parts(compounds, each)
-        parts, left, least = [], compounds, min(_FEWEST, each)
+        parts, left, least = [], compounds, min(pool.least, each)
         while left:
-            size = max(math.ceil(len(left) / self.n_jobs / 2), least)
+            size = max(math.ceil(len(left) / pool.n / 2), least)
             parts.append(left[:size])
             left = left[size:]
         return parts

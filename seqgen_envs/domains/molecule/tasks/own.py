@@ -39,9 +39,9 @@ class SmilesFunction:
         return str(getattr(self.function, "__qualname__", type(self.function).__name__))
 
     @property
-    def named(self) -> bool:
-        """Whether code is imported for it that a user named: that is done where it is called."""
-        return False
+    def references(self) -> tuple[str, ...]:
+        """What a user named of which code is imported for it: that is done where it is called."""
+        return ()
 
     def prepare(self) -> None:
         """Load what is needed before the first call; a process calls it when it starts.
@@ -80,9 +80,9 @@ class NamedFunction(SmilesFunction):
         return self.reference.rpartition(":")[2]
 
     @property
-    def named(self) -> bool:
+    def references(self) -> tuple[str, ...]:
         """See :class:`SmilesFunction`."""
-        return True
+        return (self.reference,)
 
     def prepare(self) -> None:
         """See :class:`SmilesFunction`."""

@@ -54,7 +54,7 @@ class Worker:
         ours, theirs = context.Pipe()
         started = context.Process(target=serve, args=(theirs,), name="oracle", daemon=False)
         try:
-            with contextlib.nullcontext() if b"__main__" in begin else _no_script():
+            with contextlib.nullcontext() if b"__main__" in begin else no_script():
                 started.start()
             theirs.close()
             ours.send_bytes(begin)
@@ -139,7 +139,7 @@ def _meaning(status: int | None) -> str:
 
 
 @contextlib.contextmanager
-def _no_script() -> Iterator[None]:
+def no_script() -> Iterator[None]:
     """A process that is started meanwhile does not import the user's script, which then needs no
     ``if __name__ == "__main__"``: :mod:`multiprocessing` sends it where the main module says.
     """

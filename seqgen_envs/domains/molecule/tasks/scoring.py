@@ -8,8 +8,9 @@ processes that cannot begin, or an objective that fails on whatever it is given
 (:class:`~seqgen_envs.rules.RuleError`).
 
 With ``n_jobs`` of 2 and more, with a ``timeout``, and where text names code to import, objectives
-are called in processes of their own only (:mod:`~.workers`): a molecule whose process dies or is
-late has failed, and the process is replaced. Otherwise they are called in this one, and what ends
+are called in processes of their own only (:mod:`~.workers`; with ``n_jobs="ray"`` those of a
+cluster, :mod:`~.remote`): a molecule whose process dies or is late has failed, and the process is
+replaced. Otherwise they are called in this one, and what ends
 or hangs it ends or hangs the run. Processes begin with molecules whose scores will be asked for
 later (:meth:`Scorer.expect`) while the next ones are written, unless there is a timeout or a budget
 to keep.
@@ -33,6 +34,7 @@ from seqgen_envs.domains.molecule.smiles import Compound, compound_of
 from seqgen_envs.domains.molecule.tasks.calling import Scored
 from seqgen_envs.domains.molecule.tasks.dispatch import Dispatcher
 from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
+from seqgen_envs.domains.molecule.tasks.remote import RAY, slot_of
 from seqgen_envs.interrupts import interruptible
 from seqgen_envs.rules import RuleError
 
@@ -57,11 +59,13 @@ class Scorer:
         n_jobs: processes that call them; objectives must be picklable for those. 1 is this one for
             what comes with this package and for function objects, and one of its own for code that
             text names (``"custom:FILE.py:function"``); in a daemonic process, which may not have
-            any, it is this one. 0 is this one always.
+            any, it is this one. 0 is this one always. ``"ray"``: as many as a Ray cluster has room
+            for (that of ``RAY_ADDRESS``, or this machine's cores).
         timeout: seconds a molecule may take, or None. With it each molecule is asked for by
             itself, and ``n_jobs=1`` too is a process of its own.
         cache_size: strings, and molecules, whose results are remembered: those used most recently.
         budget: molecules that may be scored at most, or None.
+        num_cpus, num_gpus, retries: with ``n_jobs="ray"``, see :class:`~.remote.Slot`.
 
     Attributes:
         calls: distinct molecules scored.
@@ -71,23 +75,30 @@ class Scorer:
             kept only with a budget.
 
     Raises:
-        ValueError: no objectives, or a number is out of its range.
+        ValueError: no objectives, a number is out of its range, or something is for Ray alone.
     """
 
     def __init__(
         self,
         objectives: Mapping[str, Objective | SmilesFunction],
         *,
-        n_jobs: int = 1,
+        n_jobs: int | str = 1,
         timeout: float | None = None,
         cache_size: int = 200_000,
         budget: int | None = None,
+        num_cpus: float | None = None,
+        num_gpus: float | None = None,
+        retries: int | None = None,
     ) -> None:
         if not objectives:
             raise ValueError("a scorer needs at least one objective")
+        if isinstance(n_jobs, str) and n_jobs != RAY:
+            raise ValueError(f"n_jobs must be a whole number or 'ray', got {n_jobs!r}")
         for name, value, least in (
-            ("n_jobs", n_jobs, 0), ("cache_size", cache_size, 1), ("budget", budget, 1)
-        ):  # fmt: skip
+            ("n_jobs", None if n_jobs == RAY else n_jobs, 0),
+            ("cache_size", cache_size, 1),
+            ("budget", budget, 1),
+        ):
             if value is not None and not (isinstance(value, int) and value >= least):
                 raise ValueError(
                     f"{name} must be a whole number of at least {least}, got {value!r}"
@@ -99,6 +110,7 @@ class Scorer:
         self.objectives = dict(objectives)
         self.names = tuple(self.objectives)
         self.n_jobs, self.timeout, self.budget = n_jobs, timeout, budget
+        self.slot = slot_of(n_jobs, num_cpus=num_cpus, num_gpus=num_gpus, retries=retries)
         self.cache_size = cache_size if budget is None else max(cache_size, budget)
         self._start_anew()
 
@@ -110,10 +122,10 @@ class Scorer:
         self._zeros = (0.0,) * len(self.names)
         self._canonical: OrderedDict[str, str | None] = OrderedDict()
         self._scored: OrderedDict[str, Scored] = OrderedDict()
-        self._dispatcher = Dispatcher(self.objectives, self.n_jobs, self.timeout)
+        self._dispatcher = Dispatcher(self.objectives, self.n_jobs, self.timeout, self.slot)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("objectives", "names", "n_jobs", "timeout", "budget", "cache_size")
+        kept = ("objectives", "names", "n_jobs", "timeout", "slot", "budget", "cache_size")
         return {name: getattr(self, name) for name in kept}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

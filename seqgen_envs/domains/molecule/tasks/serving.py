@@ -19,8 +19,8 @@ def serve(connection: Connection) -> None:
     _end_with_parent()
     try:
         function, objectives = connection.recv()
-        for objective in objectives:
-            if (prepare := getattr(objective, "prepare", None)) is not None:
+        for one in (function, *objectives):
+            if (prepare := getattr(one, "prepare", None)) is not None:
                 prepare()
     except EOFError:
         return
@@ -45,6 +45,17 @@ def kill_group(leader: int) -> None:
     if hasattr(os, "killpg"):
         with contextlib.suppress(OSError):
             os.killpg(leader, signal.SIGKILL)
+
+
+def began_at(pid: int) -> str:
+    """When a process began, in the system's own terms: who has its id later began at another time.
+    "" where there is none, and on systems that do not tell.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as status:
+            return status.read().rpartition(")")[2].split()[19]
+    except OSError:
+        return ""
 
 
 def _fault(error: BaseException) -> str:

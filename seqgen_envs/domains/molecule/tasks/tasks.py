@@ -52,10 +52,7 @@ def scored_task(
     failed: float | None = None,
     extra: Sequence[Term] = (),
     diversity: Diversity | Mapping[str, Any] | None = None,
-    n_jobs: int = 1,
-    timeout: float | None = None,
-    cache_size: int = 200_000,
-    budget: int | None = None,
+    **scoring: Any,
 ) -> MoleculeTask:
     """A task of objectives: one term each, and ``validity``.
 
@@ -70,7 +67,8 @@ def scored_task(
         extra: further terms.
         diversity: what becomes of molecules like those there were, as a
             :class:`~.memory.Diversity` or the dict of its arguments; None: nothing.
-        n_jobs, timeout, cache_size, budget: see :class:`~.scoring.Scorer`.
+        scoring: ``n_jobs``, ``timeout``, ``cache_size``, ``budget``, and with ``n_jobs="ray"``
+            ``num_cpus``, ``num_gpus`` and ``retries``: see :class:`~.scoring.Scorer`.
 
     Raises:
         ValueError: a number is out of its range, or a weight is for no term.
@@ -86,9 +84,7 @@ def scored_task(
             f"failed must be at most {-invalid_penalty:g}, what an invalid SMILES earns, got "
             f"{failed!r}: failing must not pay"
         )
-    scorer = Scorer(
-        objectives, n_jobs=n_jobs, timeout=timeout, cache_size=cache_size, budget=budget
-    )
+    scorer = Scorer(objectives, **scoring)
     board = Board(scorer)
     terms = [
         Term(term, ColumnRule(board, column), at="end") for column, term in enumerate(scorer.names)

@@ -26,33 +26,61 @@ from typing import Any
 from seqgen_envs.domains.molecule.tasks.process import Lost, Worker
 from seqgen_envs.rules import RuleError
 
+#: The fewest things in a part of a function of many, where it is another process that scores it.
+_FEWEST = 4
+
+
+def packed(
+    function: Callable[[Any, Any], Any],
+    objectives: Any,
+    dumps: Callable[[Any], bytes] = pickle.dumps,
+) -> bytes:
+    """What a process begins with.
+
+    Args:
+        function: called as ``function(objectives, part)`` in a process; a module's.
+        objectives: what it is given; picklable. What has a method ``prepare`` is prepared, the
+            function too.
+        dumps: pickles it.
+
+    Raises:
+        RuleError: they cannot be pickled.
+    """
+    try:
+        return dumps((function, objectives))
+    except Exception as error:  # what cannot be pickled raises one of many kinds
+        raise RuleError(
+            f"processes of their own (n_jobs, timeout) cannot be given the objectives, which "
+            f"cannot be pickled ({error}): define them at the top of a module, or use n_jobs=0"
+        ) from error
+
 
 class Workers:
     """Processes that apply one function to parts of a batch.
 
     Args:
         n: processes at most; they are started when needed.
-        function: called as ``function(objectives, part)`` in a process; a module's.
-        objectives: what it is given; picklable. What has a method ``prepare`` is prepared.
+        begin: the function and the objectives, :func:`packed`.
         timeout: seconds an answer may take, or None.
     """
 
-    def __init__(
-        self, n: int, function: Callable[[Any, Any], Any], objectives: Any, timeout: float | None
-    ) -> None:
-        self.n, self.timeout = n, timeout
-        try:
-            self._begin = pickle.dumps((function, objectives))
-        except Exception as error:  # what cannot be pickled raises one of many kinds
-            raise RuleError(
-                f"processes of their own (n_jobs, timeout) cannot be given the objectives, which "
-                f"cannot be pickled ({error}): define them at the top of a module, or use n_jobs=0"
-            ) from error
+    def __init__(self, n: int, begin: bytes, timeout: float | None) -> None:
+        self.n, self.timeout, self._begin = n, timeout, begin
         self._workers: list[Worker] = []
         self._forget()
         # at the latest when Python ends, and when nobody has the pool any more
         self._pid = os.getpid()
         self._end = weakref.finalize(self, _end_all, self._workers, self._pid)
+
+    @property
+    def least(self) -> int:
+        """The fewest things that a part of a function of many should have."""
+        return _FEWEST
+
+    @property
+    def pids(self) -> list[int]:
+        """The processes there are."""
+        return [worker.process.pid for worker in self._workers]
 
     def _forget(self) -> None:
         """No parts."""

@@ -343,6 +343,24 @@ def test_bad_numbers(wrong):
         Scorer({"logp": logp}, n_jobs=0, timeout=1.0)
 
 
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"n_jobs": "rai"}, "n_jobs must be a whole number or 'ray', got 'rai'"),
+        ({"num_cpus": 2}, "num_cpus are for n_jobs='ray', and n_jobs is 1"),
+        ({"n_jobs": 2, "num_gpus": 1, "retries": 1}, "num_gpus, retries are for n_jobs='ray'"),
+        ({"n_jobs": "ray", "num_cpus": 0}, "num_cpus must be a number above 0, got 0"),
+        ({"n_jobs": "ray", "num_gpus": -1}, "num_gpus must be a number of at least 0, got -1"),
+        ({"n_jobs": "ray", "num_gpus": True}, "num_gpus must be a number of at least 0, got True"),
+        ({"n_jobs": "ray", "retries": 1.5}, "retries must be a whole number of at least 0"),
+        ({"n_jobs": "ray", "timeout": 0}, "timeout must be a number of seconds above 0"),
+    ],
+)
+def test_what_is_for_ray_alone_is_refused_elsewhere(options, says):
+    with pytest.raises(ValueError, match=says):
+        Scorer({"logp": logp}, **options)
+
+
 def test_no_objectives():
     with pytest.raises(ValueError, match="at least one objective"):
         Scorer({})
