@@ -22,13 +22,12 @@ from torch.nn.functional import embedding
 
 from kl_agents.checking import Within, checked, did_you_mean
 from kl_agents.language_networks import KIND, LanguageNetwork, described_network
+from kl_agents.storage import DUELING
 from seqgen_envs.language_models.prior import LanguageModelPrior
 from seqgen_envs.prior import Prior, RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
 
 INITS = ("prior", "random", "whole")
-#: In a network's description: whether it has a head of its own for V(s).
-DUELING = "dueling"
 
 
 class ValueNetwork(nn.Module):
@@ -128,7 +127,8 @@ class ValueStepper(Stepper):
             weight, bias = self._head
             value = network.value
             self._head = (
-                (weight + value.weight.detach().t()).contiguous(), bias + value.bias.detach()
+                (weight + value.weight.detach().t()).contiguous(),
+                bias + value.bias.detach(),
             )
 
     @torch.inference_mode()
@@ -205,9 +205,7 @@ def make_network(
                 f"architecture goes with init='random'; init={init!r} copies the prior's"
             )
         trunk = _without_dropout(prior.network)
-        return ValueNetwork(
-            trunk, scale, initial_value, keep_head=init == "whole", dueling=dueling
-        )
+        return ValueNetwork(trunk, scale, initial_value, keep_head=init == "whole", dueling=dueling)
     if architecture is None and isinstance(prior, RecurrentPrior):
         config = RecurrentConfig(**{**prior.network.config.to_dict(), "dropout": 0.0})
     else:
