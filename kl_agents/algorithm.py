@@ -141,6 +141,8 @@ class SequenceAlgorithm(BaseAlgorithm):
         self.epsilon_schedule = make_schedule(settings.epsilon, "epsilon")
         self.c_schedule = make_schedule(1.0 if settings.c is None else settings.c, "c")
         arguments = {"unit": self.c_schedule(0.0), **self.policy_kwargs}
+        if getattr(settings, "dueling", False):
+            arguments["dueling"] = True
         self.policy = self.policy_class(  # type: ignore[assignment]
             self.observation_space,
             self.action_space,
@@ -358,6 +360,7 @@ class SequenceAlgorithm(BaseAlgorithm):
         return Networks(
             online=lambda tokens: self._network(tokens, primer),
             taken=lambda tokens, actions: self._network(tokens, primer, actions),
+            parts=lambda tokens: self._network(tokens, primer, None, True),
             target=lambda tokens: self.policy.target(tokens, primer),
         )
 

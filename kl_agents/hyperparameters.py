@@ -43,7 +43,7 @@ _NESTED = ("env_kwargs", "policy_kwargs")
 _OTHERS = ("n_timesteps", "n_envs", "compile")
 _NOT_ENV = {"self", "domain", "num_envs", "observation", "render_mode", "autoreset_mode"}
 _NOT_POLICY = {"self", "observation_space", "action_space", "lr_schedule", "backup", "prior",
-               "network_config", "prime_tokens"}  # fmt: skip
+               "network_config", "prime_tokens", "dueling"}  # fmt: skip
 
 
 @dataclass

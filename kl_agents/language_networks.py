@@ -148,13 +148,20 @@ class LanguageNetwork(nn.Module):
         """Whether v is still the same for all states, and looked at."""
         return not self.whole and not self.value.weight.any()
 
-    def forward(self, tokens: Tensor, primer: Tensor, actions: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        primer: Tensor,
+        actions: Tensor | None = None,
+        parts: bool = False,
+    ) -> Any:
         """g [B, T, V] in the states before each of ``tokens`` (int64 [B, T], padded with V).
 
         Args:
             tokens: the actions of episodes.
             primer: what every episode starts with, int64 [P].
             actions: int64 [B, T], below V: g [B, T] of these alone, which takes no [B, T, V].
+            parts: g, and of it scale * v(s) [B, T].
         """
         first = len(primer)
         sequences = torch.cat([primer.expand(len(tokens), -1), tokens], dim=1)
@@ -163,10 +170,9 @@ class LanguageNetwork(nn.Module):
             return found
         with torch.no_grad():
             _, theirs = _logits(self._prior[0].causal, sequences, first, actions)
-        values: Tensor = self.value(hidden.float())
-        return self.unit * (found - theirs) + self.scale * (
-            values if actions is None else values[..., 0]
-        )
+        values: Tensor = self.scale * self.value(hidden.float())
+        g = self.unit * (found - theirs) + (values if actions is None else values[..., 0])
+        return (g, values[..., 0]) if parts else g
 
     def stepper(self) -> LanguageStepper:
         """The same one token at a time, of the weights as they are."""

@@ -111,11 +111,13 @@ class Networks:
         online: g [B, T, V] of tokens int64 [B, T].
         taken: g [B, T] of tokens and actions, both int64 [B, T]; with a large vocabulary it is
             much smaller and quicker than ``online``.
+        parts: as ``online``, and v(s) [B, T] of a dueling network, which is part of g.
         target: as ``online``, of the lagging network.
     """
 
     online: Callable[[Tensor], Tensor]
     taken: Callable[[Tensor, Tensor], Tensor]
+    parts: Callable[[Tensor], tuple[Tensor, Tensor]]
     target: Callable[[Tensor], Tensor]
 
 
@@ -159,8 +161,7 @@ class ValueLoss(Loss):
 
     def __call__(self, batch: Batch, networks: Networks) -> tuple[Tensor, dict[str, float]]:
         """See :class:`Loss`."""
-        g = networks.taken(batch.tokens, batch.actions)
-        values = self.backup.values(batch.log_prior_taken, g, batch.c)
+        values = self.taken(batch, networks)
         with torch.no_grad():
             targets, state_values = self.targets(batch, networks)
             start = float(state_values[:, 0].mean())
@@ -169,6 +170,11 @@ class ValueLoss(Loss):
         loss = huber_loss(error, torch.zeros_like(error), reduction="sum", delta=delta)
         td_error = float(error.detach().abs().sum() / count)
         return loss / (count * delta), {"start_value": start, "td_error": td_error}
+
+    def taken(self, batch: Batch, networks: Networks) -> Tensor:
+        """Values of the actions taken, in nats, [B, T], to be moved to their targets."""
+        g = networks.taken(batch.tokens, batch.actions)
+        return self.backup.values(batch.log_prior_taken, g, batch.c)
 
     def targets(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
         """What the values of the actions taken should be, and V(s_t) of the target network.
@@ -205,6 +211,23 @@ class SoftValueLoss(ValueLoss):
 
     settings: SoftValueSettings
     backup: SoftBackup
+
+    def taken(self, batch: Batch, networks: Networks) -> Tensor:
+        """The values of :class:`ValueLoss`; dueling ones move V(s) and log pi(a|s), each alone.
+
+        A value is V(s) + log pi(a|s), but for what no network decides. To move it as one number
+        moves the action taken against all others even where the error is V's: all that is likely
+        becomes less so while V falls. Apart, the gradient of log pi sums to 0 over what pi draws.
+        """
+        if not self.settings.dueling:
+            return super().taken(batch, networks)
+        g, v = networks.parts(batch.tokens)
+        values = self.backup.values(batch.log_prior, g, batch.c)
+        state = self.backup.state_value(batch.log_prior, values)
+        taken = chosen(values, batch.actions)
+        log_pi = self.backup.log_taken(batch.log_prior_taken, taken, state)
+        moving = log_pi + v / batch.c
+        return taken.detach() + (moving - moving.detach())
 
     def targets(self, batch: Batch, networks: Networks) -> tuple[Tensor, Tensor]:
         """See :class:`ValueLoss`."""

@@ -22,6 +22,7 @@ from torch.nn.functional import embedding
 
 from kl_agents.checking import Within, checked, did_you_mean
 from kl_agents.language_networks import KIND, LanguageNetwork, described_network
+from kl_agents.storage import DUELING
 from seqgen_envs.language_models.prior import LanguageModelPrior
 from seqgen_envs.prior import Prior, RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
@@ -40,6 +41,7 @@ class ValueNetwork(nn.Module):
         initial_value: g of every action at first, in reward units. The policy is the prior whatever
             it is. From a value too low, all that was tried at first seems better than all that was
             not, and worse from one too high. None: 0, until :meth:`start_at` sets it.
+        dueling: a second head v(s), which is added to g of every action (Wang et al. 2016).
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class ValueNetwork(nn.Module):
         scale: float = 10.0,
         initial_value: float | None = None,
         keep_head: bool = False,
+        dueling: bool = False,
     ) -> None:
         super().__init__()
         self.trunk = trunk
+        self.value = nn.Linear(trunk.config.hidden_size, 1) if dueling else None
         self.scale: float = checked("scale", scale, Annotated[float, Within(0, above=True)])
         value = checked("initial_value", 0.0 if initial_value is None else initial_value, float)
         if keep_head:
@@ -63,20 +67,32 @@ class ValueNetwork(nn.Module):
 
     def start_at(self, value: float) -> None:
         """Make g of every action ``value``, in reward units, where nothing has been learned."""
-        nn.init.constant_(self.trunk.head.bias, value / self.scale)
+        bias = self.trunk.head.bias
+        if self.value is not None:
+            nn.init.zeros_(self.value.weight)
+            nn.init.zeros_(bias)
+            bias = self.value.bias
+        nn.init.constant_(bias, value / self.scale)
 
     @property
     def untrained(self) -> bool:
         """Whether g is still the same for all actions."""
         return not self.trunk.head.weight.any()
 
-    def forward(self, tokens: Tensor, primer: Tensor, actions: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        tokens: Tensor,
+        primer: Tensor,
+        actions: Tensor | None = None,
+        parts: bool = False,
+    ) -> Any:
         """g [B, T, V] in the states before each of ``tokens`` (int64 [B, T], padded with V).
 
         Args:
             tokens: the actions of episodes.
             primer: what every episode starts with, int64 [P].
             actions: int64 [B, T], below V: g [B, T] of these alone, which takes no [B, T, V].
+            parts: of a dueling network, g and v(s) [B, T], which is in it.
         """
         whole = torch.cat([primer.expand(len(tokens), -1), tokens], dim=1)
         states, head = self.trunk.shifted_states(whole)[:, len(primer) :], self.trunk.head
@@ -84,6 +100,11 @@ class ValueNetwork(nn.Module):
             found: Tensor = head(states)
         else:
             found = (states * embedding(actions, head.weight)).sum(dim=-1) + head.bias[actions]
+        if self.value is not None:
+            values = self.value(states)
+            found = found + (values if actions is None else values[..., 0])
+            if parts:
+                return found * self.scale, values[..., 0] * self.scale
         return found * self.scale
 
     def stepper(self) -> ValueStepper:
@@ -92,7 +113,8 @@ class ValueNetwork(nn.Module):
 
     def description(self) -> dict[str, Any]:
         """What :func:`described` makes it again of, JSON-able."""
-        return self.trunk.config.to_dict()
+        sizes = self.trunk.config.to_dict()
+        return sizes if self.value is None else {**sizes, DUELING: True}
 
 
 class ValueStepper(Stepper):
@@ -101,6 +123,13 @@ class ValueStepper(Stepper):
     def __init__(self, network: ValueNetwork) -> None:
         super().__init__(network.trunk)
         self.scale = network.scale
+        if network.value is not None:  # to every action's weights, so that a step costs the same
+            weight, bias = self._head
+            value = network.value
+            self._head = (
+                (weight + value.weight.detach().t()).contiguous(),
+                bias + value.bias.detach(),
+            )
 
     @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
@@ -122,7 +151,9 @@ def described(config: Mapping[str, Any], scale: float, prior: Prior | None = Non
     """
     if config.get("kind") == KIND:
         return described_network(config, prior)
-    return ValueNetwork(RecurrentNetwork(RecurrentConfig(**config)), scale)
+    sizes = {name: value for name, value in config.items() if name != DUELING}
+    trunk = RecurrentNetwork(RecurrentConfig(**sizes))
+    return ValueNetwork(trunk, scale, dueling=bool(config.get(DUELING)))
 
 
 def make_network(
@@ -134,6 +165,7 @@ def make_network(
     architecture: Mapping[str, Any] | None = None,
     lora_rank: int | None = None,
     unit: float = 1.0,
+    dueling: bool = False,
 ) -> Network:
     """A value network for the vocabulary of ``prior``.
 
@@ -173,14 +205,14 @@ def make_network(
                 f"architecture goes with init='random'; init={init!r} copies the prior's"
             )
         trunk = _without_dropout(prior.network)
-        return ValueNetwork(trunk, scale, initial_value, keep_head=init == "whole")
+        return ValueNetwork(trunk, scale, initial_value, keep_head=init == "whole", dueling=dueling)
     if architecture is None and isinstance(prior, RecurrentPrior):
         config = RecurrentConfig(**{**prior.network.config.to_dict(), "dropout": 0.0})
     else:
         default = {"cell": "gru", "embedding_size": 32, "hidden_size": 64}
         sizes = {**default, **(architecture or {})}
         config = RecurrentConfig(vocabulary_size=prior.vocabulary.size, **_sizes(sizes))
-    return ValueNetwork(RecurrentNetwork(config), scale, initial_value)
+    return ValueNetwork(RecurrentNetwork(config), scale, initial_value, dueling=dueling)
 
 
 def _sizes(architecture: Mapping[str, Any]) -> dict[str, Any]:

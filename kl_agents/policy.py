@@ -65,6 +65,7 @@ class SequencePolicy(BasePolicy):
         architecture: Mapping[str, Any] | None = None,
         lora_rank: int | None = None,
         unit: float = 1.0,
+        dueling: bool = False,
         network_config: Mapping[str, Any] | None = None,
         prime_tokens: int = 0,
         adam: Mapping[str, Any] | None = None,
@@ -82,6 +83,7 @@ class SequencePolicy(BasePolicy):
                 architecture=architecture,
                 lora_rank=lora_rank,
                 unit=unit,
+                dueling=dueling,
             )
         else:
             raise ValueError("SequencePolicy needs a prior, or the sizes of a saved network")

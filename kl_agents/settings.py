@@ -115,9 +115,12 @@ class SoftValueSettings(ValueSettings):
 
     Args:
         lambda_: 0 is the paper's one-step target, 1 whole trajectories.
+        dueling: V(s) and log pi(a|s) are learned apart: an error in V then does not touch the
+            policy (Wang et al. 2016; the loss is that of path consistency, Nachum et al. 2017).
     """
 
     lambda_: Share = 0.9
+    dueling: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -138,7 +138,8 @@ def _read_members(archive: zipfile.ZipFile, config: dict[str, Any]) -> SavedAgen
 def _check_network(config: Mapping[str, Any], policy: Mapping[str, Tensor]) -> None:
     """Raise a ValueError unless the sizes are those of the weights and of the vocabulary."""
     trunk = {k.removeprefix(_TRUNK): v for k, v in policy.items() if k.startswith(_TRUNK)}
-    sizes = RecurrentConfig(**config["network"])
+    given = {name: value for name, value in config["network"].items() if name != DUELING}
+    sizes = RecurrentConfig(**given)
     sizes.check_weights(trunk)
     if sizes.vocabulary_size != config["spaces"]["vocabulary_size"]:
         raise ValueError("its network is of another vocabulary than its spaces")
@@ -148,6 +149,8 @@ def _digests(members: Mapping[str, bytes]) -> dict[str, str]:
     return {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
 
 
+#: In a network's description: whether it has a head of its own for V(s).
+DUELING = "dueling"
 #: What ``config.json`` must have, and of which kinds.
 _ENTRIES: dict[str, tuple[type, ...]] = {
     "algorithm": (str,),

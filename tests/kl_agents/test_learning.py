@@ -52,9 +52,9 @@ def taught(algorithm, behaviour, updates=600, env=None, **kwargs):
 # ---------------------------------------------------------------------- KL-control
 
 
-@pytest.mark.parametrize("algorithm", [PsiLearning, GLearning])
-def test_kl_control_reaches_the_optimum(algorithm, tree):
-    agent = make(algorithm)
+@pytest.mark.parametrize(("algorithm", "dueling"), [(PsiLearning, False), (GLearning, True)])
+def test_kl_control_reaches_the_optimum(algorithm, dueling, tree):
+    agent = make(algorithm, dueling=dueling)
     assert kl_of(agent) > 1.5  # the prior's
     agent.learn(14_000)
     assert kl_of(agent) < BAR

@@ -66,6 +66,7 @@ def networks(tree, g):
     return Networks(
         online=lambda tokens: g[states],
         taken=lambda tokens, actions: g[states].gather(-1, chosen)[..., 0],
+        parts=lambda tokens: (g[states], g[states].mean(-1)),
         target=lambda tokens: g[states],
     )
 
