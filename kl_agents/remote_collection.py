@@ -59,7 +59,7 @@ class RemoteCollectors(Collector):
     """Behaves as a :class:`~kl_agents.collection.Collector` whose rounds come from Ray actors.
 
     Args:
-        agent: checked by :func:`check_fits`.
+        agent: checked by :func:`~kl_agents.collectors.check_fits`.
         settings: how many, and how stale.
         address: of the cluster.
 

@@ -132,7 +132,7 @@ def test_whatever_an_agent_does_the_others_go_on(suite, tmp_path):
     given = [part for name in (*bad, "uniform") for part in ("--agent", f"{AGENTS}:{name}")]
     out = tmp_path / "results"
     asked = ["bench", "run", "--suite", suite(TOY), *given, "--out", out, "--jobs", 2]
-    said = run(*asked, "--timeout", 20, code=1)
+    said = run(*asked, "--timeout", 14, code=1)
     rows = {row.agent.partition(":")[2]: row for row in Store(out).rows()}
     assert rows["uniform"].status == FINISHED, rows["uniform"].error
     assert {name for name, row in rows.items() if row.status == FINISHED} == {"uniform"}
