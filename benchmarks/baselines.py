@@ -92,7 +92,12 @@ def overview(boards: Mapping[str, str]) -> str:
     for suite, board in boards.items():
         rows = [_cells(line) for line in board.splitlines() if line.startswith("|")]
         heads[suite] = f"{suite}: {rows[0][2]}"
-        for name, place, value, *_ in rows[2:]:
+        runs = rows[0].index("runs")
+        for row in rows[2:]:
+            name, place, value = row[:3]
+            done, _, wanted = row[runs].partition(" of ")
+            if done != wanted:  # of other tasks or seeds than the others: no comparison
+                continue
             agent = name.rpartition(" ")[2]
             cells.setdefault(agent, {})[suite] = value.replace(" one run a task", "")
             places.setdefault(agent, []).append(int(place))
