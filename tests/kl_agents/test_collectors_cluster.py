@@ -120,6 +120,7 @@ def test_a_budget_is_kept_by_the_learner():
     assert 0 < paid <= sum(ids[0] % 2 == 0 for ids in task.known)
 
 
+@pytest.mark.slow
 def test_a_run_with_collectors_is_interrupted_and_goes_on(tmp_path):
     """A run folder: nothing is lost but the rounds under way, and nothing is there twice."""
     task = "helpers.collector_tasks:failing"

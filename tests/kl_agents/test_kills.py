@@ -157,6 +157,7 @@ def test_a_spent_budget_ends_a_run_that_goes_on(tmp_path):
     assert same_parameters(again, model)
 
 
+@pytest.mark.slow
 def test_a_second_process_is_refused(tmp_path):
     folder = tmp_path / "run"
     first = begin(folder)
@@ -174,7 +175,9 @@ def test_a_second_process_is_refused(tmp_path):
     assert (folder / "config.json").is_file()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(number, tmp_path):
     folder = tmp_path / "my run"
     arguments = ["train", "psi", "ToyGen-v0", "--steps", "10000000", "--out", str(folder)]

@@ -137,6 +137,7 @@ def test_learning_under_a_mask():
     assert kl_of(agent) < BAR
 
 
+@pytest.mark.slow
 def test_learning_after_a_primer():
     agent = taught(GLearning, "prior", env=native(64, primer="ca"))
     assert kl_of(make(GLearning, native(1, primer="ca"))) > 20 * BAR
@@ -151,6 +152,7 @@ def test_learning_from_the_priors_weights(cell):
     assert kl_of(agent) < BAR
 
 
+@pytest.mark.slow
 def test_annealing_c_ends_at_the_optimum_of_the_last_c():
     agent = make(PsiLearning, c={"start": 5.0, "end": C, "fraction": 0.5, "shape": "exponential"})
     agent.learn(14_000)
@@ -180,6 +182,7 @@ def test_q_learning_reaches_the_best_return_of_its_objective(settings, tree):
     assert kl_of(agent) > 50 * BAR  # one sequence: not KL-control
 
 
+@pytest.mark.slow
 def test_q_learning_off_policy(tree):
     found, best = greedy_return(taught(QLearning, "uniform"), tree)
     assert found == pytest.approx(best, abs=1e-3)

@@ -26,6 +26,7 @@ def heard(workers):
             return found[0]
 
 
+@pytest.mark.slow
 def test_trials_on_ray_look_wait_and_end_and_a_dead_one_is_lost_not_failed(workers):
     for key in ("one", "two"):
         workers.start(key, work())

@@ -50,6 +50,7 @@ def table(folder):
     return {row.key: (row.metrics, row.samples, row.curve, row.steps) for row in rows}
 
 
+@pytest.mark.slow
 def test_a_row_is_the_local_one_and_made_again_where_its_worker_is_lost(cluster, suite, tmp_path):
     unlucky, marks = f"{AGENTS}:unlucky", tmp_path / "marks"
     marks.mkdir()
