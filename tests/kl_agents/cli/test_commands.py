@@ -486,6 +486,7 @@ def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
     assert (out / "report.md").is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.spawn
 def test_reproduce_names_runs_that_fail(tmp_path):
     plan = tmp_path / "plan.yml"
