@@ -24,7 +24,7 @@ QUESTIONS = {
     "another c": "how-to/training/#another-c",
     "resume training": "how-to/training/#resume-a-training",
     "train longer": "how-to/training/#train-for-longer",
-    "tune settings": "how-to/training/#search-for-better-settings",
+    "tune settings": "how-to/training/#tune-the-settings",
     "hear it": "how-to/melodies/#hear-it",
     "compare two agents": "how-to/training/#compare-two-agents",
 }
