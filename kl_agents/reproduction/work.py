@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import math
 import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import fields
@@ -14,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from kl_agents.reproduction.plan import Job
+from kl_agents.runs.signals import end_with_parent
 from seqgen_envs.cluster import Gone, results_of
 from seqgen_envs.loading import trusting
 
@@ -191,11 +190,4 @@ def _prepare_worker() -> None:
     import torch
 
     torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
+    end_with_parent()

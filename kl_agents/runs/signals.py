@@ -5,6 +5,7 @@ While an oracle is waited for they end it at once: the round that has begun is t
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -78,3 +79,15 @@ class StopSignals:
         # print is not safe where a print may have been interrupted
         os.write(2, _NOW if interrupts.waiting() else _AFTER)
         interrupts.ask()
+
+
+def end_with_parent() -> None:
+    """In a worker process: let it not outlive a parent that was killed."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+
+
+def _follow(parent: Any) -> None:
+    parent.join()
+    os._exit(1)

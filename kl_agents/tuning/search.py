@@ -60,12 +60,8 @@ def open_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
         kept = storage or _journal(out / JOURNAL)
-        there = [study.study_name for study in optuna.get_all_study_summaries(kept)]
-        before = 0
-        if name in there:
-            before = len(
-                optuna.load_study(study_name=name, storage=kept).get_trials(deepcopy=False)
-            )
+        summaries = optuna.get_all_study_summaries(kept)
+        before = sum(known.n_trials for known in summaries if known.study_name == name)
         pruner = (
             optuna.pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=max(looks // 3, 1))
             if prune
@@ -97,6 +93,10 @@ def _journal(path: Path) -> Any:
     storages = require("optuna.storages", "tune")
     backend = require("optuna.storages.journal", "tune").JournalFileBackend(str(path))
     return storages.JournalStorage(backend)
+
+
+def _state(name: str) -> Any:
+    return getattr(require("optuna", "tune").trial.TrialState, name)
 
 
 def _owner() -> dict[str, Any]:
@@ -156,8 +156,7 @@ class Search:
                 self._take(number, message)
 
     def _states(self, *names: str) -> list[Any]:
-        states = require("optuna", "tune").trial.TrialState
-        wanted = tuple(getattr(states, name) for name in names)
+        wanted = tuple(map(_state, names))
         found: list[Any] = self.study.get_trials(deepcopy=False, states=wanted)
         return found
 
@@ -183,7 +182,7 @@ class Search:
             self.study.enqueue_trial(trial.params, user_attrs={TRIES: tries + 1})
 
     def _fail(self, number: int, why: str) -> None:
-        self.study.tell(number, state=require("optuna", "tune").trial.TrialState.FAIL)
+        self.study.tell(number, state=_state("FAIL"))
         self.say(f"trial {number} failed: {why.strip().splitlines()[-1] if why.strip() else why}")
 
     def _begin(self) -> None:
@@ -206,7 +205,7 @@ class Search:
         elif kind == PRUNED:
             del self._trials[number]
             last = self.study.trials[number].last_step
-            self.study.tell(number, state=require("optuna", "tune").trial.TrialState.PRUNED)
+            self.study.tell(number, state=_state("PRUNED"))
             self.say(f"trial {number}: pruned at look {last}")
         elif kind == LOST:
             self._lose(self.study.trials[number], message[1])

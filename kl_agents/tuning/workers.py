@@ -9,15 +9,14 @@ has not failed: its machine is gone.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import queue
-import threading
 import traceback
 from collections.abc import Callable, Hashable
 from contextlib import suppress
 from multiprocessing.connection import wait
 from typing import Any, Protocol
 
+from kl_agents.runs.signals import end_with_parent
 from kl_agents.tuning.trial import Pruned, Work, perform
 from seqgen_envs import cluster
 
@@ -132,18 +131,10 @@ def _received(process: Any, pipe: Any) -> Message:
 
 
 def _serve_pipe(pipe: Any) -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    end_with_parent()
     with suppress(BrokenPipeError, EOFError):  # nobody is waiting any more
         while True:
             serve(pipe.recv(), pipe.send, pipe.recv)
-
-
-def _follow(parent: Any) -> None:
-    """No worker outlives a parent that was killed."""
-    parent.join()
-    os._exit(1)
 
 
 class Trial:
