@@ -27,8 +27,6 @@ NEEDS = {
     "docs/collectors.md": ("ray", "cluster"),
 }
 WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
-#: A cluster of Ray takes its time to start; a reproduction is tested by itself.
-LONG = ("docs/cluster.md", "docs/collectors.md", "docs/results/melodies.md")
 
 #: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
 SMALL = (
@@ -96,15 +94,7 @@ def commands(tmp_path_factory):
         yield folder
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(
-            page, marks=pytest.mark.slow if name_of(page) in LONG else (), id=name_of(page)
-        )
-        for page in WITH_BLOCKS
-    ],
-)
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_every_block_runs(page, tmp_path, commands):
     if name_of(page) in NEEDS:
         package, extra = NEEDS[name_of(page)]
