@@ -24,6 +24,8 @@ ADDRESS = "RAY_ADDRESS"
 RETRIES = 3
 #: Seconds for a cluster to answer.
 _KNOCK = 10.0
+#: The folder that a process works in, and those that it finds modules in.
+Place = tuple[str, list[str]]
 _OURS = re.compile(r"No module named '(seqgen_envs|kl_agents)")
 
 
@@ -100,9 +102,14 @@ class Calls:
         self.ray = connect(address)
         self._function = self.ray.cloudpickle.dumps(function)
         self._needs = {"CPU": num_cpus, "GPU": num_gpus}
-        remote = self.ray.remote(max_retries=0, num_cpus=num_cpus, num_gpus=num_gpus)
+        remote = self.ray.remote(
+            max_retries=0,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            max_calls=0,  # Ray would end a GPU's process after each call, with the model it loaded
+        )
         self._call = remote(_call)
-        self._where = (os.getcwd(), [folder for folder in sys.path if folder])
+        self._where = here()
         self._keys: dict[Any, Any] = {}
 
     def __len__(self) -> int:
@@ -199,6 +206,22 @@ def results_of(
         calls.cancel()
 
 
+def here() -> Place:
+    """Where this process works and finds modules."""
+    return os.getcwd(), [folder for folder in sys.path if folder]
+
+
+def go_to(place: Place) -> None:
+    """In a worker of Ray's, which works for one driver alone: work where that one does.
+
+    Folders that this node lacks are left out.
+    """
+    folder, path = place
+    with suppress(OSError):
+        os.chdir(folder)
+    sys.path += [one for one in path if one not in sys.path]
+
+
 def node_id() -> str:
     """The node that a call runs on."""
     return str(connect().get_runtime_context().get_node_id())
@@ -229,10 +252,6 @@ def _fitting(node: Mapping[str, float], needs: Mapping[str, float]) -> int:
     return int(min(node.get(name, 0.0) / need + 1e-6 for name, need in needs.items() if need))
 
 
-def _call(function: bytes, where: tuple[str, list[str]], *arguments: Any) -> Any:
-    """In a worker of Ray's, which works for one driver alone."""
-    folder, path = where
-    with suppress(OSError):
-        os.chdir(folder)
-    sys.path += [one for one in path if one not in sys.path]
+def _call(function: bytes, place: Place, *arguments: Any) -> Any:
+    go_to(place)
     return connect().cloudpickle.loads(function)(*arguments)

@@ -144,8 +144,9 @@ class Trial:
         self._told: queue.Queue[Message] = queue.Queue()
         self._answers: queue.Queue[bool] = queue.Queue()
 
-    def work(self, work: Work) -> None:
-        """Train; returns when it is over."""
+    def work(self, place: cluster.Place, work: Work) -> None:
+        """Train, in the place of who asks; returns when it is over."""
+        cluster.go_to(place)
         serve(work, self._told.put, self._answers.get)
 
     def message(self) -> Message:
@@ -176,7 +177,7 @@ class OnRay:
     def start(self, key: Hashable, work: Work) -> None:
         """See :class:`Workers`."""
         actor = self._actors.remote()
-        actor.work.remote(work)
+        actor.work.remote(cluster.here(), work)
         self._running[key] = actor
         self._next[actor.message.remote()] = key
 

@@ -9,6 +9,8 @@ from seqgen_envs.cluster import ADDRESS
 
 #: Cores of a node, whatever the machine has.
 CORES = 1
+#: That the second node says it has: Ray counts them and does not look.
+GPUS = 1
 #: A node that is lost is noticed within two seconds.
 _NOTICE = {
     "health_check_initial_delay_ms": 1000,
@@ -25,7 +27,7 @@ def two_nodes(cores=CORES):
 
     head = {"num_cpus": cores, "include_dashboard": False, "_system_config": _NOTICE}
     cluster = Cluster(initialize_head=True, head_node_args=head)
-    cluster.add_node(num_cpus=cores)
+    cluster.add_node(num_cpus=cores, num_gpus=GPUS)
     os.environ[ADDRESS] = cluster.address
     try:
         ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)

@@ -10,7 +10,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from helpers.clusters import CORES, until
+from helpers.clusters import CORES, GPUS, until
 from seqgen_envs.domains.molecule.tasks import tasks
 from seqgen_envs.rollout import PriorPolicy, rollout
 from seqgen_envs.rules import RuleError
@@ -75,6 +75,22 @@ def test_molecules_are_scored_in_order_by_processes_that_end_with_the_task(clust
     task.close()
     assert until(lambda: not [pid for pid in pids if running(pid)], 10)
     assert values(task, ["CCO"]) == [3.0]  # and others begin
+
+
+#: Fails where another call is busy, or where it has not been given the node's GPU.
+ALONE = """
+    os.close(os.open("busy", os.O_CREAT | os.O_EXCL))
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "0"
+    os.remove("busy")
+"""
+
+
+def test_an_oracle_that_takes_a_gpu_has_it_alone_in_a_process_that_is_kept(cluster, oracle):
+    task = oracle(ALONE, num_gpus=GPUS, num_cpus=0.25)  # of a core there is room for four
+    assert values(task, CHAINS) == [float(len(text)) for text in CHAINS]
+    assert len({pid for pid, _, _ in oracle.calls()}) == 1
+    with pytest.raises(RuleError, match=r"has num_cpus=1 and num_gpus=2 for a molecule"):
+        oracle(num_gpus=GPUS + 1).prepare()
 
 
 def test_a_part_of_a_described_objective_is_carried_too(cluster, oracle, tmp_path):
