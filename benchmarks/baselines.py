@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from statistics import mean
 
-from common import RESULTS
+from common import RESULTS, seqgen
 
 SUITES = ("toy-v1", "melody-v1", "molecule-v1", "pmo-mini-v1")
 OURS = ("prior", "psi", "g", "q", "rl-only", "tb", "rloo", "grpo", "reinvent", "best-of-n")
@@ -65,14 +63,6 @@ def run(store: Path, suite: str, agents: tuple[str, ...], seeds: int, jobs: int)
     seqgen(
         "bench", "run", "--suite", suite, *named, *given, *sizes, "--out", str(store), fails=True
     )
-
-
-def seqgen(*arguments: str, fails: bool = False) -> None:
-    """Run the command; ``fails``: it may say by its exit status that something has failed."""
-    program = "from seqgen_envs.cli import main; main()"
-    code = subprocess.run([sys.executable, "-c", program, *arguments], check=False).returncode
-    if code and not (fails and code == 1):
-        raise SystemExit(code)
 
 
 def leaderboards(report: str) -> Iterator[tuple[str, str]]:

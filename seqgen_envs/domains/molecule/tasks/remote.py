@@ -6,8 +6,8 @@ process costs itself alone, there too. What Ray itself loses, a node or its work
 molecule's fault: those parts are given to another, each alone and so many times at most.
 
 The process stays for the next task that comes to its worker, as what an objective loads may take
-long, until Ray ends the worker: at once where a task takes a GPU, whose memory is others' when the
-task has ended, and where a node has more idle workers than cores.
+long, until Ray ends the worker: where a node has more idle workers than cores. With a GPU it keeps
+what it holds of that one's memory.
 """
 
 from __future__ import annotations
