@@ -38,6 +38,8 @@ BESIDE = {
     "scaffolds_of_best": "scaffolds of the best 100",
     "diversity_of_best": "internal diversity of the best 100",
 }
+#: Shown without decimals.
+WHOLE = ("calls", "scaffolds_of_best", "seconds")
 
 
 def main() -> None:
@@ -97,8 +99,8 @@ def _means(rows: list[Row]) -> dict[str, float]:
 
 def to_markdown(report: dict[str, Any]) -> str:
     """A row an oracle, the published baseline first; sums over the oracles that all have."""
-    with PUBLISHED.open(encoding="utf-8", newline="") as lines:
-        published = {line["task"]: float(line["reinvent"]) for line in csv.DictReader(lines)}
+    with PUBLISHED.open(encoding="utf-8", newline="") as file:
+        published = {line["task"]: float(line["reinvent"]) for line in csv.DictReader(file)}
     agents = report["agents"]
     common = [task for task in report["tasks"] if all(task in found for found in agents.values())]
     seeds = sorted({found["seeds"] for by_task in agents.values() for found in by_task.values()})
