@@ -252,6 +252,11 @@ class Task:
         return {}
 
     @property
+    def budget(self) -> int | None:
+        """Sequences that may be scored in all; None, as here: there is no limit."""
+        return None
+
+    @property
     def spent(self) -> bool:
         """Whether the task has a budget and nothing is left of it: training ends then."""
         return False

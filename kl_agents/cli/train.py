@@ -26,6 +26,8 @@ SetOption = Annotated[
     ),
 ]
 DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
+#: On the way, where --eval-every is not given.
+EVALUATIONS = 20
 #: Networks this small run fastest on one thread.
 ThreadsOption = Annotated[int, typer.Option(min=1, help="PyTorch's threads.")]
 
@@ -114,7 +116,11 @@ def train(
     ] = None,
     eval_every: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps between evaluations (default: a twentieth of all)."),
+        typer.Option(
+            min=1,
+            help="Steps between evaluations (default: a twentieth of all; none where the task has "
+            "a budget, as evaluations call the oracle beyond it).",
+        ),
     ] = None,
     eval_episodes: Annotated[int, typer.Option(min=1, help="Sequences of an evaluation.")] = 256,
     checkpoint_seconds: Annotated[
@@ -165,13 +171,13 @@ def train(
         check_same(spec, asked.of_run(spec), out)
     else:
         spec = asked.new()
-    total = max(spec.total_timesteps, steps or 0)
     live = progress and sys.stderr.isatty()
     options = RunOptions(
         device=device,
         address=address,
         checkpoint_seconds=checkpoint_seconds,
-        eval_every=eval_every or max(total // 20, 1),
+        eval_every=eval_every,
+        evaluations=EVALUATIONS,
         eval_episodes=eval_episodes,
         progress_bar=live,
         say=say if progress and not live else None,
@@ -192,7 +198,18 @@ def train(
         again = shlex.join(["seqgen", "train", "--resume", "--out", str(out), *where])
         warn(f"{stopped}; go on with: {again}")
         raise typer.Exit(128 + stopped.signal_number) from stopped
+    _say_spent(model, max(spec.total_timesteps, steps or 0))
     _say_where(model, out)
+
+
+def _say_spent(model: SequenceAlgorithm, total: int) -> None:
+    assert model.facts is not None
+    tasks = model.facts.tasks
+    if model.num_timesteps < total and all(task.spent for task in tasks):
+        say(
+            f"the budget of {tasks[0].budget:,} calls is spent: the training ended at "
+            f"{model.num_timesteps:,} of {total:,} steps"
+        )
 
 
 def _say_where(model: SequenceAlgorithm, out: Path) -> None:

@@ -32,7 +32,9 @@ from seqgen_envs.cluster import connect
 from seqgen_envs.interrupts import Interrupted
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.loading import trusting
+from seqgen_envs.reporting.console import warn
 from seqgen_envs.reporting.files import remove_leftovers
+from seqgen_envs.rules import Task
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ class RunOptions:
             :func:`~seqgen_envs.cluster.connect`.
         checkpoint_seconds, checkpoint_rounds: see :class:`~kl_agents.callbacks.CheckpointEvery`.
         keep_checkpoint: leave the last one when the run has finished, so that it can be lengthened.
-        eval_every: steps between evaluations; None for none.
+        eval_every: steps between evaluations; None: ``evaluations`` says.
+        evaluations: how many, at equal distances, where ``eval_every`` is None; there are none
+            where a task has a budget, of which evaluations take no account.
         eval_episodes, media: see :class:`~kl_agents.callbacks.KLEvalCallback`.
         tensorboard: write event files.
         progress_bar: show one.
@@ -60,6 +64,7 @@ class RunOptions:
     checkpoint_rounds: int | None = None
     keep_checkpoint: bool = True
     eval_every: int | None = None
+    evaluations: int = 0
     eval_episodes: int = 256
     media: int = 3
     tensorboard: bool = True
@@ -301,12 +306,25 @@ def _callbacks(
     if any(term.at == "end" for term in lanes.task.terms):
         table = SequencesCsv(folder / f"{lanes.domain.plural}.csv", model.num_timesteps)
         callbacks.append(RecordSequences(table, lanes))
-    if options.eval_every is not None:
+    if (every := _eval_every(spec, options, model.facts.tasks)) is not None:
         judged = make_lanes(spec, min(options.eval_episodes, 256))
-        callbacks.append(
-            KLEvalCallback(judged, options.eval_every, options.eval_episodes, options.media)
-        )
+        callbacks.append(KLEvalCallback(judged, every, options.eval_episodes, options.media))
     if options.say is not None:
         callbacks.append(ProgressLines(options.say, spec.total_timesteps))
     seconds, rounds = options.checkpoint_seconds, options.checkpoint_rounds
     return [*callbacks, CheckpointEvery(checkpoint, seconds, rounds, checkpoint.asked)]
+
+
+def _eval_every(spec: RunSpec, options: RunOptions, tasks: Sequence[Task]) -> int | None:
+    """Steps between evaluations; None for none. Says where they call an oracle with a budget."""
+    budget = next((task.budget for task in tasks if task.budget is not None), None)
+    if options.eval_every is None:
+        if budget is not None or not options.evaluations:
+            return None
+        return max(spec.total_timesteps // options.evaluations, 1)
+    if budget is not None:
+        warn(
+            f"evaluations every {options.eval_every:,} steps call the oracle beyond the task's "
+            f"budget of {budget:,} calls: leave --eval-every out to keep to it"
+        )
+    return options.eval_every

@@ -56,8 +56,7 @@ class Recipe:
             spec = self.spec(env_id, {}, 0)
             if self.source is not None:
                 check_code(self.source, spec.algorithm, env_id, spec.env_kwargs)
-            scorer = getattr(single_lane(spec).task, "scorer", None)
-            budgets.add(scorer is not None and scorer.budget is not None)
+            budgets.add(single_lane(spec).task.budget is not None)
         if len(budgets) > 1:
             raise ValueError(
                 "some of the environments have a budget of calls and are judged by area, the "

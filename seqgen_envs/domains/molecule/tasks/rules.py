@@ -97,6 +97,11 @@ class MoleculeTask(Task):
         super().load_state_dict(rest)
 
     @property
+    def budget(self) -> int | None:
+        """See :class:`~seqgen_envs.rules.Task`: distinct molecules."""
+        return self.scorer.budget
+
+    @property
     def spent(self) -> bool:
         """See :class:`~seqgen_envs.rules.Task`."""
         return self.scorer.exhausted
