@@ -25,6 +25,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from seqgen_envs.named_files import absolute_command
+
 __path__: list[str] = []  # this module is a package: of the files below
 _FILES = f"{__name__}.file_"
 #: Contents of files of another machine that stand for those of this one.
@@ -111,13 +113,14 @@ def texts_in(value: Any) -> Iterator[str]:
 
 
 def _forms(text: str) -> Iterator[str]:
-    """``text`` as it is, and without ``family:``; files with their whole path."""
+    """``text`` as it is, and without ``family:``; files with their whole path, commands too."""
     for form in (text, text.partition(":")[2]):
         where, colon, attribute = form.rpartition(":")
         if where.endswith(".py"):
             yield f"{Path(where).expanduser().resolve()}{colon}{attribute}"
         elif form:
             yield form
+            yield absolute_command(form)
 
 
 def is_reference(text: str) -> bool:

@@ -184,15 +184,7 @@ def train(
         command=ctx.meta.get(COMMAND_KEY, ""),
     )
     try:
-        if known:
-            if steps is not None and steps > spec.total_timesteps:
-                say(
-                    f"The run goes on to {steps:,} steps in place of {spec.total_timesteps:,}; "
-                    "schedules are over the new total"
-                )
-            model = resume_run(out, options, steps=steps)
-        else:
-            model = start_run(out, spec, options)
+        model = resume_run(out, options, steps=steps) if known else start_run(out, spec, options)
     except Stopped as stopped:
         where = [] if address is None else ["--address", address]
         again = shlex.join(["seqgen", "train", "--resume", "--out", str(out), *where])

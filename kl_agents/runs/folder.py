@@ -29,6 +29,7 @@ from kl_agents.saving import differences
 from seqgen_envs.bounded import member, open_zip, read_bytes
 from seqgen_envs.documents import MAX_JSON, parse_json
 from seqgen_envs.loading import from_file
+from seqgen_envs.reporting.console import say
 from seqgen_envs.reporting.files import replacing, write_json
 from seqgen_envs.reporting.machine import machine, now
 
@@ -58,10 +59,15 @@ def write_config(folder: Path, spec: RunSpec, prior: str, command: str) -> None:
     write_json(folder / CONFIG, config)
 
 
-def lengthen_config(folder: Path, steps: int) -> None:
-    """Note that the run is to go on to ``steps``."""
+def lengthen(folder: Path, steps: int) -> None:
+    """Note that the run is to go on to ``steps``, and say so: its agent is no longer finished."""
+    (folder / AGENT).unlink(missing_ok=True)
     config = read_config(folder)
     before = {"from": config["run"]["total_timesteps"], "to": steps, "date": now()}
+    say(
+        f"The run goes on to {steps:,} steps in place of {before['from']:,}; schedules are over "
+        "the new total"
+    )
     config["run"]["total_timesteps"] = steps
     config["lengthened"] = [*config.get("lengthened", []), before]
     write_json(folder / CONFIG, config)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -17,6 +17,7 @@ from kl_agents.hyperparameters import Hyperparams, final_c
 from kl_agents.registry import absolute
 from kl_agents.saving import differences
 from seqgen_envs.domain import Domain
+from seqgen_envs.named_files import files_in, with_absolute_files
 from seqgen_envs.registration import check_id, get_domain
 from seqgen_envs.settings import LaneSettings
 
@@ -119,8 +120,11 @@ class RunSpec:
         return arguments if c is None else {**arguments, "c": c}
 
     def fingerprints(self) -> dict[str, str]:
-        """SHA-256 of each file named in the arguments of the environment, by its path."""
-        return {str(path): sha256(path) for path in sorted(set(_files_in(self.env_kwargs)))}
+        """SHA-256 of each file named in the arguments of the environment or as the algorithm, by
+        its path.
+        """
+        files = {*files_in(self.env_kwargs), *files_in(self.algorithm)}
+        return {str(path): sha256(path) for path in sorted(files)}
 
 
 def registered_arguments(env_id: str) -> dict[str, Any]:
@@ -134,53 +138,12 @@ def registered_arguments(env_id: str) -> dict[str, Any]:
 
 def with_absolute_paths(env_kwargs: Mapping[str, Any], domain: Domain) -> dict[str, Any]:
     """Arguments of an environment, a prior's folder and the files in them as absolute paths."""
-    kept = {name: _with_absolute_files(value) for name, value in env_kwargs.items()}
+    kept: dict[str, Any] = with_absolute_files(env_kwargs)
     prior = kept.get("prior")
     if isinstance(prior, (str, Path)) and str(prior) not in domain.priors:
         folder = Path(prior).expanduser()
         kept["prior"] = str(folder.resolve()) if folder.is_dir() else str(prior)
     return kept
-
-
-def _with_absolute_files(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _with_absolute_files(inner) for name, inner in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_with_absolute_files(inner) for inner in value]
-    if isinstance(value, Path):
-        return str(value.expanduser().resolve())
-    if isinstance(value, str):
-        before, file, after = _split_file(value)
-        return f"{before}{file.resolve()}{after}" if file is not None else value
-    return value
-
-
-def _files_in(value: Any) -> Iterator[Path]:
-    if isinstance(value, str):
-        file = _split_file(value)[1]
-        if file is not None:
-            yield file
-    elif isinstance(value, (Mapping, list)):
-        for inner in value.values() if isinstance(value, Mapping) else value:
-            yield from _files_in(inner)
-
-
-def _split_file(text: str) -> tuple[str, Path | None, str]:
-    """``FILE``, ``family:FILE`` or ``FILE:attribute`` in three; None where no such file exists.
-
-    A name without a dot is never a file, whatever lies in the current folder.
-    """
-    family, colon, rest = text.partition(":")
-    start, late_colon, attribute = text.rpartition(":")
-    ways = [("", text, ""), (f"{family}{colon}", rest, ""), ("", start, f"{late_colon}{attribute}")]
-    for before, name, after in ways:
-        file = Path(name).expanduser()
-        try:
-            if file.suffix and file.is_file():
-                return before, file, after
-        except (OSError, ValueError):  # too long for a name, say: a sequence's text
-            continue
-    return text, None, ""
 
 
 def sha256(path: Path) -> str:

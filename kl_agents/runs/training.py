@@ -141,13 +141,19 @@ def _resume(
     with locked(folder):
         remove_leftovers(folder)
         files.check_files(folder)
-        if steps is not None and steps != recorded.total_timesteps:
-            recorded = _lengthen(folder, recorded, steps)
-        if (folder / files.AGENT).exists():
+        longer = steps is not None and steps != recorded.total_timesteps
+        if steps is not None and longer:
+            recorded = _lengthened(folder, recorded, steps)
+        elif (folder / files.AGENT).exists():
             files.check_is_of(folder / files.AGENT, recorded)
             return _load(folder / files.AGENT, recorded, options.device)
         model = _last_state(folder, recorded, options.device)
         _join_cluster(recorded, options, model)
+        assert model.facts is not None
+        for task in model.facts.tasks:
+            task.prepare()
+        if longer:  # all that can be missing is there
+            files.lengthen(folder, recorded.total_timesteps)
         return _train(folder, recorded, options, model)
 
 
@@ -169,8 +175,8 @@ def _check_empty(folder: Path) -> None:
         )
 
 
-def _lengthen(folder: Path, spec: RunSpec, steps: int) -> RunSpec:
-    """The run with more steps, of which the folder is told; its agent is no longer finished."""
+def _lengthened(folder: Path, spec: RunSpec, steps: int) -> RunSpec:
+    """The run with more steps; nothing is written yet."""
     if steps < spec.total_timesteps:
         raise ValueError(
             f"{folder} is a run of {spec.total_timesteps:,} steps: --steps lengthens it to more "
@@ -181,8 +187,6 @@ def _lengthen(folder: Path, spec: RunSpec, steps: int) -> RunSpec:
             f"{folder} cannot be lengthened: its last checkpoint was not kept; train another run "
             f"with --initial {folder}"
         )
-    (folder / files.AGENT).unlink(missing_ok=True)
-    files.lengthen_config(folder, steps)
     return replace(spec, total_timesteps=steps)
 
 

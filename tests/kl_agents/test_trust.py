@@ -157,3 +157,43 @@ def test_an_objective_names_no_code(mine, tmp_path):
     command("score", "a.smi", "--task", "objective:mine.yaml", "--trust")
     with trusting():
         assert molecule.make_task("objective:mine.yaml").terms
+
+
+def test_a_script_of_a_run_is_kept_to(mine, tmp_path, monkeypatch):
+    """Named in a mapping: by its whole path and digest; nothing is written before all is there."""
+    task = {"name": "custom:mine.py:score", "n_jobs": 0}
+    spec = RunSpec("psi", "MoleculeGen-v0", 40, 0, 4, {"task": task, "length": 20}, SMALL)
+    run_training(tmp_path / "run", spec, RunOptions(tensorboard=False))
+    config, script = tmp_path / "run" / "config.json", tmp_path / "mine.py"
+    written = json.loads(config.read_text())
+    assert written["run"]["env_kwargs"]["task"]["name"] == f"custom:{script}:score"
+    assert list(written["fingerprints"]["files"]) == [str(script)]
+    before = config.read_bytes()
+    resume = ("train", "--resume", "--trust", "--no-progress", "--out", tmp_path / "run", "--steps")
+    script.write_text(RULE + "# changed")
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    result = command(*resume, 80, code=1, app=app())
+    assert "mine.py has changed since the run in" in result.stderr
+    script.unlink()
+    result = command(*resume, 80, code=1, app=app())
+    assert "mine.py is gone since the run in" in result.stderr
+    assert "goes on" not in result.stdout
+    assert config.read_bytes() == before
+    script.write_text(RULE)
+    result = command(*resume, 80, app=app())
+    assert "The run goes on to 80 steps in place of 40" in result.stdout
+
+
+def test_a_run_that_cannot_go_on_is_left_as_it_was(mine, tmp_path):
+    """What a module names is only found out by importing it: that too comes before writing."""
+    (tmp_path / "fleeting.py").write_text(RULE)
+    task = {"name": "custom:fleeting:score"}
+    spec = RunSpec("psi", "MoleculeGen-v0", 40, 0, 4, {"task": task, "length": 20}, SMALL)
+    run_training(tmp_path / "run", spec, RunOptions(tensorboard=False))
+    config = (tmp_path / "run" / "config.json").read_bytes()
+    (tmp_path / "fleeting.py").unlink()
+    with pytest.raises(ValueError, match="no module 'fleeting'"):
+        resume_run(tmp_path / "run", steps=80, trust=True)
+    assert (tmp_path / "run" / "config.json").read_bytes() == config
+    assert (tmp_path / "run" / "agent.zip").is_file()

@@ -14,9 +14,12 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "bounded", "extras", "interrupts", "loading", "shards", "vocabulary"), 0),
+    (("_version", "bounded", "extras", "interrupts", "shards", "vocabulary"), 0),
+    (("documents",), 0.2),
+    (("named_files",), 0.3),
+    (("loading",), 0.4),
     (("cluster",), 0.5),
-    (("documents", "recurrent", "rules", "ngram", "reporting"), 1),
+    (("recurrent", "rules", "ngram", "reporting"), 1),
     (("language_models",), 1.5),
     (("prior", "user_tasks", "domain_groups", "stepping", "answers"), 2),
     (("prompted",), 3),
@@ -41,6 +44,7 @@ DOMAINS_SEE = {
     "documents",
     "interrupts",
     "loading",
+    "named_files",
     "vocabulary",
     "recurrent",
     "rules",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from seqgen_envs.documents import read_yaml
@@ -21,6 +22,7 @@ from seqgen_envs.domains.molecule.objectives.parts import (
 )
 from seqgen_envs.domains.molecule.objectives.properties import MatchCount
 from seqgen_envs.loading import from_file, is_reference
+from seqgen_envs.named_files import with_absolute_files
 
 
 def objective_from(description: Any) -> Objective:
@@ -85,12 +87,14 @@ def objective_from(description: Any) -> Objective:
 def read_objective(path: str | os.PathLike[str]) -> Objective:
     """The objective that a YAML (or JSON) file describes, see :func:`objective_from`.
 
+    Files of functions that it names are looked for beside it first, then in the current folder.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is no YAML, or describes no objective.
         UntrustedCodeError: it names code to run, and nobody trusts it.
     """
-    description = read_yaml(path)
+    description = with_absolute_files(read_yaml(path), Path(path).resolve().parent)
     with from_file(path):
         try:
             return objective_from(description)
