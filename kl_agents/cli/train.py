@@ -208,9 +208,12 @@ def _say_where(model: SequenceAlgorithm, out: Path) -> None:
     from kl_agents.runs import AGENT, FAILURES
 
     say(f"{model.num_timesteps:,} steps are trained; the agent is {out / AGENT}")
-    say(f"  seqgen evaluate {out}")
-    say(f"  tensorboard --logdir {out}")
     assert model.facts is not None
+    name = model.facts.domain.name
+    say(f"  seqgen sample {name} -n 16 --agent {out} --out {out}-{model.facts.domain.plural}")
+    say(f"  seqgen evaluate {out}")
+    say(f"  seqgen report {out} --out {out}.html")
+    say(f"  tensorboard --logdir {out}")
     failures = model.facts.tasks[0].failures
     if failures.count:
         rules = ", ".join(f"{name}: {count:,}" for name, count in failures.by_term.items())

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kl_agents.runs import folder as files
-from kl_agents.runs.environment import evaluate_agent, make_lanes
+from kl_agents.runs.environment import evaluate_agent, make_lanes, published_for
 from kl_agents.runs.loading import load_run
 from kl_agents.runs.spec import RunSpec
 from kl_agents.writers import STEP, read_progress
@@ -36,6 +36,7 @@ from seqgen_envs.benchmark.page.report import facts
 from seqgen_envs.benchmark.page.sequences import Budget, card
 from seqgen_envs.domain import Domain
 from seqgen_envs.evaluation import Evaluation, evaluate
+from seqgen_envs.reporting.tables import beside_published
 from seqgen_envs.rollout import PriorPolicy
 
 #: Quantities that are drawn: in training (``rollout/``) and in evaluations (``eval/``).
@@ -81,7 +82,7 @@ def run_page(folder: Path, episodes: int, seed: int, command: str = "") -> Page:
         agent = evaluate_agent(model, spec, episodes, seed)
         judged = agent, evaluate(PriorPolicy(seed), lanes, episodes, seed, c=agent.c)
         remark = ""
-        blocks += [_numbers(domain, *judged)]
+        blocks += [_numbers(spec, domain, *judged)]
     blocks += _curves(folder)
     if judged:
         blocks += [_rules(*judged), _samples(domain, *judged, budget)]
@@ -93,9 +94,10 @@ def run_page(folder: Path, episodes: int, seed: int, command: str = "") -> Page:
     return Page(f"Run {folder.resolve().name}", about, [section], facts(command, remark))
 
 
-def _numbers(domain: Domain, agent: Evaluation, prior: Evaluation) -> Table:
+def _numbers(spec: RunSpec, domain: Domain, agent: Evaluation, prior: Evaluation) -> Table:
+    published = beside_published({}, published_for(spec, domain))
     prior.kl_to_prior, prior.objective = 0.0, prior.task_return / prior.c
-    columns = {"agent": agent.metrics(), "prior": prior.metrics(), **domain.metrics.published}
+    columns = {"agent": agent.metrics(), "prior": prior.metrics(), **published}
     rows = [
         [text(readable(name)), *[number(_float(values.get(name))) for values in columns.values()]]
         for name in columns["agent"]

@@ -30,7 +30,7 @@ WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
 
 #: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
 SMALL = (
-    (r"pip install '\.\[notation\]' && ", ""),  # CI has installed it
+    (r"pip install '\.\[notation,bench\]' && ", ""),  # CI has installed it
     (r"-n 4\b", "-n 1"),
     (r"-n 48\b", "-n 4"),
     (r"-n (?:16|64)\b", "-n 2"),

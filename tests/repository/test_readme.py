@@ -43,7 +43,7 @@ def test_the_page_of_settings_is_that_of_the_classes():
 
 
 def test_commands_install_from_the_checkout():
-    assert command("main").startswith("pip install '.[notation]' && seqgen sample melody ")
+    assert command("main").startswith("pip install '.[notation,bench]' && seqgen sample melody ")
     assert command("test") == "pip install '.[test]' && pytest"
 
 
