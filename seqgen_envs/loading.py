@@ -65,6 +65,16 @@ def trusting(everything: bool = True, given: Any = None) -> Iterator[None]:
 
 
 @contextmanager
+def trusting_nobody() -> Iterator[None]:
+    """No code that files name may be run meanwhile, whatever the user has said."""
+    token = _TRUST.set((False, frozenset()))
+    try:
+        yield
+    finally:
+        _TRUST.reset(token)
+
+
+@contextmanager
 def from_file(source: str | os.PathLike[str]) -> Iterator[None]:
     """What is loaded meanwhile is named by the file ``source``: :func:`check_trusted` minds it."""
     token = _SOURCE.set(_SOURCE.get() or str(source))

@@ -15,6 +15,7 @@ from seqgen_envs.reporting.console import say, warn
 
 if TYPE_CHECKING:
     from kl_agents.algorithm import SequenceAlgorithm
+    from kl_agents.runs import RunSpec
 
 SetOption = Annotated[
     list[str] | None,
@@ -187,11 +188,19 @@ def train(
         model = resume_run(out, options, steps=steps) if known else start_run(out, spec, options)
     except Stopped as stopped:
         where = [] if address is None else ["--address", address]
-        again = shlex.join(["seqgen", "train", "--resume", "--out", str(out), *where])
+        again = _command(spec, "train", "--resume", "--out", out, *where)
         warn(f"{stopped}; go on with: {again}")
         raise typer.Exit(128 + stopped.signal_number) from stopped
     _say_spent(model, max(spec.total_timesteps, steps or 0))
-    _say_where(model, out)
+    _say_where(model, spec, out)
+
+
+def _command(spec: RunSpec, *words: object) -> str:
+    """A command about the run, to be copied."""
+    from kl_agents.runs import names_code
+
+    trust = ["--trust"] if names_code(spec) else []
+    return shlex.join(["seqgen", *map(str, words), *trust])
 
 
 def _say_spent(model: SequenceAlgorithm, total: int) -> None:
@@ -204,16 +213,20 @@ def _say_spent(model: SequenceAlgorithm, total: int) -> None:
         )
 
 
-def _say_where(model: SequenceAlgorithm, out: Path) -> None:
+def _say_where(model: SequenceAlgorithm, spec: RunSpec, out: Path) -> None:
     from kl_agents.runs import AGENT, FAILURES
 
     say(f"{model.num_timesteps:,} steps are trained; the agent is {out / AGENT}")
     assert model.facts is not None
-    name = model.facts.domain.name
-    say(f"  seqgen sample {name} -n 16 --agent {out} --out {out}-{model.facts.domain.plural}")
-    say(f"  seqgen evaluate {out}")
-    say(f"  seqgen report {out} --out {out}.html")
-    say(f"  tensorboard --logdir {out}")
+    domain = model.facts.domain
+    drawn = f"{out}-{domain.plural}"
+    for words in (
+        ("sample", domain.name, "-n", 16, "--agent", out, "--out", drawn),
+        ("evaluate", out),
+        ("report", out, "--out", f"{out}.html"),
+    ):
+        say(f"  {_command(spec, *words)}")
+    say(f"  {shlex.join(['tensorboard', '--logdir', str(out)])}")
     failures = model.facts.tasks[0].failures
     if failures.count:
         rules = ", ".join(f"{name}: {count:,}" for name, count in failures.by_term.items())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -121,6 +122,7 @@ def _workers(backend: Backend, address: str | None) -> Workers:
 def _say_found(recipe: Recipe, confirmed: dict[str, list[float]], chosen: str, out: Path) -> None:
     from rich.table import Table
 
+    from kl_agents.runs import names_code
     from kl_agents.tuning.outcome import BEST, described
     from kl_agents.tuning.search import SHIPPED
 
@@ -130,4 +132,6 @@ def _say_found(recipe: Recipe, confirmed: dict[str, list[float]], chosen: str, o
         table.add_row(f"{title} (chosen)" if name == chosen else title, described(worths))
     show(table)
     env_id = recipe.env_ids[0]
-    say(f"  seqgen train {recipe.algorithm} {env_id} --hyperparams {out / BEST} --out runs/tuned")
+    trust = " --trust" if names_code(recipe.spec(env_id, {}, 0)) else ""
+    file = shlex.quote(str(out / BEST))
+    say(f"  seqgen train {recipe.algorithm} {env_id} --hyperparams {file} --out runs/tuned{trust}")

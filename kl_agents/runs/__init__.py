@@ -28,6 +28,7 @@ from kl_agents.runs.training import (
     run,
     start_run,
 )
+from kl_agents.runs.trust import names_code
 
 __all__ = [
     "AGENT",
@@ -48,6 +49,7 @@ __all__ = [
     "load_run",
     "make_env",
     "make_lanes",
+    "names_code",
     "read_saved_run",
     "read_spec",
     "resume_run",

@@ -6,7 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from seqgen_envs.loading import check_trusted, from_file, is_reference
+from kl_agents.runs.spec import RunSpec
+from seqgen_envs.loading import (
+    UntrustedCodeError,
+    check_trusted,
+    from_file,
+    is_reference,
+    trusting_nobody,
+)
 from seqgen_envs.registration import check_environment
 
 
@@ -26,3 +33,13 @@ def check_code(path: Path, algorithm: str, env_id: str, env_kwargs: Mapping[str,
         if is_reference(algorithm):
             check_trusted(algorithm, "algorithm")
         check_environment(env_id, env_kwargs)
+
+
+def names_code(spec: RunSpec) -> bool:
+    """Whether files that say what this run is are only read with ``--trust``."""
+    try:
+        with trusting_nobody():
+            check_code(Path(), spec.algorithm, spec.env_id, spec.env_kwargs)
+    except UntrustedCodeError:
+        return True
+    return False

@@ -1,6 +1,7 @@
 """Files name no code to run: a run's folder, an agent's zip, YAML, objectives."""
 
 import json
+import shlex
 import zipfile
 
 import pytest
@@ -8,7 +9,16 @@ import pytest
 from helpers.commands import refused
 from helpers.commands import run as command
 from kl_agents.cli import evaluate, train
-from kl_agents.runs import RunOptions, RunSpec, load, load_run, make_env, read_spec, resume_run
+from kl_agents.runs import (
+    RunOptions,
+    RunSpec,
+    Stopped,
+    load,
+    load_run,
+    make_env,
+    read_spec,
+    resume_run,
+)
 from kl_agents.runs import run as run_training
 from seqgen_envs import cli
 from seqgen_envs.loading import UntrustedCodeError, trusting
@@ -197,3 +207,27 @@ def test_a_run_that_cannot_go_on_is_left_as_it_was(mine, tmp_path):
         resume_run(tmp_path / "run", steps=80, trust=True)
     assert (tmp_path / "run" / "config.json").read_bytes() == config
     assert (tmp_path / "run" / "agent.zip").is_file()
+
+
+def test_the_commands_that_a_training_names_can_be_copied(mine, tmp_path):
+    start = ["train", "psi", "ToyGen-v0", "--steps", 4, "--no-progress",
+             "--set", "policy_kwargs.init=random", "--out"]  # fmt: skip
+    result = command(*start, "my run", "--set", "env_kwargs.task=mine.py:rule", app=app())
+    hints = [line.strip() for line in result.stdout.splitlines() if line.startswith("  seqgen")]
+    assert hints == [
+        "seqgen sample toy -n 16 --agent 'my run' --out 'my run-toys' --trust",
+        "seqgen evaluate 'my run' --trust",
+        "seqgen report 'my run' --out 'my run.html' --trust",
+    ]
+    command(*shlex.split(hints[1])[1:], "-n", 8, app=app())
+    assert "--trust" not in command(*start, "plain", app=app()).stdout
+
+
+def test_so_does_a_training_that_is_stopped(mine, tmp_path, monkeypatch):
+    def stop(*_):
+        raise Stopped(2, 4)
+
+    monkeypatch.setattr("kl_agents.runs.start_run", stop)
+    start = ["train", "psi", "ToyGen-v0", "--steps", 4, "--out", "my run"]
+    result = command(*start, "--set", "env_kwargs.task=mine.py:rule", code=130, app=app())
+    assert "go on with: seqgen train --resume --out 'my run' --trust" in result.stderr

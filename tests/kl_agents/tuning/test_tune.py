@@ -139,11 +139,11 @@ def test_what_is_wrong_is_said_before_anything_is_trained(tmp_path, arguments, m
 
 
 def test_environments_of_two_kinds_have_no_mean(monkeypatch):
-    scorers = iter([None, SimpleNamespace(budget=100)])
+    budgets = iter([None, 100])
     monkeypatch.setattr(
         recipes,
         "single_lane",
-        lambda _: SimpleNamespace(task=SimpleNamespace(scorer=next(scorers))),
+        lambda _: SimpleNamespace(task=SimpleNamespace(budget=next(budgets))),
     )
     with pytest.raises(ValueError, match="their mean has no meaning"):
         Recipe("psi", ("ToyGen-v0", "NameGen-v0")).check(read_space())
