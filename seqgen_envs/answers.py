@@ -22,12 +22,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from itertools import islice
 from typing import Any, TypeVar
 
 from seqgen_envs.rules import RuleError
+from seqgen_envs.tracebacks import last_line, told
 
 Thing = TypeVar("Thing")
 
@@ -129,12 +129,7 @@ def failed(error: BaseException) -> tuple[float, str]:
         raise error
     if isinstance(error, ImportError):
         raise RuleError(f"an objective needs what cannot be imported: {error}") from error
-    return math.nan, "".join(traceback.format_exception(error))
-
-
-def last_line(text: str | None) -> str:
-    """What an error says, of its traceback."""
-    return str(text).strip().rpartition("\n")[2]
+    return math.nan, told(error)
 
 
 def number_of(value: Any) -> tuple[float, str | None]:

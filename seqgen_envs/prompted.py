@@ -20,10 +20,11 @@ from typing import Any
 
 import numpy as np
 
-from seqgen_envs.answers import MANY, ask, last_line, values_of
+from seqgen_envs.answers import MANY, ask, values_of
 from seqgen_envs.loading import load_callable
 from seqgen_envs.rules import MANY as MANY_AT_ONCE
 from seqgen_envs.rules import RuleError, ScanRule, Task, Term, Tokens, Values
+from seqgen_envs.tracebacks import last_line
 from seqgen_envs.vocabulary import Vocabulary
 
 NAMES = ("prompts", "completions")
@@ -105,8 +106,8 @@ class PromptedRule(ScanRule):
         else:
             self._watch(len(wrong), last_line(wrong[0]))
         self._errors = {
-            ids.tobytes(): error
-            for (ids, _), (_, error) in zip(parts, answers, strict=True)
+            ids.tobytes(): f"on {prompt + text!r}: {error}"
+            for (ids, _), (prompt, text), (_, error) in zip(parts, pairs, answers, strict=True)
             if error is not None
         }
         return [math.nan if error else value for value, error in answers]

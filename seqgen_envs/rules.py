@@ -16,14 +16,14 @@ scan rule carries just that; a function says it with :func:`remembers`. Where al
 do, and the prior has few states, the optimum of long sequences is known (:mod:`seqgen_envs.graph`).
 
 A rule of a term with ``at="end"`` is called for finished sequences only. For a sequence that it
-cannot value it gives NaN; if it has a method ``explain(sequence)``, ids [n] to text, that says why.
+cannot value it gives NaN; if it has a method ``explain(sequence)``, ids [n] to text, that says why:
+``on SEQUENCE: REASON``, where the last of several lines is the reason in short.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
@@ -31,6 +31,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from seqgen_envs.tracebacks import brief, last_line, told
 from seqgen_envs.vocabulary import Vocabulary
 
 logger = logging.getLogger(__name__)
@@ -132,15 +133,20 @@ class RuleFailures:
     first: str | None = None
     worked: set[str] = field(default_factory=set)
 
-    def add(self, term: str, sequence: Tokens, what: str) -> None:
-        """Count one failure of ``term`` on ``sequence``; the first is logged as a warning."""
+    def add(self, term: str, sequence: Tokens, what: str, short: str) -> None:
+        """Count one failure of ``term`` on ``sequence``; the first is kept, and logged in short.
+
+        Args:
+            term: its name.
+            sequence: what it failed on.
+            what: went wrong, in full.
+            short: a sentence about it.
+        """
         self.count += 1
         self.by_term[term] = self.by_term.get(term, 0) + 1
         if self.first is None:
             self.first = f"rule {term!r} failed on tokens {sequence.tolist()}: {what}"
-            logger.warning(
-                "%s (the sequence scores as invalid; later cases are counted)", self.first
-            )
+            logger.warning("%s; it scores as invalid, later cases are counted", short)
 
     def add_all(self, others: Mapping[str, Any]) -> None:
         """Count what :meth:`state_dict` of another task's failures has."""
@@ -424,11 +430,16 @@ class Task:
             raise ValueError(
                 f"rule {term.name!r} of task {self.name!r} {what}, on tokens {sequence.tolist()}"
             )
+        where = f"rule {term.name!r} failed on tokens {sequence.tolist()}"
+        reason = what
         if (error := errors.get(_key(term, sequence))) is not None:
-            what = "".join(traceback.format_exception(error))
+            what, reason = told(error), brief(error)
         elif (explain := getattr(term.rule, "explain", None)) is not None:
             what = explain(sequence)
-        self.failures.add(term.name, sequence, what)
+            on, _, _ = what.partition(": ")
+            who = self.name if term.name in self.name else f"{self.name}, rule {term.name!r},"
+            where, reason = f"{who} failed {on}", last_line(what).removeprefix(f"{on}: ")
+        self.failures.add(term.name, sequence, what, f"{where}: {reason}")
 
 
 def _key(term: Term, sequence: Tokens) -> tuple[str, bytes]:

@@ -287,5 +287,5 @@ def test_domains_are_checked_when_made(changes, message):
 
 def test_tasks_of_environments_do_not_share_failures():
     a, b = SequenceEnv("toy"), SequenceEnv("toy")
-    a.task.failures.add("balance", np.array([0]), "test")
+    a.task.failures.add("balance", np.array([0]), "test", "test")
     assert b.task.failures.count == 0

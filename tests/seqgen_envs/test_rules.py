@@ -269,13 +269,13 @@ def test_a_batch_of_values_is_asked_for_once():
             return np.where(tokens[:, 0] > 1, np.nan, 1.0)
 
         def explain(self, sequence):
-            return f"{sequence[0]} is above 1"
+            return f"on {sequence[0]}: it is above 1"
 
     task = Task("t", [Term("half", Half())])
     values = score_sequences(task, np.array([[0], [1], [2], [3]]))
     assert values[:, 0, 0].tolist() == [1, 1, 0, 0]
     assert calls == [4]
-    assert task.failures.first == "rule 'half' failed on tokens [2]: 2 is above 1"
+    assert task.failures.first == "rule 'half' failed on tokens [2]: on 2: it is above 1"
 
 
 def test_new_weights_start_new_accounts():

@@ -28,7 +28,7 @@ from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, NamedTuple
 
-from seqgen_envs.answers import MANY, last_line
+from seqgen_envs.answers import MANY
 from seqgen_envs.domains.molecule.objectives.means import Objective
 from seqgen_envs.domains.molecule.smiles import Compound, compound_of
 from seqgen_envs.domains.molecule.tasks.calling import Scored
@@ -37,6 +37,7 @@ from seqgen_envs.domains.molecule.tasks.own import SmilesFunction
 from seqgen_envs.domains.molecule.tasks.remote import RAY, slot_of
 from seqgen_envs.interrupts import interruptible
 from seqgen_envs.rules import RuleError
+from seqgen_envs.tracebacks import last_line
 
 
 class Verdict(NamedTuple):

@@ -12,6 +12,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from numbers import Real
+from pathlib import Path
 from typing import Any
 
 from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
@@ -179,8 +180,9 @@ def custom_task(where: str, **others: Any) -> MoleculeTask:
         ValueError: the name has another form, or there is no such file. That the file has no such
             function is said by ``prepare()`` or at the first call.
     """
+    file, _, name = where.rpartition(":")
     objective = NamedFunction(where)
-    return scored_task(f"custom:{objective.name}", {"custom": objective}, **others)
+    return scored_task(f"custom:{Path(file).name}:{name}", {"custom": objective}, **others)
 
 
 def function_task(function: Callable[[list[str]], Any], **others: Any) -> MoleculeTask:
