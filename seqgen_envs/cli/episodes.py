@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +14,7 @@ from seqgen_envs.lanes import Lanes
 from seqgen_envs.prior import Prior
 from seqgen_envs.reporting.console import progress_bar
 from seqgen_envs.rollout import Episodes, Policy, rollout
-from seqgen_envs.rules import Task
+from seqgen_envs.rules import RuleFailures, Task
 from seqgen_envs.settings import LaneSettings
 
 CHUNK = 2048
@@ -119,13 +120,51 @@ def replay_all(
                 bar.update(len(part))
 
 
+class NamedFailures(RuleFailures):
+    """What went wrong inside a task's rules, by sequence: for commands that name each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by_sequence: dict[bytes, dict[str, str]] = {}
+
+    def add(self, term: str, sequence: NDArray[np.int64], what: str, short: str) -> None:
+        """See :class:`~seqgen_envs.rules.RuleFailures`; whoever asked for the names says them."""
+        self.count += 1
+        self.by_term[term] = self.by_term.get(term, 0) + 1
+        self.first = self.first or short
+        self.by_sequence.setdefault(sequence.tobytes(), {})[term] = short
+
+    def of(self, ids: NDArray[np.int64]) -> dict[str, str]:
+        """What is wrong with a sequence int64 [n], at its end or before, by term."""
+        found: dict[str, str] = {}
+        for n in range(1, len(ids) + 1) if self.by_sequence else ():
+            found |= self.by_sequence.get(ids[:n].tobytes(), {})
+        return found
+
+    def total(self, domain: Domain, n: int, rows: Sequence[Mapping[str, Any]]) -> str:
+        """A sentence on how many of n sequences could not be scored; empty where all could."""
+        failed = sum(math.isnan(row["task_return"]) for row in rows)
+        if not failed:
+            return ""
+        terms = ", ".join(f"{name}: {count:,}" for name, count in self.by_term.items())
+        return (
+            f"{failed:,} of {n:,} {domain.plural} could not be scored ({terms}): their cells are "
+            "nan"
+        )
+
+
 def score_rows(
-    domain: Domain, episodes: Episodes, names: Sequence[str], c: float
+    domain: Domain,
+    episodes: Episodes,
+    names: Sequence[str],
+    c: float,
+    failures: NamedFailures | None = None,
 ) -> list[dict[str, Any]]:
     """One row a sequence: name, tokens, text, log-prior, returns, terms and metrics.
 
     ``log_prior`` and the terms leave out the primer, which nobody chose; ``task_return`` is the
-    sum of the ``term_*``, and ``return`` is ``log_prior + task_return / c``.
+    sum of the ``term_*``, and ``return`` is ``log_prior + task_return / c``. All three are NaN
+    where a rule failed, if ``failures`` says so.
     """
     numbers: dict[str, NDArray[np.float64]] = {
         "log_prior": episodes.log_prior_total,
@@ -142,16 +181,21 @@ def score_rows(
         ids = episodes.tokens[i, : episodes.lengths[i]]
         row = {"name": name, "length": len(ids), "text": domain.to_text(ids)}
         row["tokens"] = " ".join(map(str, ids.tolist()))
-        rows.append(row | {column: float(values[i]) for column, values in numbers.items()})
+        row |= {column: float(values[i]) for column, values in numbers.items()}
+        if failed := ({} if failures is None else failures.of(ids)):
+            wrong = ("task_return", "return", *(f"term_{term}" for term in failed))
+            row |= dict.fromkeys(wrong, math.nan)
+        rows.append(row)
     return rows
 
 
 def row_means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Mean of every column of log-priors, returns and terms."""
+    """Mean of every column of log-priors, returns and terms; NaN, of failed rows, is left out."""
     wanted = [
         name
         for name in rows[0]
         if name in ("log_prior", "log_prior_per_token", "task_return", "return")
         or name.startswith("term_")
     ]
-    return {f"mean {name}": float(np.mean([row[name] for row in rows])) for name in wanted}
+    known = {name: [row[name] for row in rows if not math.isnan(row[name])] for name in wanted}
+    return {f"mean {name}": float(np.mean(values)) for name, values in known.items() if values}

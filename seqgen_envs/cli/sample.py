@@ -117,7 +117,7 @@ def sample(
     of whole sequences.
     """
     from seqgen_envs.agents import find_loader
-    from seqgen_envs.cli.episodes import join, sample_chunks, score_rows
+    from seqgen_envs.cli.episodes import NamedFailures, join, sample_chunks, score_rows
     from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.rollout import PriorPolicy
     from seqgen_envs.vector_env import SequenceVectorEnv
@@ -139,6 +139,7 @@ def sample(
     lanes = num_envs or arguments.pop("num_envs", 256)
     env = SequenceVectorEnv(kind, min(n, lanes), **arguments)
     env.lanes.seed(seed)  # of primers that are drawn
+    failures = env.lanes.task.failures = NamedFailures()
     kind = kind.beside(env.prior, env.lanes.task)
     options = {
         "transpose": transpose, "tempo": tempo, "instrument": instrument, "title": title,
@@ -156,7 +157,7 @@ def sample(
     episodes = join(list(sample_chunks(env.lanes, policy, n, observation)))
     width = max(4, len(str(n)))
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
-    rows = score_rows(kind, episodes, names, env.c)
+    rows = score_rows(kind, episodes, names, env.c, failures)
     write_csv(out / f"{kind.plural}.csv", rows, raw=raw_csv)
     written = _write_files(kind, episodes, names[:max_files], out, env, options | pictures)
     if kind.files.write_many is not None and max_files:
@@ -165,6 +166,8 @@ def sample(
         )
     show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
+    if total := failures.total(kind, n, rows):
+        warn(f"{total}; the first: {failures.first}")
     if transpose is not None:
         say(f"The files are transposed ({transpose}); {kind.plural}.csv is as sampled")
     _warn_of_leftovers(kind, out, written)

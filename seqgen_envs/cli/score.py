@@ -72,10 +72,13 @@ def score(
 
     A sequence is judged as the episode that would have made it. Molecules are cleaned as those of
     a corpus are, unless --as-written is given; what that changes is said, and the CSV has what was
-    given. A file or a sequence that cannot be scored is named; the others are scored all the same,
-    and the exit code is 1.
+    given. With --as-written a text that is no molecule is scored as one that an agent wrote.
+
+    A file or a sequence that cannot be read is named and left out; one that a rule or an oracle
+    fails on is named, and its cells in the CSV are nan. The others are scored all the same, and
+    the exit code is 1.
     """
-    from seqgen_envs.cli.episodes import replay_all, score_rows
+    from seqgen_envs.cli.episodes import NamedFailures, replay_all, score_rows
     from seqgen_envs.registration import get_domain
     from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.settings import LaneSettings
@@ -97,13 +100,16 @@ def score(
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
     kind = kind.beside(judge, rules)
     LaneSettings(kind, judge, rules, c)  # what is wrong with an option is not each file's fault
+    failures = rules.failures = NamedFailures()
     found = _read_all(kind, files, options)
     rows: list[dict[str, Any]] = [{} for _ in found.sequences]
     names = [_name(file, entry) for file, entry in found.entries]
     for indices, episodes in replay_all(kind, found.sequences, judge, rules, c):
-        scored = score_rows(kind, episodes, [names[i] for i in indices], c)
+        scored = score_rows(kind, episodes, [names[i] for i in indices], c, failures)
         for i, row in zip(indices, scored, strict=True):
             rows[i] = row
+            for problem in failures.of(found.sequences[i]).values():
+                found.problems.append(f"{_whole_place(*found.entries[i])}: {problem}")
     labels = _labels(found.entries)
     _say_rewritten(kind, found.entries)
     if rows and kind.files.read_many is not None:
@@ -117,6 +123,8 @@ def score(
     _say_unknown(kind, found.unknown)
     for problem in found.problems:
         fail(problem)
+    if total := failures.total(kind, len(rows), rows):
+        fail(total)
     if found.problems:
         raise typer.Exit(1)
 
@@ -166,8 +174,7 @@ def _read_all(domain: Domain, files: Sequence[Path], options: Mapping[str, Any])
                 except ValueError as error:
                     if isinstance(error, UnknownTokenError):
                         found.unknown.update(error.tokens)
-                    place = ", ".join(filter(None, (str(file), entry.place, entry.name)))
-                    found.problems.append(_naming(place, error))
+                    found.problems.append(_naming(_whole_place(file, entry), error))
         except (ValueError, OSError) as error:
             found.problems.append(_naming(str(file), error))
     return found
@@ -192,6 +199,10 @@ def _naming(name: str, error: Exception) -> str:
     message = str(error)
     message = message if len(message) <= MESSAGE else f"{message[:MESSAGE]}..."
     return message if name in message else f"{name}: {message}"
+
+
+def _whole_place(file: Path, entry: Entry) -> str:
+    return ", ".join(filter(None, (str(file), entry.place, entry.name)))
 
 
 def _place(file: Path | str, entry: Entry) -> str:

@@ -58,13 +58,14 @@ def test_seeds_are_the_episodes_that_would_have_made_them(tmp_path):
 
 
 def test_what_does_not_fit_is_named_and_left_out(tmp_path):
-    lines = [*ACTIVES, "CCO", "C" * 40, "c1ccccc1[Fe]"]
+    lines = [*ACTIVES, "CCO", "C" * 40, "c1ccccc1[Fe]", "CC(C"]
     seeded_spec(tmp_path, lines)
     seeded = seed_replay(new_model(molecule_spec()), tmp_path / "actives.smi")
     assert len(seeded.collected.episodes) == len(ACTIVES)
-    long, iron = seeded.skipped
+    long, iron, broken = seeded.skipped
     assert "line 12: it has 40 tokens, and episodes have at most 30" in long
     assert "line 13: unknown token '[Fe]'" in iron
+    assert "line 14: it is not a valid SMILES" in broken
 
 
 def test_primer_and_mask(tmp_path):
@@ -77,7 +78,7 @@ def test_primer_and_mask(tmp_path):
     assert model.replay.all().lengths.tolist() == [2, 2, 1]
     assert "does not begin with the environment's primer 'CC'" in seeded.skipped[0]
     file.write_text("CC(\n")
-    with pytest.raises(ValueError, match=r"no sequence of .* the mask forbids its token '<end>'"):
+    with pytest.raises(ValueError, match=r"no sequence of .* it is not a valid SMILES"):
         seed_replay(model, file)
 
 

@@ -24,7 +24,9 @@ def read_molecules(
     as_written: bool = False,
     keep_columns: bool = False,
 ) -> list[Entry]:
-    """The molecules of a file, cleaned as those of a corpus are; what is not valid stays as it is.
+    """The molecules of a file, cleaned as those of a corpus are.
+
+    What is no molecule has a problem; as written it stays as it is.
 
     Args:
         path: see :mod:`.reading`.
@@ -37,7 +39,10 @@ def read_molecules(
         ValueError: it cannot be read, or holds no SMILES.
     """
     cleaning = Cleaning(as_written, not no_stereo, neutralize)
-    return [_entry(record, cleaning) for record in _records(path, column, keep_columns)]
+    return [
+        _entry(record, cleaning, any_text=as_written)
+        for record in _records(path, column, keep_columns)
+    ]
 
 
 def _records(path: Path, column: str | None = None, fields: bool = False) -> list[Record]:
@@ -47,11 +52,11 @@ def _records(path: Path, column: str | None = None, fields: bool = False) -> lis
     return records
 
 
-def _entry(record: Record, cleaning: Cleaning) -> Entry:
+def _entry(record: Record, cleaning: Cleaning, any_text: bool = True) -> Entry:
     text, problem = record.smiles, record.problem
     rewritten = rewrite(text, cleaning)
-    if is_reaction(text):
-        problem = rewritten.problem
+    if is_reaction(text) or not any_text:
+        problem = problem or rewritten.problem
     return Entry(record.name, rewritten.text, record.place, text, record.fields, problem)
 
 
