@@ -24,13 +24,13 @@ from seqgen_envs.cli.common import (
 )
 from seqgen_envs.cli.counting import count
 from seqgen_envs.cli.evaluation import evaluate
-from seqgen_envs.reporting.console import say, show
+from seqgen_envs.reporting.console import say, show, warn
 from seqgen_envs.reporting.tables import metrics_table
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
     from seqgen_envs.domain import Domain
-    from seqgen_envs.pretrain import TrainingConfig
+    from seqgen_envs.pretrain import PriorTrainer, TrainingConfig
     from seqgen_envs.prior import Prior, RecurrentPrior
     from seqgen_envs.recurrent import RecurrentConfig
 
@@ -176,7 +176,10 @@ def train(
             f"Nothing is held out, {trainer.nothing_held_out}: all {len(corpus):,} are trained on "
             f"for {config.epochs} epochs, without validation"
         )
+    if trainer.before is not None:
+        say(f"before: validation {trainer.before:.4f} nats per token, of the prior to start from")
     prior = trainer.train(resume, on_epoch=_say_epoch)
+    _say_kept(trainer)
     show(metrics_table("Trained prior", summary_columns(prior.metadata)))
     if kind.corpora.describe is not None:
         say(f"{kind.corpora.describe(corpus, out / 'prior')} describes the corpus")
@@ -276,6 +279,39 @@ def _say_epoch(metrics: Mapping[str, float]) -> None:
         + (f"{metrics['valid_share']:.1%} valid, " if "valid_share" in metrics else "")
         + f"{metrics['tokens_per_second']:,.0f} tokens/s"
     )
+
+
+def _say_kept(trainer: PriorTrainer) -> None:
+    """Which epoch is kept, why the training ended, and what has become of the validation loss."""
+    progress, config = trainer.progress, trainer.config
+    said = [f"epoch {progress.best_epoch} is kept"]
+    if trainer.nothing_held_out or config.valid_weight:
+        said = [f"the last epoch, {progress.best_epoch}, is kept"]
+    if progress.epoch < config.epochs:
+        said += [
+            f"the training stopped after {progress.epoch} of {config.epochs} epochs, as the "
+            f"validation loss had not become better for {config.patience} (--patience)"
+        ]
+    else:
+        said += [f"all {config.epochs} epochs were run"]
+    if not trainer.nothing_held_out:
+        start = "" if trainer.before is None else f"{trainer.before:.4f} -> "
+        said += [f"validation {start}{progress.best_loss:.4f} nats per token"]
+    say("; ".join(said))
+    if not (trainer.nothing_held_out or config.valid_weight):
+        _warn_of_nothing_learned(trainer)
+
+
+def _warn_of_nothing_learned(trainer: PriorTrainer) -> None:
+    progress, before = trainer.progress, trainer.before
+    if before is not None and progress.best_loss >= before:
+        what = "nothing was learned: the prior to start from has the better validation loss"
+    elif progress.best_epoch == 0 and progress.epoch > 1:
+        what = "nothing was learned after epoch 0, which is the best one"
+    else:
+        return
+    lower = trainer.config.learning_rate / 10
+    warn(f"{what}; try a lower --learning-rate, such as {lower:g}, or more sequences")
 
 
 def summary_columns(training: Mapping[str, Any]) -> dict[str, dict[str, float]]:

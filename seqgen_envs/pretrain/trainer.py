@@ -100,6 +100,10 @@ class PriorTrainer:
             _check_initial(initial, architecture, vocabulary)
             self.network.load_state_dict(initial.network.state_dict())
         self.network.to(self.device)
+        #: Validation loss in nats per token of the prior to start from; None: there is none.
+        self.before: float | None = None
+        if initial is not None and not self.nothing_held_out:
+            self.before, _ = evaluate(self.network, self.splits["validation"], vocabulary)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
         )
@@ -260,6 +264,8 @@ class PriorTrainer:
         }
         if self._initial is not None:
             summary["initial_prior"] = self._initial
+        if self.before is not None:
+            summary["initial_validation_nats_per_token"] = round(self.before, 5)
         for name in ("train",) if self.nothing_held_out else ("validation", "test"):
             if not self.splits[name]:
                 continue

@@ -1,6 +1,7 @@
 """``seqgen prior``: training and evaluating priors, and what the two refuse."""
 
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -57,7 +58,7 @@ def test_train_says_what_it_did_and_the_prior_is_usable(trained, tmp_path):
     test_row = next(line for line in result.stdout.splitlines() if "test nats per token" in line)
     for name in ("test_nats_per_token", "test_nats_per_token_5gram"):
         assert f"{prior.metadata[name]:.4g}" in test_row
-    assert result.stdout.count("epoch ") == 2
+    assert result.stdout.count(": train ") == 2
     run("sample", "melody", "-n", 4, "--prior", out / "prior", "--max-files", 0, "--out", tmp_path)
     rows = table(tmp_path / "melodies.csv")
     tokens = np.array([ids_of(row) for row in rows])
@@ -85,17 +86,35 @@ def test_a_stopped_run_resumes_to_the_same_prior(trained, corpus_file, tmp_path,
         *arguments, *TINY, "--hidden", "13", "--resume"
     )
     result = run(*arguments, *TINY, "--resume")
-    assert result.stdout.count("epoch ") == 1
+    assert result.stdout.count(": train ") == 1
     resumed, whole = load_prior_folder(tmp_path / "run" / "prior"), load_prior_folder(out / "prior")
     assert resumed.fingerprint == whole.fingerprint
+
+
+def test_a_training_that_learns_nothing_says_so(trained, corpus_file, tmp_path):
+    """At this rate every epoch forgets more: the first one is kept, the others were for nothing."""
+    common = ("prior", "train", "melody", "--data", corpus_file, "--initial", trained[0] / "prior")
+    options = ("--epochs", 9, "--patience", 1, "--learning-rate", 30, "--out", tmp_path / "on")
+    result = run(*common, *options)
+    said = " ".join(result.stdout.split())
+    assert re.search(r"the training stopped after \d of 9 epochs, as the validation loss had", said)
+    assert "nothing was learned: the prior to start from has the better" in result.stderr
+    assert "try a lower --learning-rate, such as 3, or more sequences" in result.stderr
 
 
 def test_training_starts_from_a_prior_and_keeps_its_sizes(trained, corpus_file, tmp_path):
     first = load_prior_folder(trained[0] / "prior")
     common = ("prior", "train", "melody", "--data", corpus_file, "--initial", trained[0] / "prior")
     options = ("--epochs", "1", "--dropout", "0.3", "--seed", "1")
-    run(*common, "--out", tmp_path / "on", *options)
+    said = run(*common, "--out", tmp_path / "on", *options).stdout
     prior = load_prior_folder(tmp_path / "on" / "prior")
+    before = prior.metadata["initial_validation_nats_per_token"]
+    assert before == pytest.approx(first.metadata["validation_nats_per_token"], abs=1e-4)
+    after = prior.metadata["validation_nats_per_token"]
+    assert f"before: validation {before:.4f} nats per token" in said
+    kept = r"epoch 0 is kept; all 1 epochs were run; validation ([\d.]+) -> ([\d.]+) nats per token"
+    (figures,) = re.findall(kept, said)
+    assert [float(figure) for figure in figures] == pytest.approx([before, after], abs=2e-4)
     assert prior.network.config == replace(first.network.config, dropout=0.3)
     assert prior.metadata["initial_prior"] == first.fingerprint
     error = refused(*common, "--out", tmp_path / "other", "--hidden", "13")
