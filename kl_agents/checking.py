@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from numbers import Real
 from types import NoneType, UnionType
@@ -91,9 +90,3 @@ def _schedule(name: str, value: Any, limits: Within) -> Any:
     if schedule.start not in limits or schedule.end not in limits:
         raise ValueError(f"{name} must be a number or a schedule{limits}, got {value!r}")
     return float(value) if isinstance(value, Real) else asdict(schedule)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """``" (did you mean 'tau'?)"``, or nothing where nothing known is like it."""
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f" (did you mean {near[0]!r}?)" if near else ""

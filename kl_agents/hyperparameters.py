@@ -27,12 +27,13 @@ from typing import Annotated, Any
 
 import gymnasium as gym
 
-from kl_agents.checking import Within, checked, did_you_mean
+from kl_agents.checking import Within, checked
 from kl_agents.policy import SequencePolicy
 from kl_agents.registry import ALGORITHMS, absolute, get_algorithm
 from kl_agents.settings import make_settings
 from seqgen_envs.documents import parse_yaml, read_yaml
 from seqgen_envs.loading import is_reference
+from seqgen_envs.spelling import did_you_mean
 from seqgen_envs.vector_env import SequenceVectorEnv
 
 FOLDER = Path(__file__).parent / "hyperparams"

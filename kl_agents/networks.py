@@ -20,12 +20,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import embedding
 
-from kl_agents.checking import Within, checked, did_you_mean
+from kl_agents.checking import Within, checked
 from kl_agents.language_networks import KIND, LanguageNetwork, described_network
 from kl_agents.storage import DUELING
 from seqgen_envs.language_models.prior import LanguageModelPrior
 from seqgen_envs.prior import Prior, RecurrentPrior
 from seqgen_envs.recurrent import RecurrentConfig, RecurrentNetwork, State, Stepper
+from seqgen_envs.spelling import did_you_mean
 
 INITS = ("prior", "random", "whole")
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from kl_agents.algorithm import SequenceAlgorithm
-from kl_agents.checking import did_you_mean
 from kl_agents.storage import read_agent
 from seqgen_envs.bounded import PathOrFile
 from seqgen_envs.loading import from_installation, is_reference, load_object
+from seqgen_envs.spelling import did_you_mean
 
 GROUP = "seqgen.algorithms"
 

@@ -24,10 +24,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, TypeVar, get_type_hints
 
-from kl_agents.checking import OneOf, Within, checked, did_you_mean
+from kl_agents.checking import OneOf, Within, checked
 from kl_agents.collection import EXPLORERS
 from kl_agents.replay import SAMPLING
 from kl_agents.schedules import Schedule, ScheduleSpec
+from seqgen_envs.spelling import did_you_mean
 
 #: A greedy policy repeats itself, so it needs exploring: fully at first, little from half-way on.
 FALLING_EPSILON = Schedule(1.0, 0.05, fraction=0.5)

@@ -17,7 +17,10 @@ AGENTS_GROUP = "seqgen.agents"
 
 
 class AgentLoader(Protocol):
-    """Recognises and loads the files of one kind of agent."""
+    """Recognises and loads the files of one kind of agent.
+
+    A loader may have a text ``READS``, which says what files those are.
+    """
 
     def can_load(self, path: Path) -> bool:
         """Whether ``path`` (a file or a folder that exists) is of this kind; cheap."""
@@ -54,7 +57,7 @@ def find_loader(path: Path) -> AgentLoader:
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no agent at {path}: no such file or folder")
-    broken = []
+    broken, expected = [], []
     entries = sorted(entry_points(group=AGENTS_GROUP), key=lambda entry: entry.name)
     for entry in entries:
         try:
@@ -64,9 +67,11 @@ def find_loader(path: Path) -> AgentLoader:
             continue
         if loader.can_load(path):
             return loader
+        expected.append(getattr(loader, "READS", f"what {entry.name!r} reads"))
     if not entries:
         raise ValueError(f"no installed package loads agents (entry point group {AGENTS_GROUP!r})")
-    message = f"{path} is no agent that {', '.join(entry.name for entry in entries)} can load"
+    what = f"the folder {path} holds" if path.is_dir() else f"{path} is"
+    message = f"{what} no agent; expected {', or '.join(expected) or 'nothing'}"
     raise ValueError(
         f"{message}; could not be imported: {'; '.join(broken)}" if broken else message
     )

@@ -61,9 +61,11 @@ def read_bytes(path: str | os.PathLike[str], limit: int = MAX_BYTES) -> bytes:
         limit: bytes.
 
     Raises:
-        OSError: it cannot be read.
+        OSError: it cannot be read, or is a folder.
         ValueError: it has more than ``limit`` bytes; those are not read.
     """
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{os.fspath(path)} is a folder: give a file")
     with open(path, "rb") as file:
         _check_size(os.fstat(file.fileno()).st_size, limit, path)
         parts, size = [], 0

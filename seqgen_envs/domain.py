@@ -7,6 +7,8 @@ the Domain itself; what only some commands and reports read are its groups.
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, lru_cache, partial
@@ -29,6 +31,7 @@ from seqgen_envs.domain_groups import (
 )
 from seqgen_envs.loading import NothingThereError, call_object, is_reference, load_object
 from seqgen_envs.rules import Task, Tokens
+from seqgen_envs.spelling import did_you_mean
 from seqgen_envs.user_tasks import task_from
 from seqgen_envs.vocabulary import Vocabulary
 
@@ -276,7 +279,8 @@ class Domain:
         try:
             return factory(**arguments).for_vocabulary(self.vocabulary)
         except TypeError as error:
-            raise ValueError(f"task {name!r} does not take these arguments: {error}") from error
+            what = _without_python(str(error), factory)
+            raise ValueError(f"task {name!r} does not take these arguments: {what}") from error
 
     def make_mask(
         self, mask: str | None = None, templates: Sequence[Template] = ()
@@ -329,6 +333,15 @@ class Domain:
             return partial(task_from, load_object(name, "task"), name)
         except NothingThereError as error:
             raise ValueError(f"{error}; tasks of domain {self.name!r}: {known}") from error
+
+
+def _without_python(message: str, function: Callable[..., Any]) -> str:
+    """What a TypeError says of an unknown argument, for who has never seen the function."""
+    found = re.search(r"got an unexpected keyword argument '(\w+)'", message)
+    if found is None:
+        return message
+    known = inspect.signature(function).parameters
+    return f"there is no {found.group(1)!r}{did_you_mean(found.group(1), known)}"
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,13 @@ def load_object(reference: str, what: str) -> Any:
     where, _, attribute = checked_reference(reference, what).rpartition(":")
     found: Any = load_module(where, f"{what} {reference!r}")
     for name in attribute.split("."):
+        if isinstance(found, ModuleType) and not getattr(found, "__file__", None):
+            folder = next(iter(getattr(found, "__path__", ())), None)
+            if folder is not None and not hasattr(found, name):
+                raise ValueError(
+                    f"{what} {reference!r}: {where} is a folder, {folder}: name a file in it, as "
+                    f"{where.replace('.', '/')}/FILE.py:{attribute}"
+                )
         if not hasattr(found, name):
             near = difflib.get_close_matches(name, dir(found), n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""

@@ -10,6 +10,8 @@ import numpy as np
 from seqgen_envs.rollout import Policy
 from seqgen_envs.vector_env import SequenceVectorEnv
 
+READS = "a run's folder, with agent.zip or checkpoint.zip, or an agent's .zip file"
+
 
 def can_load(path: Path) -> bool:
     """Whether ``path`` is a folder with an agent, or a .zip file."""

@@ -84,7 +84,10 @@ def seeds_from(path: Path) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: it is a folder.
     """
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: give a file of sequences to seed the replay")
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path} of sequences to seed the replay with")
     return {"path": str(path.resolve()), "sha256": sha256(path)}

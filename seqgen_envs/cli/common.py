@@ -55,7 +55,9 @@ PartOption = Annotated[
 ]
 ColumnOption = Annotated[
     str | None,
-    typer.Option(help="Tables: the column of the sequences, by name or number (default: found)."),
+    typer.Option(
+        help="Tables: the column of the sequences, by name or by number, from 1 (default: found)."
+    ),
 ]
 NoStereoOption = Annotated[
     bool, typer.Option("--no-stereo", help="Molecules: leave out stereochemistry.")

@@ -131,6 +131,8 @@ def _domain_of(name: str) -> Domain:
         return ours[0]
     if ours:
         raise ValueError(f"{name!r} is known to {', '.join(d.name for d in ours)}: add --domain")
+    if Path(name).is_dir():
+        raise ValueError(f"{name} is a folder: say whose files are in it by --domain")
     if Path(name).exists():
         raise ValueError(f"{name} is not a kind of file known as a corpus: add --domain")
     known = sorted(corpus for d in domains for corpus in (*d.corpora.names, *d.corpora.downloads))

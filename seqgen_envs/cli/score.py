@@ -138,6 +138,8 @@ def domain_of(files: Sequence[Path]) -> str:
     suffixes = {domain.name: tuple(domain.files.suffixes) for domain in installed_domains()}
     found: set[str] = set()
     for file in files:
+        if file.is_dir():
+            raise ValueError(f"{file} is a folder: give the files in it, as {file / '*'}")
         owners = {name for name, ends in suffixes.items() if file.name.lower().endswith(ends)}
         if len(owners) != 1:
             raise ValueError(f"the name of {file} does not tell its domain; give --domain")

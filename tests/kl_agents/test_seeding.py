@@ -120,6 +120,11 @@ def goes_on_exactly(tmp_path):
         start_run(tmp_path / "other", spec)
 
 
+def test_seeds_that_are_a_folder(tmp_path):
+    with pytest.raises(IsADirectoryError, match="is a folder: give a file of sequences"):
+        seeds_from(tmp_path)
+
+
 def test_from_the_command_line(tmp_path):
     file = tmp_path / "actives.smi"
     file.write_text("CCO\nCCN\n" + "C" * 200 + "\n")

@@ -111,7 +111,7 @@ def test_a_reference_becomes_a_task(task, expected):
 
 def test_a_task_of_a_module_is_copied():
     first, second = (get_domain("toy").make_task("mine:LETTERS") for _ in range(2))
-    first.failures.add("balance", np.array([0]), "test")
+    first.failures.add("balance", np.array([0]), "test", "test")
     assert second.failures.count == 0
 
 

@@ -383,7 +383,8 @@ def test_sample_refuses_agents_that_do_not_fit(melody_run, toy_run, tmp_path):
     broken = tmp_path / "broken.zip"
     broken.write_bytes((melody_run / "agent.zip").read_bytes()[:1000])
     assert "not an agent saved by kl_agents" in refused(*sample, broken)
-    assert "is no agent that kl can load" in refused(*sample, tmp_path)
+    said = refused(*sample, tmp_path)
+    assert f"the folder {tmp_path} holds no agent; expected a run's folder, with agent.zip" in said
     assert "name a domain to sample from" in refused("sample", "--out", tmp_path)
     assert not list(tmp_path.glob("*.csv"))
 

@@ -248,7 +248,7 @@ def test_agents_are_found_through_entry_points(tmp_path, monkeypatch):
     run(*common, "--agent", tmp_path / "agent.fake")
     assert len({row["text"] for row in table(tmp_path / "melodies.csv")}) == 1
     message = refused(*common, "--agent", tmp_path / "agent.zip")
-    assert "agent.zip is no agent that broken, fake can load" in message
+    assert "agent.zip is no agent; expected what 'fake' reads; could not be imported" in message
     assert "no_such_module" in message
     assert "no such file" in refused(*common, "--agent", tmp_path / "none")
     cold = refused(*common, "--agent", tmp_path / "agent.fake", "--temperature", 2)

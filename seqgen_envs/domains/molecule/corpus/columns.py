@@ -126,6 +126,8 @@ def layout_of(text: str, first: str = ",", column: str | None = None) -> Layout:
     Raises:
         NoColumnError: no column, or more than one, would do; the message names them.
     """
+    if not text.strip():
+        raise NoColumnError("is empty: there is no row in it", 0)
     found: list[tuple[bool, Layout]] = []
     errors: list[NoColumnError] = []
     for delimiter in sorted(DELIMITERS, key=lambda one: one != first):
@@ -141,7 +143,29 @@ def layout_of(text: str, first: str = ",", column: str | None = None) -> Layout:
     worst = max(errors, key=lambda error: (error.share, error.columns), default=_nothing([]))
     if best is None or worst.share > best[1].share:
         raise worst
+    if column is not None and not best[1].share:
+        _check_any(text, best[1])
     return best[1]
+
+
+def _check_any(text: str, layout: Layout) -> None:
+    """Refuse a column that was asked for, if there is no molecule in it.
+
+    Raises:
+        NoColumnError: so it is.
+    """
+    rows = [row for _, row in numbered_rows(text, layout.delimiter)]
+    at, body = layout.smiles, rows[1:] if layout.header is not None else rows
+    cells = [row[at] for row in body if at < len(row) and row[at]]
+    if any(parse(cell.split()[0]) is not None or ">" in cell for cell in cells):
+        return  # reactions are refused one by one
+    head = "" if layout.header is None else f" {layout.header[at][:40]!r}"
+    first = f", {cells[0][:40]!r} first" if cells else ""
+    raise NoColumnError(
+        f"has no molecules: no value of column {at + 1}{head} is one{first}; columns count from 1 "
+        f"and are {_listed(rows[0])}",
+        len(rows[0]),
+    )
 
 
 def _layout(rows: Rows, delimiter: str, column: str | None) -> tuple[bool, Layout]:

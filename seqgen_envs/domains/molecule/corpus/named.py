@@ -136,8 +136,9 @@ def read_corpus(
         build = partial(_file, Path(name), clean, column)
     else:
         raise ValueError(
-            f"{data!r} is no corpus of molecules; there are {', '.join(CORPORA)}, and files that "
-            f"end in {', '.join(SUFFIXES)}, gzipped or not"
+            f"{data!r} is {'a folder, and ' if Path(name).is_dir() else ''}no corpus of molecules; "
+            f"there are {', '.join(CORPORA)}, and files that end in {', '.join(SUFFIXES)}, gzipped "
+            "or not"
         )
     return cached_corpus(
         build,

@@ -8,8 +8,9 @@ says. Any task takes a ``diversity`` (see :mod:`~.diversity`).
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from numbers import Real
 from pathlib import Path
@@ -36,6 +37,7 @@ from seqgen_envs.domains.molecule.tasks.rules import (
 )
 from seqgen_envs.domains.molecule.tasks.scoring import Scorer
 from seqgen_envs.rules import Task, Term
+from seqgen_envs.spelling import did_you_mean
 
 VALIDITY = "validity"
 #: Weights of the task ``sequence-tutor``; at c = 0.5 each moves its property by about one standard
@@ -73,7 +75,9 @@ def scored_task(
 
     Raises:
         ValueError: a number is out of its range, or a weight is for no term.
+        TypeError: there is an argument that it does not know.
     """
+    _check_known(scoring)
     for what, value in (("valid_reward", valid_reward), ("invalid_penalty", invalid_penalty)):
         if not isinstance(value, Real):
             raise ValueError(f"{what} must be a number, got {value!r}")
@@ -97,6 +101,17 @@ def scored_task(
     else:
         task = DiverseTask(name, every, board, diversity_from(diversity), {VALIDITY: failed})
     return task.with_weights(weights or {})
+
+
+def _check_known(scoring: Iterable[str]) -> None:
+    of_all = [*inspect.signature(scored_task).parameters, *inspect.signature(Scorer).parameters]
+    known = sorted({*of_all} - {"name", "objectives", "extra", "scoring"})
+    for name in scoring:
+        if name not in known:
+            raise TypeError(
+                f"there is no {name!r}{did_you_mean(name, known)}; every task of molecules takes "
+                f"{', '.join(known)}"
+            )
 
 
 def sequence_tutor_task(
