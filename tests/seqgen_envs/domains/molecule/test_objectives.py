@@ -291,6 +291,16 @@ def test_measured():
     assert Measured(MatchCount("[#8]"))(ASPIRIN) == 4
 
 
+def test_a_function_of_ones_own_is_a_part_with_a_modifier(tmp_path):
+    (tmp_path / "mine.py").write_text("def atoms(molecule):\n    return molecule.GetNumAtoms()\n")
+    own = {"custom": f"{tmp_path}/mine.py:atoms", "modifier": {"linear": {"slope": 2}}}
+    mean = objective_from({"arithmetic": [own, {"property": "qed"}]})
+    assert mean.references == (own["custom"],)  # so it is called in a process of its own
+    qed = PROPERTIES["qed"](ETHANOL)
+    assert mean(ETHANOL) == pytest.approx((6 + qed) / 2)
+    assert pickle.loads(pickle.dumps(mean))(ETHANOL) == mean(ETHANOL)
+
+
 def test_similarity_by_hand():
     """Ethane has the environments CH3 twice and its whole; propane CH3 twice, CH2, two of one bond
     and its whole: counts share 2 of 3 + 6 - 2."""
@@ -299,6 +309,9 @@ def test_similarity_by_hand():
     assert Similarity("CC", modifier=Clipped(0, 4 / 7))(propane) == pytest.approx(0.5)
     assert Similarity("OCC")(ETHANOL) == 1
     assert Similarity("O")(ETHANOL) == 0
+    assert Similarity(["O", "CC"])(propane) == pytest.approx(2 / 7)  # to the most similar one
+    with pytest.raises(ValueError, match="a list of one or more"):
+        Similarity([])
 
 
 def test_substructure():
