@@ -11,8 +11,12 @@ from seqgen_envs.cli.common import RawCsvOption, TrustOption, check_folder, set_
 from seqgen_envs.reporting.console import say
 
 if TYPE_CHECKING:
+    from kl_agents.runs import RunSpec
     from seqgen_envs.domain import Domain
     from seqgen_envs.prior import Prior
+
+#: Columns that are no numbers, whatever they look like.
+_TEXTS = {"name", "text"}
 
 
 def best(
@@ -31,21 +35,23 @@ def best(
     They are distinct, the one of the largest task return first; those that were given
     (--seed-molecules) are not among them. Nothing is scored again.
     """
-    from kl_agents.runs import make_lanes, read_spec
+    from kl_agents.runs import make_lanes
     from kl_agents.runs.found import best_found
     from seqgen_envs.reporting.files import write_csv
 
     check_folder(out)
     set_trust(ctx, trust)
-    lanes = make_lanes(read_spec(run), 1)
+    lanes = make_lanes(_spec_of(run), 1)
     kind = lanes.domain.beside(lanes.prior, lanes.task)
     table = run / f"{kind.plural}.csv"
     found = best_found(table, n)
     if not found.rows:
         raise ValueError(f"{table} has no {kind.plural} that the training has found")
     names = [f"{kind.name}-{i:04d}" for i in range(len(found.rows))]
-    named = [{"name": name, **row} for name, row in zip(names, found.rows, strict=True)]
-    rows = [{name: _number(name, value) for name, value in row.items()} for row in named]
+    rows = [
+        {"name": name, **row, **{column: _number(row[column]) for column in row.keys() - _TEXTS}}
+        for name, row in zip(names, found.rows, strict=True)
+    ]
     write_csv(out / table.name, rows, raw=raw_csv)
     written = _write_files(kind, rows, out, lanes.prior, {"no_pictures": no_pictures})
     say(
@@ -54,10 +60,19 @@ def best(
     )
 
 
-def _number(name: str, value: str) -> Any:
+def _spec_of(run: Path) -> RunSpec:
+    """The run; without its task where that is code that nobody trusts: nothing is scored."""
+    from kl_agents.runs.folder import read_spec, read_spec_without_task
+    from seqgen_envs.loading import UntrustedCodeError
+
+    try:
+        return read_spec(run)
+    except UntrustedCodeError:
+        return read_spec_without_task(run)
+
+
+def _number(value: str) -> Any:
     """A cell as a number, if it is one."""
-    if name in ("name", "text"):
-        return value
     try:
         return float(value)
     except ValueError:

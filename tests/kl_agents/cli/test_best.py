@@ -27,9 +27,9 @@ def app():
 def folder(tmp_path):
     """``folder(env_id, table, rows)``: a run that has scored so much."""
 
-    def make(env_id, table, rows):
+    def make(env_id, table, rows, **env_kwargs):
         spec = toy_spec(steps=2000)
-        moved = {**spec.to_dict(), "env_id": env_id, "env_kwargs": {}}
+        moved = {**spec.to_dict(), "env_id": env_id, "env_kwargs": env_kwargs}
         found = tmp_path / "run"
         found.mkdir()
         write_config(found, type(spec)(**moved), "", "seqgen train ...")
@@ -76,6 +76,15 @@ def test_the_best_melodies_as_files_of_each(folder, tmp_path):
     assert (out / "melody-0000.mid").is_file()
     (row,) = csv.DictReader((out / "melodies.csv").open())
     assert row["text"] == melody
+
+
+def test_code_that_the_task_names_is_not_run(folder, tmp_path):
+    (tmp_path / "o.py").write_text("raise SystemExit('was run')\n")
+    source = folder(
+        "MoleculeGen-v0", "molecules.csv", [f"{GOOD},64,0.5,0.5"], task=f"custom:{tmp_path}/o.py:f"
+    )
+    run("best", source, "--out", tmp_path / "best", "--no-pictures", app=app())
+    assert (tmp_path / "best" / "molecules.smi").read_text() == f"{GOOD} molecule-0000\n"
 
 
 def test_a_run_that_has_found_nothing_is_refused(folder, tmp_path):
