@@ -69,7 +69,8 @@ def train(
     ] = None,
     settings: SetOption = None,
     hyperparams: Annotated[
-        Path | None, typer.Option(help="A YAML file in place of the bundled one.")
+        Path | None,
+        typer.Option(help="A YAML file, or a bundled one such as PMO.yml, in place of the ENV's."),
     ] = None,
     initial: Annotated[
         Path | None, typer.Option(help="A run, or an agent's file, whose network to start from.")
@@ -78,7 +79,7 @@ def train(
         Path | None,
         typer.Option(
             help="A file of known actives (molecules, or any domain's sequences): scored and put "
-            "into the replay before the training (q, psi, g)."
+            "into the replay before the training (psi, g, tb, q)."
         ),
     ] = None,
     resume: Annotated[

@@ -38,7 +38,7 @@ SMALL = (
     (r"--preset default", "--preset default --epochs 1 --hidden 16"),
     (r"--epochs 10\b", "--epochs 1"),
     (
-        r"(train psi \S+-v0)",
+        r"(train (?:psi|tb) \S+-v0)",
         r"\1 --steps 768 --set n_envs=16 --eval-every 768 --eval-episodes 16",
     ),
     (r"--steps 1200000", "--steps 1024"),
