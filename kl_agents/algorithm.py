@@ -243,7 +243,8 @@ class SequenceAlgorithm(BaseAlgorithm):
         callback.on_training_start(locals(), globals())
         while self.num_timesteps < total_timesteps:
             collected = self.collect(callback)
-            if collected is None:
+            if collected is None:  # what of it was scored is told all the same
+                callback.update_locals({"stopped": getattr(self.collector, "stopped", None)})
                 break
             self._update_current_progress_remaining(self.num_timesteps, total_timesteps)
             if self._iteration == 0:
@@ -294,7 +295,7 @@ class SequenceAlgorithm(BaseAlgorithm):
                 self._temperature = adapted(self._temperature, fresh, self.settings.novelty)
             self._keep(collected.episodes)
             if bred is not None:
-                collected.children = len(bred.episodes)
+                collected.bred = bred
                 self._keep(bred.episodes)
         return collected
 

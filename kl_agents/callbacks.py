@@ -112,7 +112,15 @@ class RecordSequences(BaseCallback):
         return True
 
     def _on_rollout_end(self) -> None:
-        self.table.add(self._rows(self.locals["collected"]))
+        collected: Collected = self.locals["collected"]
+        self.table.add(self._rows(collected))
+        if collected.bred is not None:
+            self.table.add(self._rows(collected.bred))
+
+    def _on_training_end(self) -> None:
+        stopped = self.locals.get("stopped")
+        if stopped is not None:  # by a budget, say, in the midst of whose last sequences it ends
+            self.table.add(self._rows(stopped))
 
     def _rows(self, collected: Collected) -> Iterator[dict[str, Any]]:
         domain, task = self.lanes.domain, self.lanes.task
@@ -120,6 +128,8 @@ class RecordSequences(BaseCallback):
         primer = np.asarray(self.lanes.settings.primers[0], dtype=np.int64)
         for i, n in enumerate(episodes.lengths):
             ids = np.concatenate([primer, episodes.tokens[i, :n]])
+            if not task.has_scored(ids):
+                continue
             terms = collected.terms[i].tolist()
             yield {
                 "text": domain.to_text(ids),

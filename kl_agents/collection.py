@@ -129,7 +129,7 @@ class Collected:
         kl_to_prior, entropy: means over the episodes.
         environment_steps: of all lanes.
         terms: each rule's sum over an episode, float64 [B, K].
-        children: episodes beside these that were bred (:mod:`kl_agents.breeding`).
+        bred: episodes beside these that were bred (:mod:`kl_agents.breeding`), if any were.
         logged: what else is logged of the round, by name.
     """
 
@@ -138,7 +138,7 @@ class Collected:
     entropy: float
     environment_steps: int
     terms: NDArray[np.float64]
-    children: int = 0
+    bred: Collected | None = None
     logged: dict[str, float] = field(default_factory=dict)
 
     @classmethod
@@ -164,6 +164,8 @@ class Collector:
         if explore not in EXPLORERS:
             raise ValueError(f"explore must be one of {list(EXPLORERS)}, got {explore!r}")
         self.source, self.explore, self.whole = source, explore, whole
+        #: A round that :meth:`collect` was asked to stop after its last step; None: there is none.
+        self.stopped: Collected | None = None
 
     def collect(
         self,
@@ -186,7 +188,7 @@ class Collector:
         source = self.source
         act = _Behaviour(source, policy, self.explore, epsilon, temperature, rng)
         record: Recorder | None = None
-        steps = 0
+        steps = judged = 0
         for moment in play(source, act, episodes):
             if record is None:
                 horizon = source.horizon - act.primer_length
@@ -195,7 +197,10 @@ class Collector:
                 record = Recorder(episodes, horizon, size, terms, self.whole)
             record.note(moment, act.log_behaviour)
             steps += source.n
+            judged += len(moment.judged)
             if not on_step(moment.step.ended):
+                if judged == episodes:
+                    self.stopped = Collected(record.batch(), 0.0, 0.0, steps, record.terms)
                 return None
         assert record is not None
         kl, entropy = record.kl / episodes, record.entropy / episodes

@@ -74,7 +74,7 @@ def round_metrics(collected: Collected, c: float) -> dict[str, float]:
         "rollout/kl_to_prior": collected.kl_to_prior,
         "rollout/entropy": collected.entropy,
         "rollout/objective": task_return / c - collected.kl_to_prior,
-        "rollout/children": float(collected.children),
+        "rollout/children": float(0 if collected.bred is None else len(collected.bred.episodes)),
         "rollout/unique": len({row.tobytes() for row in episodes.tokens}) / len(episodes),
         **collected.logged,
     }

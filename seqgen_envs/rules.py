@@ -267,6 +267,12 @@ class Task:
         """Whether the task has a budget and nothing is left of it: training ends then."""
         return False
 
+    def has_scored(self, ids: Tokens) -> bool:
+        """Whether a finished sequence int64 [n] got what it is worth: not so where a budget was
+        spent before its turn.
+        """
+        return True
+
     def for_evaluation(self: SelfTask) -> SelfTask:
         """This task for judging an agent: with no budget to keep, and nothing remembered."""
         return self

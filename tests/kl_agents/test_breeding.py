@@ -64,7 +64,7 @@ def test_a_share_of_each_round_is_bred():
     agent.learn(600, callback=lambda local, _: found.append(local.get("collected")) or True)
     rounds = list({id(one): one for one in found if one is not None}.values())
     assert len(rounds[0].episodes) == 12  # of 16, from the first round on
-    assert all(1 <= one.children <= 4 for one in rounds[1:])
+    assert all(1 <= len(one.bred.episodes) <= 4 for one in rounds[1:])
     steps = agent.num_timesteps
     assert steps > sum(one.environment_steps for one in rounds)  # those of children count too
 

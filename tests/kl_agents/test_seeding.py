@@ -8,12 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 import seqgen_envs.cli as cli
-from helpers.runs import interrupt, molecule_spec, same_parameters
+from helpers.runs import interrupt, molecule_spec, rows_of, same_parameters
 from kl_agents.registry import get_algorithm
 from kl_agents.runs import RunOptions, make_env, read_spec, resume_run, seeds_from, start_run
 from kl_agents.seeding import seed_replay
 from seqgen_envs import SequenceEnv
+from seqgen_envs.domains.molecule.smiles import canonicalize
 from seqgen_envs.loading import trusting
+from seqgen_envs.reporting.files import bare_cell
 
 QUIET = RunOptions(tensorboard=False)
 ACTIVES = ["CCO", "Oc1ccccc1", "CC(=O)Nc1ccccc1", "CCN(CC)CC", "OCC(O)CO", "CCCl", "CC#N",
@@ -109,6 +111,9 @@ def goes_on_exactly(tmp_path):
     assert [line.split(",")[:2] for line in table[1 : len(ACTIVES) + 1]] == [
         [smiles, "0"] for smiles in ACTIVES
     ]
+    rows = rows_of(tmp_path / "whole" / "molecules.csv")  # seeds, episodes and bred ones
+    found = {canonicalize(bare_cell(row["text"])) for row in rows} - {None}
+    assert found == {text for text, _ in whole.facts.tasks[0].scorer.history}
     interrupt(tmp_path / "part", spec, after=2)
     part = resume_run(tmp_path / "part", QUIET)
     assert same_parameters(part, whole)

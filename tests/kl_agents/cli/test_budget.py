@@ -8,6 +8,7 @@ import pytest
 
 import seqgen_envs.cli as cli
 from helpers.commands import run, table
+from seqgen_envs.domains.molecule.smiles import canonicalize
 
 BUDGET = 24
 SMALL = {
@@ -44,6 +45,8 @@ def test_a_budget_is_all_that_the_program_is_sent(train, tmp_path):
     ended = rf"the budget of {BUDGET} calls is spent: the training ended at ([\d,]+) of 4,000 steps"
     (steps,) = re.findall(ended, said)
     assert 0 < int(steps.replace(",", "")) < 4000
+    found = {canonicalize(row["text"]) for row in table(tmp_path / "run" / "molecules.csv")}
+    assert found - {None} == set(sent)  # those of the round in which it ended too
     assert "eval/objective" not in table(tmp_path / "run" / "progress.csv")[0]
     assert "beyond" not in said
 

@@ -106,6 +106,10 @@ class MoleculeTask(Task):
         """See :class:`~seqgen_envs.rules.Task`."""
         return self.scorer.exhausted
 
+    def has_scored(self, ids: Tokens) -> bool:
+        """See :class:`~seqgen_envs.rules.Task`."""
+        return not self.spent or self.scorer.knows(self.board.vocabulary.to_text(ids))
+
     def for_evaluation(self: SelfTask) -> SelfTask:
         """See :class:`~seqgen_envs.rules.Task`; with a budget, a copy whose scorer has none."""
         if self.scorer.budget is None:

@@ -236,6 +236,11 @@ class Scorer:
             _remember(self._scored, text, scored, self.cache_size)
         return verdicts
 
+    def knows(self, smiles: str) -> bool:
+        """Whether a string is invalid, or has been scored and is remembered."""
+        text = self.canonicalize(smiles)
+        return text is None or text in self._scored
+
     def explain(self, smiles: str) -> str:
         """Why a molecule that was scored last has NaN: the traceback."""
         text = self.canonicalize(smiles)
