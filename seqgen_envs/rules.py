@@ -194,6 +194,9 @@ class Task:
         ValueError: no terms, repeated names, or an unknown ``on_error``.
     """
 
+    #: Sequences that may be scored in all; None: there is no limit. A subclass may have one.
+    budget: int | None = None
+
     def __init__(
         self,
         name: str,
@@ -256,11 +259,6 @@ class Task:
         first time, the same names for each: nothing, unless a subclass has something to say.
         """
         return {}
-
-    @property
-    def budget(self) -> int | None:
-        """Sequences that may be scored in all; None, as here: there is no limit."""
-        return None
 
     @property
     def spent(self) -> bool:

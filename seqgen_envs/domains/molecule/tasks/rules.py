@@ -96,8 +96,8 @@ class MoleculeTask(Task):
         self.scorer.load_state_dict(rest.pop("scorer", {}))
         super().load_state_dict(rest)
 
-    @property
-    def budget(self) -> int | None:
+    @property  # its scorer's, which may change
+    def budget(self) -> int | None:  # type: ignore[override]
         """See :class:`~seqgen_envs.rules.Task`: distinct molecules."""
         return self.scorer.budget
 
