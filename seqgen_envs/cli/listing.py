@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seqgen_envs.reporting.console import say, show
-from seqgen_envs.reporting.tables import format_number, metrics_table
+from seqgen_envs.reporting.console import say, show, show_metrics
+from seqgen_envs.reporting.tables import format_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,4 +49,4 @@ def show_sequences(
     if len(rows) > SHOWN:
         say(f"... and {len(rows) - SHOWN} more")
     summary = row_means(rows) | domain.summary(tokens)
-    show(metrics_table("Summary", {f"{len(rows)} {domain.plural}": summary}))
+    show_metrics("Summary", {f"{len(rows)} {domain.plural}": summary})

@@ -27,8 +27,7 @@ from seqgen_envs.cli.common import (
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.domain_groups import Entry
-from seqgen_envs.reporting.console import fail, progress, say, show
-from seqgen_envs.reporting.tables import metrics_table
+from seqgen_envs.reporting.console import fail, progress, say, show_metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -234,7 +233,7 @@ def _show_metrics(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> N
             label: {name: value for name, value in row.items() if name not in _NOT_METRICS}
             for label, row in zip(labels[part], rows[part], strict=True)
         }
-        show(metrics_table("Scores", columns))
+        show_metrics("Scores", columns)
 
 
 def _labels(entries: Sequence[tuple[Path, Entry]]) -> list[str]:

@@ -87,11 +87,11 @@ class SkipReport:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table("", "sequences", "share", title=title)
-        for column in table.columns[1:]:
-            column.justify = "right"
+        table = Table("", title=title)
+        for column in ("sequences", "share"):  # long names must not take their place
+            table.add_column(column, justify="right", no_wrap=True)
         if self.items:
-            table.add_column("the first of them", no_wrap=True, overflow="ellipsis")
+            table.add_column("the first of them", overflow="fold")
         by_count = sorted(self.dropped.items(), key=lambda item: -item[1])
         noted = [(f"- {remark}", n) for remark, n in self.noted.items()]
         dropped = [(f"dropped: {why}", n) for why, n in by_count]
