@@ -32,7 +32,9 @@ SHOWN = 10
 def data(
     name: Annotated[
         str | None,
-        typer.Argument(help="A corpus's name, or a file; without it, the names are listed."),
+        typer.Argument(
+            help="A corpus's name, a file or a folder; without it, the names are listed."
+        ),
     ] = None,
     domain: Annotated[
         str | None, typer.Option(help="Whose corpus it is (default: who knows the name).")
@@ -56,7 +58,7 @@ def data(
         int | None, typer.Option(min=1, help="Processes that clean (default: one a core).")
     ] = None,
 ) -> None:
-    """Fetch a corpus or read a file, clean it, and write it as FILE.npz for `seqgen prior train`.
+    """Fetch a corpus or read files, clean it, and write it as FILE.npz for `seqgen prior train`.
 
     What was dropped, and why, is shown, and FILE.dropped.csv names it. Downloads and cleaned
     corpora are kept in the user's cache folder, or the one SEQGEN_CACHE names.
@@ -92,9 +94,9 @@ def data(
     if corpus.vocabulary != kind.vocabulary:
         new = sorted(set(corpus.vocabulary.tokens).difference(kind.vocabulary.tokens))
         say(f"The corpus has its own {corpus.vocabulary.size} tokens, new ones: {' '.join(new)}")
-    if corpus.report.items:
+    if rows := corpus.report.rows():
         dropped = out.with_suffix(".dropped.csv")
-        write_csv(dropped, corpus.report.rows())
+        write_csv(dropped, rows)
         say(f"{dropped} names what was dropped, and why")
     corpus.save(out)
     say(f"{out} is the corpus. To train a prior on it:")

@@ -131,7 +131,13 @@ def domain_of(files: Sequence[Path]) -> str:
     for file in files:
         owners = {name for name, ends in suffixes.items() if file.name.lower().endswith(ends)}
         if len(owners) != 1:
-            raise ValueError(f"the name of {file} does not tell its domain; give --domain")
+            ends = "; ".join(
+                f"{' '.join(suffixes[name])} ({name})" for name in suffixes if suffixes[name]
+            )
+            raise ValueError(
+                f"the name of {file} does not tell its domain; give --domain, or files of types "
+                f"that tell it: {ends}"
+            )
         found |= owners
     if len(found) > 1:
         raise ValueError(f"the files are of the domains {sorted(found)}; give those of one")

@@ -124,9 +124,9 @@ def _facts(path: Path, *, part: str | None = None) -> dict[str, Any]:
 def _read_corpus(
     data: str, *, n_jobs: int | None = None, refresh: bool = False, part: str | None = None
 ) -> Corpus:
-    """``"corpus"``: music21's folk tunes; otherwise a folder of MIDI, MusicXML and ABC files.
+    """``"corpus"``: music21's folk tunes; otherwise MIDI, MusicXML and ABC files: a folder or one.
 
-    ``part`` chooses of the arrangements in a folder (see ``reading.parts``).
+    ``part`` chooses of the arrangements in them (see ``reading.parts``).
 
     Raises:
         ValueError: the files cannot be read, or ``part`` is asked of the folk tunes.
@@ -156,6 +156,7 @@ DOMAIN = Domain(
     corpora=Corpora(
         read=_read_corpus,
         names={"corpus": "the folk tunes that music21 carries"},
+        suffixes=SUFFIXES,
         presets=PRIORS / "presets.yaml",
     ),
 )

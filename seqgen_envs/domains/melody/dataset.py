@@ -26,11 +26,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.datasets.cache import cached_corpus
-from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
+from seqgen_envs.datasets.corpus import FRACTIONS, MAX_NAMED, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
 from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
 from seqgen_envs.domains.melody.reading.pieces import BAR, pieces
-from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, read_tunes
+from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, music_files, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
 logger = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ MIN_STEPS = 32
 MAX_STEPS = 2048
 LONGEST_REST = 16
 # Part of the cache's key: raise it whenever a tune's tokens would come out differently.
-FORMAT = 2
+FORMAT = 3
 # Below this many files a worker costs more than it saves (it imports music21 anew).
 _FILES_A_WORKER = 8
 
@@ -137,9 +137,9 @@ def builtin_corpus(
     if unknown or not collections:
         raise ValueError(f"collections must be among {', '.join(COLLECTIONS)}, got {unknown}")
     root = _music21_corpus()
-    files = [file for name in collections for file in _music_files(root / name)]
+    files = [file for name in collections for file in music_files(root / name)[0]]
     key = f"music21 {version('music21')}: {', '.join(collections)}"
-    build = partial(_build, files, root, key, fractions, n_jobs, progress, None)
+    build = partial(_build, files, [], root, key, fractions, n_jobs, progress, None)
     return _cached(build, "builtin", f"{key} {tuple(fractions)}", cache_dir, refresh)
 
 
@@ -160,32 +160,26 @@ def folder_corpus(
     n_jobs: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """The tunes of every MIDI, MusicXML and ABC file below a folder.
+    """The tunes of every MIDI, MusicXML and ABC file below a folder, or of one such file.
 
-    A file that cannot be read is skipped with one warning that names it. The arguments are those
-    of :func:`builtin_corpus`, and ``part`` (see ``reading.parts``) of arrangements; the cache
-    notices when a file is added, changed or removed.
+    A file that cannot be read is skipped with one warning that names it; the report names those of
+    other types, but for hidden ones. The arguments are those of :func:`builtin_corpus`, and
+    ``part`` (see ``reading.parts``) of arrangements; the cache notices when a file is added,
+    changed or removed.
 
     Raises:
-        ValueError: there is no such folder, it holds no music files, or none of them could be used.
+        ValueError: there is no such folder or file, it holds no music files, or none of them could
+            be used.
     """
-    root = Path(path).resolve()
-    files = _music_files(root)
+    whole = Path(path).resolve()
+    files, others = music_files(whole)
+    root = whole if whole.is_dir() else whole.parent
+    unread = [file.relative_to(root).as_posix() for file in others]
     stamps = [(str(file.relative_to(root)), file.stat()) for file in files]
     listing = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stamps]
-    key = "\n".join([str(root), f"part {part}", version("music21"), *listing])
-    build = partial(_build, files, root, str(root), fractions, n_jobs, progress, part)
+    key = "\n".join([str(whole), f"part {part}", version("music21"), *listing, "unread", *unread])
+    build = partial(_build, files, unread, root, str(whole), fractions, n_jobs, progress, part)
     return _cached(build, "folder", f"{key} {tuple(fractions)}", cache_dir, refresh)
-
-
-def _music_files(root: Path) -> list[Path]:
-    if not root.is_dir():
-        raise ValueError(f"{root} is not a folder")
-    found = (file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
-    files = sorted(file for file in found if file.is_file())
-    if not files:
-        raise ValueError(f"{root} holds no music files; expected some of {', '.join(SUFFIXES)}")
-    return files
 
 
 def _cached(
@@ -207,6 +201,7 @@ def _cached(
 
 def _build(
     files: Sequence[Path],
+    unread: Sequence[str],
     root: Path,
     source: str,
     fractions: Sequence[float],
@@ -214,7 +209,7 @@ def _build(
     progress: bool,
     part: str | None,
 ) -> Corpus:
-    report = SkipReport()
+    report = SkipReport(unread=list(unread[:MAX_NAMED]))
     kept: dict[bytes, Outcome] = {}
     broken: list[Outcome] = []
     for outcome in _outcomes(files, root, n_jobs, progress, part):

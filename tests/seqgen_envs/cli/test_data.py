@@ -175,8 +175,8 @@ def test_oracles_are_fetched_by_name(tmp_path, monkeypatch):
     [
         (("zinc",), "no corpus 'zinc': give one of corpus, moses, moses-scaffolds, names, ora"),
         (("none.smi",), "there is no file none.smi"),
-        (("tune.mid",), "tune.mid is not a kind of file known as a corpus: add --domain"),
-        (("tune.mid", "--domain", "toy"), "domain 'toy' reads no corpora"),
+        (("tune.krn",), "tune.krn is not a kind of file known as a corpus: add --domain"),
+        (("tune.krn", "--domain", "toy"), "domain 'toy' reads no corpora"),
         (("corpus", "--domain", "nope"), "unknown domain 'nope'"),
         (("corpus", "--no-stereo"), "corpora of domain 'melody' have no option --no-stereo"),
         (("mine.smi", "--out", "a.csv"), "--out a.csv must end in .npz"),
@@ -185,7 +185,7 @@ def test_oracles_are_fetched_by_name(tmp_path, monkeypatch):
     ],
 )
 def test_what_data_refuses(arguments, message, smi, tmp_path):
-    (tmp_path / "tune.mid").write_bytes(b"MThd")
+    (tmp_path / "tune.krn").write_text("**kern")
     (line,) = [
         line for line in run("data", *arguments, code=1).stderr.splitlines() if message in line
     ]

@@ -55,6 +55,29 @@ def test_a_corpus_is_made_of_the_part_of_every_file(tmp_path, monkeypatch):
         assert Corpus.load(out).names == names
 
 
+def test_a_file_of_music_is_a_corpus_and_other_files_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    music, out = tmp_path / "music", tmp_path / "c.npz"
+    music.mkdir()
+    shutil.copy(CASES / "relay.mid", music)
+    (music / "a.krn").write_text("**kern")
+    run("data", music / "relay.mid", "--out", out)
+    assert Corpus.load(out).names == ["relay.mid"]
+    assert not out.with_suffix(".dropped.csv").exists()
+    assert "not read: .krn" in " ".join(
+        run("data", music, "--domain", "melody", "--out", out).output.split()
+    )
+    (row,) = table(out.with_suffix(".dropped.csv"))
+    assert (row["reason"], row["name"]) == ("type not read", "a.krn")
+
+
+def test_score_names_the_types_that_tell_a_domain():
+    message = refused("score", "a.krn")
+    assert "does not tell its domain" in message
+    assert ".mid .midi" in message
+    assert ".smi" in message
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
