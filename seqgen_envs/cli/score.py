@@ -105,10 +105,13 @@ def score(
             rows[i] = row
     labels = _labels(found.entries)
     _say_rewritten(kind, found.entries)
-    if rows and kind.files.read_many is not None:
+    few = kind.files.read_many is None or len(rows) <= FILES_A_TABLE
+    if rows and not (few and kind.vocabulary.end_id is None):
         show_sequences(kind, rows, kind.vocabulary.padded(found.sequences), names=labels)
-    if kind.files.read_many is None or len(rows) <= FILES_A_TABLE:
+    if few:
         _show_metrics(rows, labels)
+    elif csv is None:
+        say("--csv FILE writes every rule and metric of each")
     if csv is not None and rows:
         table = [_described(row, *of) for row, of in zip(rows, found.entries, strict=True)]
         write_csv(csv, table, raw=raw_csv)
@@ -243,8 +246,16 @@ def _show_metrics(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> N
 
 
 def _labels(entries: Sequence[tuple[Path, Entry]]) -> list[str]:
-    """Names, else places in files without their folders; numbered where they are not apart."""
-    short = [entry.name or _place(file.name, entry) for file, entry in entries]
+    """Names, else places in files without their folders; numbered where they are not apart.
+
+    Places in one file of many titles go without the file's name.
+    """
+    files = {file for file, _ in entries}
+    titled = len(files) == 1 and all(entry.place.startswith("#") for _, entry in entries)
+    short = [
+        entry.name or (entry.place if titled else _place(file.name, entry))
+        for file, entry in entries
+    ]
     if len(set(short)) == len(short):
         return short
     return [f"{i + 1}: {_name(*one)}" for i, one in enumerate(entries)]

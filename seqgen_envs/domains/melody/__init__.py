@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain, StoredPrior
-from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
+from seqgen_envs.domain_groups import Corpora, Entry, Files, Metrics, View
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
 from seqgen_envs.domains.melody.notation import write_musicxml, write_svg
 from seqgen_envs.domains.melody.reading.tunes import SUFFIXES
@@ -114,6 +114,13 @@ def _read(path: Path, *, part: str | None = None) -> NDArray[np.int64]:
     return read_melody(path, part=part)
 
 
+def _read_many(path: Path, *, part: str | None = None) -> list[Entry]:
+    """All melodies of a file; see :func:`_read`."""
+    from seqgen_envs.domains.melody.dataset import read_melodies
+
+    return read_melodies(path, part=part)
+
+
 def _facts(path: Path, *, part: str | None = None) -> dict[str, Any]:
     """What a music file says besides its tokens: the upbeat."""
     from seqgen_envs.domains.melody.dataset import read_line
@@ -152,7 +159,14 @@ DOMAIN = Domain(
     plural="melodies",
     view=View(render_text, render_image, waveform, svg=draw_svg),
     metrics=Metrics(melody_stats, summarize, PAPER_TABLE),
-    files=Files(read=_read, write=_write, check=Sheet, facts=_facts, suffixes=SUFFIXES),
+    files=Files(
+        read=_read,
+        read_many=_read_many,
+        write=_write,
+        check=Sheet,
+        facts=_facts,
+        suffixes=SUFFIXES,
+    ),
     corpora=Corpora(
         read=_read_corpus,
         names={"corpus": "the folk tunes that music21 carries"},

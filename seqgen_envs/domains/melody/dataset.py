@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, MAX_NAMED, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
+from seqgen_envs.domain_groups import Entry
 from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
 from seqgen_envs.domains.melody.reading.pieces import BAR, pieces
 from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, music_files, read_tunes
@@ -77,7 +78,7 @@ def read_melody(
     try:
         return line_tokens(line, transpose=transpose)
     except TuneError as error:
-        raise _unusable(path, error) from error
+        raise MelodyFileError(f"{path} {_unusable(error)}") from error
 
 
 def read_line(path: str | os.PathLike[str], *, part: str | None = None) -> Line:
@@ -86,22 +87,44 @@ def read_line(path: str | os.PathLike[str], *, part: str | None = None) -> Line:
     Raises:
         MelodyFileError: the file is missing, broken or polyphonic, or holds several tunes.
     """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise MelodyFileError(f"{path} is not a melody file; expected one of {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise MelodyFileError(f"{path} does not exist or is not a file")
-    tunes = read_tunes(path, part)
+    tunes = _tunes_of(Path(path), part)
     if len(tunes) != 1:
         raise MelodyFileError(f"{path} holds {len(tunes)} tunes; give a file that holds one")
     try:
         return _read(tunes[0])
     except TuneError as error:
-        raise _unusable(path, error) from error
+        raise MelodyFileError(f"{path} {_unusable(error)}") from error
 
 
-def _unusable(path: str | os.PathLike[str], error: TuneError) -> MelodyFileError:
-    return MelodyFileError(f"{path} is not usable as a melody: {error.reason}: {error.detail}")
+def read_melodies(path: str | os.PathLike[str], *, part: str | None = None) -> list[Entry]:
+    """All tunes of a file, as :func:`read_melody` reads the one of a file of one.
+
+    A tune that cannot be read is an entry whose ``problem`` says why.
+
+    Raises:
+        MelodyFileError: the file is missing or of another type.
+    """
+    tunes = _tunes_of(Path(path), part)
+    return [_entry(tune, tune.name if len(tunes) > 1 else "") for tune in tunes]
+
+
+def _entry(tune: Tune, place: str) -> Entry:
+    try:
+        return Entry("", VOCABULARY.to_text(line_tokens(_read(tune), transpose=False)), place)
+    except TuneError as error:
+        return Entry("", "", place, problem=f"it {_unusable(error)}")
+
+
+def _tunes_of(path: Path, part: str | None) -> list[Tune]:
+    if path.suffix.lower() not in SUFFIXES:
+        raise MelodyFileError(f"{path} is not a melody file; expected one of {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise MelodyFileError(f"{path} does not exist or is not a file")
+    return read_tunes(path, part)
+
+
+def _unusable(error: TuneError) -> str:
+    return f"is not usable as a melody: {error.reason}: {error.detail}"
 
 
 def _read(tune: Tune) -> Line:

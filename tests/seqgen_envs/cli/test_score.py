@@ -35,6 +35,7 @@ def test_the_prior_option_changes_the_log_prior_alone(sampled, tmp_path):
         "log_prior",
         "log_prior_per_token",
         "return",
+        "return_per_token",
     }
 
 
@@ -106,3 +107,34 @@ def test_what_score_refuses_at_once(sampled, tmp_path):
     assert "domain 'toy' reads no files" in refused("score", file, "--domain", "toy")
     assert "unknown prior 'x'" in refused("score", file, "--prior", "x")
     assert "c must be a finite number > 0" in refused("score", file, "--c", "0")
+
+
+SCALE = "CDEF|GABc|c2B2|A2G2|"
+
+
+def abc(*tunes):
+    heads = "X:{}\nT:Tune {}\nM:4/4\nL:1/8\nK:C\n"
+    return "\n".join(heads.format(i, i) + tune + "\n" for i, tune in enumerate(tunes, 1))
+
+
+def test_all_tunes_of_a_file_are_scored_and_compared_by_token(tmp_path):
+    file = tmp_path / "many.abc"
+    file.write_text(abc(SCALE, "[CE]D[EG]F[GB]ABc|", *(SCALE * n for n in range(2, 8))))
+    result = run("score", file, "--csv", tmp_path / "s.csv", code=1)
+    (problem,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert f"{file}, #2 Tune 2: it is not usable as a melody: polyphonic" in problem
+    rows = table(tmp_path / "s.csv")
+    assert [row["name"] for row in rows] == [
+        f"{file}, #{i} Tune {i}" for i in (1, 3, 4, 5, 6, 7, 8)
+    ]
+    for row in rows:
+        for name in ("log_prior", "task_return", "return"):
+            per_token = float(row[name]) / int(row["length"])
+            assert float(row[f"{name}_per_token"]) == pytest.approx(per_token)
+    assert "Melodies, per token" in result.stdout
+    assert "#8 Tune 8" in result.stdout
+    alone = tmp_path / "alone.abc"
+    alone.write_text(abc(SCALE))
+    run("score", alone, "--csv", tmp_path / "a.csv")
+    (row,) = table(tmp_path / "a.csv")
+    assert {**row, "name": rows[0]["name"]} == rows[0]
