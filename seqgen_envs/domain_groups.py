@@ -45,6 +45,7 @@ class Entry(NamedTuple):
         given: what is written there, where the reader may change that; None: it does not.
         fields: what else the file says of it, by name.
         problem: why it is no sequence; empty where it is one.
+        notice: what to know of it besides, in a clause; of many, the first is shown.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Entry(NamedTuple):
     given: str | None = None
     fields: Mapping[str, str] = {}
     problem: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ import typer
 
 from seqgen_envs.cli.common import (
     FLAGS,
+    FitKeyOption,
     LengthOption,
     MaskOption,
     PartOption,
@@ -62,6 +63,7 @@ def sample(
         int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
     ] = None,
     part: PartOption = None,
+    fit_key: FitKeyOption = False,
     length: LengthOption = None,
     mask: MaskOption = None,
     temperature: Annotated[
@@ -127,12 +129,13 @@ def sample(
     loader = None if agent is None else find_loader(agent)
     known = {} if loader is None or agent is None else loader.environment(agent)
     kind = _domain(domain, known).for_prior(prior or known.get("prior"))
+    reading = {"part": part, "fit_key": fit_key or None}
     given = {
         "prior": prior,
         "task": parse_task(task),
         "c": c,
         "length": length,
-        "primer": _primer(kind, primer, primer_length, {"part": part}),
+        "primer": _primer(kind, primer, primer_length, reading),
         "mask": mask,
     }
     arguments = _merged(known, given)
@@ -144,7 +147,7 @@ def sample(
         "transpose": transpose, "tempo": tempo, "instrument": instrument, "title": title,
         "composer": composer,
     }  # fmt: skip
-    options = _checked_options(kind, options, _facts_of(kind, primer, {"part": part}))
+    options = _checked_options(kind, options, _facts_of(kind, primer, reading))
     pictures = taken(_writer_of(kind), {"no_pictures": no_pictures}, kind, "files")
     if loader is None or agent is None:
         policy: Policy = PriorPolicy(seed, temperature)
@@ -165,8 +168,8 @@ def sample(
         )
     show_sequences(kind, rows, episodes.tokens)
     say(_where(kind, out, n, len(written)))
-    if transpose is not None:
-        say(f"The files are transposed ({transpose}); {kind.plural}.csv is as sampled")
+    if moved := options.get("transpose"):
+        say(f"The files are transposed ({moved}); {kind.plural}.csv is as sampled")
     _warn_of_leftovers(kind, out, written)
 
 

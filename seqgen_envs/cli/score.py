@@ -13,6 +13,7 @@ import typer
 from seqgen_envs.cli.common import (
     AsWrittenOption,
     ColumnOption,
+    FitKeyOption,
     NeutralizeOption,
     NoStereoOption,
     PartOption,
@@ -52,6 +53,7 @@ def score(
     prior: PriorOption = None,
     task: TaskOption = None,
     part: PartOption = None,
+    fit_key: FitKeyOption = False,
     c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
     column: ColumnOption = None,
     no_stereo: NoStereoOption = False,
@@ -91,6 +93,7 @@ def score(
         "as_written": as_written,
         "keep_columns": keep_columns,
         "part": part,
+        "fit_key": fit_key,
     }
     options = taken(reader, given, kind, "files")
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
@@ -117,6 +120,7 @@ def score(
         write_csv(csv, table, raw=raw_csv)
         say(f"{csv} has the scores of {len(rows)} {kind.plural}")
     _say_unknown(kind, found.unknown)
+    _say_notices(kind, found.entries)
     for problem in found.problems:
         fail(problem)
     if found.problems:
@@ -227,6 +231,15 @@ def _say_rewritten(domain: Domain, entries: Sequence[tuple[Path, Entry]]) -> Non
             f"{len(pairs)} of {len(entries)} {domain.plural} were rewritten (--as-written leaves "
             f"them): {'; '.join(shown)}{'; ...' if len(pairs) > EXAMPLES else ''}"
         )
+
+
+def _say_notices(domain: Domain, entries: Sequence[tuple[Path, Entry]]) -> None:
+    """The first notice, and how many others there are."""
+    noted = [(file, entry) for file, entry in entries if entry.notice]
+    if noted:
+        file, entry = noted[0]
+        more = f" ({len(noted) - 1} more {domain.plural} likewise)" if noted[1:] else ""
+        say(f"{_name(file, entry)}: {entry.notice}{more}")
 
 
 def _say_unknown(domain: Domain, unknown: Counter[str]) -> None:

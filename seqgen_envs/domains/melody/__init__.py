@@ -107,25 +107,32 @@ def _can_engrave() -> bool:
     return True
 
 
-def _read(path: Path, *, part: str | None = None) -> NDArray[np.int64]:
-    """The one melody of a file; ``part`` chooses of an arrangement (see ``reading.parts``)."""
+def _read(path: Path, *, part: str | None = None, fit_key: bool = False) -> NDArray[np.int64]:
+    """The one melody of a file.
+
+    ``part`` chooses of an arrangement (see ``reading.parts``); ``fit_key`` moves the melody to C
+    major or A minor, as corpora are. Where it is in another key, a warning says so.
+    """
     from seqgen_envs.domains.melody.dataset import read_melody
 
-    return read_melody(path, part=part)
+    return read_melody(path, part=part, transpose=fit_key)
 
 
-def _read_many(path: Path, *, part: str | None = None) -> list[Entry]:
+def _read_many(path: Path, *, part: str | None = None, fit_key: bool = False) -> list[Entry]:
     """All melodies of a file; see :func:`_read`."""
     from seqgen_envs.domains.melody.dataset import read_melodies
 
-    return read_melodies(path, part=part)
+    return read_melodies(path, part=part, transpose=fit_key)
 
 
-def _facts(path: Path, *, part: str | None = None) -> dict[str, Any]:
-    """What a music file says besides its tokens: the upbeat."""
+def _facts(path: Path, *, part: str | None = None, fit_key: bool = False) -> dict[str, Any]:
+    """What a music file says besides its tokens: the upbeat, and how to move it back."""
     from seqgen_envs.domains.melody.dataset import read_line
+    from seqgen_envs.domains.melody.reading.line import key_and_shift
 
-    return {"pickup": read_line(path, part=part).pickup}
+    line = read_line(path, part=part)
+    back = {"transpose": -key_and_shift(line)[1]} if fit_key else {}
+    return {"pickup": line.pickup, **back}
 
 
 def _read_corpus(

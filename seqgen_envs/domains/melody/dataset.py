@@ -29,7 +29,14 @@ from seqgen_envs.datasets.cache import cached_corpus
 from seqgen_envs.datasets.corpus import FRACTIONS, MAX_NAMED, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
 from seqgen_envs.domain_groups import Entry
-from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
+from seqgen_envs.domains.melody.keys import MODES, KeySignature
+from seqgen_envs.domains.melody.reading.line import (
+    Line,
+    TuneError,
+    fits_white_notes,
+    key_and_shift,
+    line_tokens,
+)
 from seqgen_envs.domains.melody.reading.pieces import BAR, pieces
 from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, music_files, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
@@ -63,7 +70,8 @@ def read_melody(
 ) -> NDArray[np.int64]:
     """Tokens of the one melody in a MIDI, MusicXML or ABC file, shape [steps].
 
-    Rests before the first note and everything after the last note's end are left out.
+    Rests before the first note and everything after the last note's end are left out. A warning is
+    logged where the key is another than that of corpora (:func:`key_notice`).
 
     Args:
         path: a file ending in one of ``reading.tunes.SUFFIXES``.
@@ -76,9 +84,12 @@ def read_melody(
     """
     line = read_line(path, part=part)
     try:
-        return line_tokens(line, transpose=transpose)
+        tokens = line_tokens(line, transpose=transpose)
     except TuneError as error:
         raise MelodyFileError(f"{path} {_unusable(error)}") from error
+    if notice := key_notice(line, transpose):
+        logger.warning("%s: %s", path, notice)
+    return tokens
 
 
 def read_line(path: str | os.PathLike[str], *, part: str | None = None) -> Line:
@@ -96,23 +107,52 @@ def read_line(path: str | os.PathLike[str], *, part: str | None = None) -> Line:
         raise MelodyFileError(f"{path} {_unusable(error)}") from error
 
 
-def read_melodies(path: str | os.PathLike[str], *, part: str | None = None) -> list[Entry]:
+def read_melodies(
+    path: str | os.PathLike[str], *, transpose: bool = False, part: str | None = None
+) -> list[Entry]:
     """All tunes of a file, as :func:`read_melody` reads the one of a file of one.
 
-    A tune that cannot be read is an entry whose ``problem`` says why.
+    A tune that cannot be read is an entry whose ``problem`` says why; the ``notice`` is
+    :func:`key_notice`.
 
     Raises:
         MelodyFileError: the file is missing or of another type.
     """
     tunes = _tunes_of(Path(path), part)
-    return [_entry(tune, tune.name if len(tunes) > 1 else "") for tune in tunes]
+    return [_entry(tune, tune.name if len(tunes) > 1 else "", transpose) for tune in tunes]
 
 
-def _entry(tune: Tune, place: str) -> Entry:
+def _entry(tune: Tune, place: str, transpose: bool) -> Entry:
     try:
-        return Entry("", VOCABULARY.to_text(line_tokens(_read(tune), transpose=False)), place)
+        line = _read(tune)
+        text = VOCABULARY.to_text(line_tokens(line, transpose=transpose))
+        return Entry("", text, place, notice=key_notice(line, transpose))
     except TuneError as error:
         return Entry("", "", place, problem=f"it {_unusable(error)}")
+
+
+def key_notice(line: Line, transposed: bool) -> str:
+    """What to know of the key of a tune that was read: that it was moved, or could be.
+
+    Empty where the tune is in the keys of corpora, C major and A minor, and stays there.
+    """
+    if not transposed and fits_white_notes(line):
+        return ""
+    sharps, shift = key_and_shift(line)
+    if transposed:
+        moved = f"moved by {shift:+d} semitones to C major or A minor"
+        return f"{_keys(sharps)}, {moved}" if shift else ""
+    if sharps == 0:
+        return ""
+    return (
+        f"its key is {_keys(sharps)}; the priors' tunes were all moved to C major and A minor: add "
+        "--fit-key to have it moved there"
+    )
+
+
+def _keys(sharps: int) -> str:
+    fifths = (sharps + 5) % 12 - 5  # a signature of eight flats is written as four sharps
+    return " or ".join(KeySignature(fifths, mode).key for mode in MODES)
 
 
 def _tunes_of(path: Path, part: str | None) -> list[Tune]:

@@ -126,6 +126,26 @@ def test_an_upbeat_of_the_primers_file_is_kept(write, tmp_path):
     assert [(metre.numerator, metre.denominator) for metre in metres] == [(1, 4), (3, 4)]
 
 
+def test_a_primer_in_another_key_is_moved_to_the_priors_and_back(tmp_path, caplog):
+    file = tmp_path / "in-e.abc"
+    file.write_text("X:1\nM:4/4\nL:1/8\nK:E\nEFGA|Bcde|\n")
+    common = ("sample", "melody", "-n", 1, "--length", 24, "--no-pictures", "--primer", file)
+    run(*common, "--out", tmp_path / "as-it-is")
+    assert "its key is E major or C# minor" in caplog.text
+    result = run(*common, "--fit-key", "--out", tmp_path / "moved")
+    assert "The files are transposed (4)" in result.stdout
+    (row,) = table(tmp_path / "moved" / "melodies.csv")
+    assert row["text"].startswith("C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 -")
+    written = mido.MidiFile(tmp_path / "moved" / "melody-0000.mid")
+    notes = [message.note for message in written if message.type == "note_on"]
+    assert notes[:8] == [64, 66, 68, 69, 71, 73, 75, 76]
+    assert [m.key for m in written if m.type == "key_signature"] == ["E"]
+    run(*common, "--fit-key", "--transpose", 0, "--out", tmp_path / "there")
+    written = mido.MidiFile(tmp_path / "there" / "melody-0000.mid")
+    assert next(message.note for message in written if message.type == "note_on") == 60
+    assert "--fit-key is for a --primer" in refused(*common[:-2], "--fit-key", "--out", tmp_path)
+
+
 def test_the_seed_decides(sampled, tmp_path):
     _, rows, _ = sampled
     arguments = ["sample", "melody", "-n", 8, "--length", 16, "--max-files", 0]

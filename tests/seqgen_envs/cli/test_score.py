@@ -138,3 +138,27 @@ def test_all_tunes_of_a_file_are_scored_and_compared_by_token(tmp_path):
     run("score", alone, "--csv", tmp_path / "a.csv")
     (row,) = table(tmp_path / "a.csv")
     assert {**row, "name": rows[0]["name"]} == rows[0]
+
+
+def test_a_tune_in_another_key_is_named_and_moved_if_asked(tmp_path):
+    for name, key in (("in-c", "C"), ("in-d", "D")):
+        (tmp_path / f"{name}.abc").write_text(abc(SCALE).replace("K:C", f"K:{key}"))
+    shifted = "DEFG|ABcd|d2c2|B2A2|"  # the scale of C, a tone higher
+    (tmp_path / "in-d.abc").write_text(abc(shifted).replace("K:C", "K:D"))
+    low = tmp_path / "low.abc"
+    low.write_text(abc("C,,,D,,,E,,,F,,,|G,,,A,,,B,,,C,,|C,,2B,,,2|A,,,2G,,,2|"))
+
+    result = run("score", tmp_path / "in-d.abc", tmp_path / "in-c.abc", low, code=1)
+    (notice,) = [line for line in result.stdout.splitlines() if "--fit-key" in line]
+    assert "in-d.abc: its key is D major or B minor" in notice
+    assert "--fit-key moves a tune into it" in result.stderr
+    csv = tmp_path / "s.csv"
+    options = ("--fit-key", "--csv", csv)
+    result = run("score", *(tmp_path / f"{name}.abc" for name in ("in-c", "in-d", "low")), *options)
+    (notice,) = [line for line in result.stdout.splitlines() if "moved by" in line]
+    assert "in-d.abc: D major or B minor, moved by -2 semitones" in notice
+    assert "(1 more melodies likewise)" in notice
+    first, second, third = table(csv)
+    assert first["text"].startswith("C4 - D4 - E4 - F4 -")
+    assert second["tokens"] == first["tokens"]
+    assert third["text"].startswith("C3 -")
