@@ -112,7 +112,8 @@ class Files:
         check: the options of ``write``, to raise a ValueError for what cannot be written; called
             before there are sequences.
         facts: a file as of ``read``, with the same keywords, to what it says besides its tokens:
-            keywords of ``write``.
+            keywords of ``write``. A further keyword, ``last``, says that so many tokens at its end
+            are what sequences begin with; None: its beginning.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
             into a folder that exists, and returns their paths; the rows are those of
             ``seqgen sample``'s CSV. Further keywords are its options, as of ``write``.

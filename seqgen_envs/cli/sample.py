@@ -60,7 +60,8 @@ def sample(
         ),
     ] = None,
     primer_length: Annotated[
-        int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
+        int | None,
+        typer.Option(help="Use the primer's first N tokens only; with -N its last N tokens."),
     ] = None,
     part: PartOption = None,
     fit_key: FitKeyOption = False,
@@ -138,7 +139,8 @@ def sample(
         "primer": _primer(kind, primer, primer_length, reading),
         "mask": mask,
     }
-    arguments = _merged(known, given)
+    arguments = _merged(kind, known, given)
+    _check_fits(given["primer"], arguments.get("length") or kind.horizon)
     lanes = num_envs or arguments.pop("num_envs", 256)
     env = SequenceVectorEnv(kind, min(n, lanes), **arguments)
     env.lanes.seed(seed)  # of primers that are drawn
@@ -147,7 +149,7 @@ def sample(
         "transpose": transpose, "tempo": tempo, "instrument": instrument, "title": title,
         "composer": composer,
     }  # fmt: skip
-    options = _checked_options(kind, options, _facts_of(kind, primer, reading))
+    options = _checked_options(kind, options, _facts_of(kind, primer, primer_length, reading))
     pictures = taken(_writer_of(kind), {"no_pictures": no_pictures}, kind, "files")
     if loader is None or agent is None:
         policy: Policy = PriorPolicy(seed, temperature)
@@ -193,13 +195,38 @@ def _domain(name: str | None, known: Mapping[str, Any]) -> Domain:
     return kind
 
 
-def _merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(domain: Domain, known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What an agent's training had, with what is given in its place; says what that changes."""
     arguments = {name: value for name, value in known.items() if name != "domain"}
     chosen = {name: value for name, value in given.items() if value is not None}
     if known:
-        say_overridden(arguments, chosen)
+        say_overridden(_legible(domain, arguments), _legible(domain, chosen))
     return arguments | chosen
+
+
+def _legible(domain: Domain, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments with ids of a primer as its text; of several primers, the first and a count."""
+    import numpy as np
+
+    primer = arguments.get("primer")
+    if not isinstance(primer, Sequence) or isinstance(primer, str) or not primer:
+        return dict(arguments)
+    several = not isinstance(primer[0], int)
+    one = primer[0] if several else primer
+    text = one if isinstance(one, str) else domain.to_text(np.array(one, dtype=np.int64))
+    return {**arguments, "primer": f"{text} (first of {len(primer)})" if several else text}
+
+
+def _check_fits(primer: Any, length: int) -> None:
+    """Raise a ValueError, which names the options, where ids of a primer leave nothing to write."""
+    if not isinstance(primer, list) or not primer:
+        return
+    longest = max(map(len, primer)) if isinstance(primer[0], list) else len(primer)
+    if longest >= length:
+        raise ValueError(
+            f"the primer has {longest} tokens and must be shorter than length = {length}: give "
+            f"--length above {longest}, or --primer-length N for its first N tokens (-N: its last)"
+        )
 
 
 def _primer(
@@ -214,9 +241,12 @@ def _primer(
     from seqgen_envs.domain_groups import Template
     from seqgen_envs.starts import beginning, read_primers
 
+    if keep == 0:
+        raise ValueError("--primer-length 0 keeps nothing of the primer: leave --primer out")
     files = domain.files
     if (file := _file_of_one(domain, primer)) and files.read is not None:
-        return files.read(file, **taken(files.read, options, domain, "files"))[:keep].tolist()
+        ids = files.read(file, **taken(files.read, options, domain, "files"))
+        return _kept(ids.tolist(), keep)
     if asked := [FLAGS[name] for name, value in options.items() if value is not None]:
         raise ValueError(f"{', '.join(asked)} is for a --primer that is a file of {domain.plural}")
     if primer is None:
@@ -224,18 +254,23 @@ def _primer(
     if os.path.isfile(primer):
         found = read_primers(Path(primer), domain, sys.maxsize)
         if not any(isinstance(one, Template) for one in found):
-            return [list(beginning(one)[:keep]) for one in found]
+            return [_kept(list(beginning(one)), keep) for one in found]
         _no_length(keep)
         return primer
     if domain.templates.read is not None and domain.templates.read(primer.strip()) is not None:
         _no_length(keep)
         return primer.strip()
     try:
-        return domain.to_ids(primer.strip())[:keep].tolist()
+        return _kept(domain.to_ids(primer.strip()).tolist(), keep)
     except ValueError as error:
         raise ValueError(
             f"the primer {primer!r} is neither a file nor a text of tokens: {error}"
         ) from error
+
+
+def _kept(ids: list[int], keep: int | None) -> list[int]:
+    """The first tokens, the last where ``keep`` is below 0, all where it is None."""
+    return ids[keep:] if keep is not None and keep < 0 else ids[:keep]
 
 
 def _no_length(keep: int | None) -> None:
@@ -252,12 +287,15 @@ def _file_of_one(domain: Domain, primer: str | None) -> Path | None:
     return Path(primer) if primer.lower().endswith(tuple(domain.files.suffixes)) else None
 
 
-def _facts_of(domain: Domain, primer: str | None, options: Mapping[str, Any]) -> Mapping[str, Any]:
+def _facts_of(
+    domain: Domain, primer: str | None, keep: int | None, options: Mapping[str, Any]
+) -> Mapping[str, Any]:
     """What the primer's file says of how sequences are written."""
     facts, file = domain.files.facts, _file_of_one(domain, primer)
     if facts is None or file is None:
         return {}
-    return facts(file, **taken(facts, options, domain, "files"))
+    last = -keep if keep is not None and keep < 0 else None
+    return facts(file, last=last, **taken(facts, options, domain, "files"))
 
 
 def _checked_options(

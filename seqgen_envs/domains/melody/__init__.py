@@ -125,14 +125,20 @@ def _read_many(path: Path, *, part: str | None = None, fit_key: bool = False) ->
     return read_melodies(path, part=part, transpose=fit_key)
 
 
-def _facts(path: Path, *, part: str | None = None, fit_key: bool = False) -> dict[str, Any]:
+def _facts(
+    path: Path, *, part: str | None = None, fit_key: bool = False, last: int | None = None
+) -> dict[str, Any]:
     """What a music file says besides its tokens: the upbeat, and how to move it back."""
     from seqgen_envs.domains.melody.dataset import read_line
-    from seqgen_envs.domains.melody.reading.line import key_and_shift
+    from seqgen_envs.domains.melody.reading.line import key_and_shift, line_tokens
+    from seqgen_envs.domains.melody.reading.pieces import BAR
 
     line = read_line(path, part=part)
     back = {"transpose": -key_and_shift(line)[1]} if fit_key else {}
-    return {"pickup": line.pickup, **back}
+    if last is None:
+        return {"pickup": line.pickup, **back}
+    begins = max(len(line_tokens(line, transpose=fit_key)) - last, 0)
+    return {"pickup": (line.pickup - begins) % (line.bar or BAR), **back}
 
 
 def _read_corpus(

@@ -206,7 +206,28 @@ def test_a_primer_as_text_and_as_a_file(sampled, tmp_path):
     bars = "C4 - E4 - " * 40  # longer than a file's name may be
     run(*common, "--length", 192, "--primer", bars, "--out", tmp_path / "long")
     longer = refused(*common[:4], "--length", 8, "--primer", "C4 " * 9, "--out", tmp_path)
-    assert longer == "Error: primer has 9 tokens and must be shorter than length = 8"
+    assert longer == (
+        "Error: the primer has 9 tokens and must be shorter than length = 8: give --length above "
+        "9, or --primer-length N for its first N tokens (-N: its last)"
+    )
+    assert "keeps nothing" in refused(
+        *common, "--primer", text, "--primer-length", 0, "--out", tmp_path
+    )
+
+
+def test_the_end_of_a_tune_is_continued_in_its_bars(tmp_path):
+    file = tmp_path / "tune.abc"
+    file.write_text("X:1\nM:3/4\nL:1/8\nK:C\nCDEFGA|BcBAGF|EDCDEF|\n")
+    common = ["sample", "melody", "-n", 1, "--task", '{"bar_length": 12}', "--primer", file]
+    common += ["--length", 32, "--no-pictures"]
+    run(*common, "--primer-length", -16, "--out", tmp_path / "end")
+    (row,) = table(tmp_path / "end" / "melodies.csv")
+    assert row["text"].startswith("G4 - F4 - E4 - D4 - C4 - D4 - E4 - F4 -")
+    bars = ET.parse(tmp_path / "end" / "melody-0000.musicxml").getroot().iter("measure")
+    assert next(bars).get("implicit") == "yes"  # sixteen steps hold a bar and a third
+    run(*common, "--primer-length", -24, "--out", tmp_path / "bars")
+    bars = ET.parse(tmp_path / "bars" / "melody-0000.musicxml").getroot().iter("measure")
+    assert next(bars).get("implicit") == "no"
 
 
 def test_without_verovio_only_the_scores_are_missing(tmp_path, monkeypatch, caplog):
