@@ -30,7 +30,7 @@ from seqgen_envs.domains.melody.roll import draw_svg
 from seqgen_envs.domains.melody.sheet import PLAIN, Sheet
 from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
 from seqgen_envs.domains.melody.tasks import local_task, recommended_task, rl_tuner_task
-from seqgen_envs.domains.melody.vocabulary import VOCABULARY
+from seqgen_envs.domains.melody.vocabulary import VOCABULARY, encode
 from seqgen_envs.extras import require
 
 if TYPE_CHECKING:
@@ -163,6 +163,7 @@ def _read_corpus(
 DOMAIN = Domain(
     name="melody",
     vocabulary=VOCABULARY,
+    encode=encode,
     priors={name: StoredPrior(PRIORS / name) for name in ("default", "paper", "bigram")},
     tasks={"rl-tuner": rl_tuner_task, "recommended": recommended_task, "local": local_task},
     default_prior="default",
