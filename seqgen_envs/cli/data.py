@@ -163,6 +163,8 @@ def _report(corpus: Corpus) -> None:
     if more := corpus.report.n_dropped - len(problems):
         warn(f"dropped {more:,} more for such reasons")
     show(corpus.report.table(f"Corpus: {corpus.source}"))
+    for hint in corpus.report.hints:
+        say(f"hint: {hint}")
     for example in corpus.report.examples:
         say(f"rewritten: {example}")
     shares = ", ".join(f"{split} {len(corpus.split(split)):,}" for split in SPLITS)

@@ -157,6 +157,8 @@ def train(
     }
     corpus = _corpus_of(kind, data, jobs, cleaning, start)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
+    for hint in corpus.report.hints:
+        say(f"hint: {hint}")
     kind = kind.with_vocabulary(corpus.vocabulary)
     architecture = replace(architecture, vocabulary_size=kind.vocabulary.size)
     trainer = PriorTrainer(

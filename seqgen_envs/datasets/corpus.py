@@ -48,6 +48,7 @@ class SkipReport:
         unknown: how many dropped sequences hold each token that the vocabulary lacks.
         noted: how many of those kept each remark holds for, such as "rewritten".
         examples: some that are not kept as they were given: ``given -> kept``.
+        hints: what can be done about some of those dropped, a sentence each.
         unread: names of files that were found and are of types that are not read: of the first
             ``MAX_NAMED``. What they hold is not known, so they count neither as kept nor dropped.
     """
@@ -58,6 +59,7 @@ class SkipReport:
     unknown: dict[str, int] = field(default_factory=dict)
     noted: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
     unread: list[str] = field(default_factory=list)
 
     def drop(self, reason: str, name: str = "", detail: str = "") -> None:
@@ -69,7 +71,7 @@ class SkipReport:
     @property
     def problems(self) -> list[str]:
         """One line for each sequence dropped that was named."""
-        return [f"{name}: {detail}" for _, name, detail in self.items]
+        return [f"{name}: {_first_line(detail)}" for _, name, detail in self.items]
 
     def rows(self) -> list[dict[str, str]]:
         """What was dropped or not read, as rows of a table.
@@ -78,7 +80,8 @@ class SkipReport:
         """
         unnamed = self.n_dropped - len(self.items)
         more = ["not named", "", f"{unnamed:,} more; the first {len(self.items):,} are named above"]
-        items = [*self.items, more] if unnamed else self.items
+        items = [[*one, detail.replace("\n", ": ")] for *one, detail in self.items]
+        items += [more] if unnamed else []
         unread = "files of this type are not read"
         items = [*items, *(["type not read", name, unread] for name in self.unread)]
         return [dict(zip(("reason", "name", "detail"), item, strict=True)) for item in items]
@@ -129,6 +132,10 @@ class SkipReport:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""
         return asdict(self)
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
 
 
 def types_of(names: Iterable[str]) -> str:

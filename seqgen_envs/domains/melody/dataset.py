@@ -37,6 +37,7 @@ from seqgen_envs.domains.melody.reading.line import (
     key_and_shift,
     line_tokens,
 )
+from seqgen_envs.domains.melody.reading.parts import HIGHEST
 from seqgen_envs.domains.melody.reading.pieces import BAR, pieces
 from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, music_files, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
@@ -47,6 +48,11 @@ COLLECTIONS = ("essenFolksong", "oneills1850", "ryansMammoth", "airdsAirs")
 MIN_STEPS = 32
 MAX_STEPS = 2048
 LONGEST_REST = 16
+POLYPHONIC = "polyphonic"
+_TOP_LINE = (
+    f"of a polyphonic tune --part {HIGHEST} reads the top line, be it of parts or of chords; a "
+    "number, a name or 'channel N' reads one part"
+)
 # Part of the cache's key: raise it whenever a tune's tokens would come out differently.
 FORMAT = 3
 # Below this many files a worker costs more than it saves (it imports music21 anew).
@@ -164,7 +170,12 @@ def _tunes_of(path: Path, part: str | None) -> list[Tune]:
 
 
 def _unusable(error: TuneError) -> str:
-    return f"is not usable as a melody: {error.reason}: {error.detail}"
+    said, _, parts = error.detail.partition("\n")
+    if parts:
+        said += f", choose with --part (number, name, 'channel N' or {HIGHEST}): {parts}"
+    elif error.reason == POLYPHONIC:
+        said += f"; --part {HIGHEST} reads the top line"
+    return f"is not usable as a melody: {error.reason}: {said}"
 
 
 def _read(tune: Tune) -> Line:
@@ -289,9 +300,12 @@ def _build(
     for outcome in broken:  # after the progress bar, which would swallow the lines
         logger.warning("skipped %s: %s", outcome.name, outcome.error)
     report.kept = len(kept)
+    if POLYPHONIC in report.dropped:
+        report.hints.append(_TOP_LINE)
     if not kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
-        raise ValueError(f"none of the tunes of {source} could be used ({reasons})")
+        hint = "".join(f": {hint}" for hint in report.hints)
+        raise ValueError(f"none of the tunes of {source} could be used ({reasons}){hint}")
     sequences: list[NDArray[np.integer]] = [
         outcome.tokens for outcome in kept.values() if outcome.tokens is not None
     ]

@@ -82,7 +82,10 @@ class StepNote(NamedTuple):
 
 
 class TuneError(ValueError):
-    """One tune that cannot become tokens: ``reason`` in a word or two, ``detail`` in a clause."""
+    """One tune that cannot become tokens: ``reason`` in a word or two, ``detail`` in a clause.
+
+    Where the detail has a second line, lists of many tunes leave that out.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)  # both, so that it survives pickling
