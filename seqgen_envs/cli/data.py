@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 #: Dropped sequences that are named one by one.
 SHOWN = 10
+#: Below so many sequences a training that starts from a bundled prior is suggested, and how.
+FEW = 1_000
+ON_FROM_IT = "--learning-rate 0.0005"
 
 
 def data(
@@ -100,7 +104,23 @@ def data(
         say(f"{dropped} names what was dropped, and why")
     corpus.save(out)
     say(f"{out} is the corpus. To train a prior on it:")
-    say(f"  seqgen prior train {kind.name} --data {out} --out {kind.name}-prior")
+    where = f"--data {shlex.quote(str(out))} --out {kind.name}-prior"
+    if len(corpus) < FEW and _goes_on(kind, corpus):
+        say(f"  seqgen prior train {kind.name} --initial {kind.default_prior} {ON_FROM_IT} {where}")
+        say(
+            f"Few sequences ({len(corpus):,}) are best learned by a prior that knows many already; "
+            "without --initial and the learning rate it starts from nothing."
+        )
+    else:
+        say(f"  seqgen prior train {kind.name} {where}")
+
+
+def _goes_on(domain: Domain, corpus: Corpus) -> bool:
+    """Whether a training on the corpus can start from the domain's default prior."""
+    from seqgen_envs.domain import StoredPrior
+
+    stored = isinstance(domain.priors[domain.default_prior], StoredPrior)
+    return stored and corpus.vocabulary == domain.vocabulary
 
 
 def _names() -> Table:

@@ -330,7 +330,11 @@ def _outcomes(
 
     def bar(results: Iterable[list[Outcome]]) -> Iterator[Outcome]:
         for outcomes in tqdm(
-            results, total=len(files), desc="parsing", unit="file", disable=not progress
+            results,
+            total=len(files),
+            desc="parsing",
+            unit="file",
+            disable=None if progress else True,
         ):
             yield from outcomes
 

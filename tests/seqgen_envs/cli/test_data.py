@@ -60,7 +60,17 @@ def test_a_file_becomes_a_corpus(smi, tmp_path):
     for row in ("kept", "dropped: unreadable", "dropped: duplicate", "found"):
         assert row in result.stdout
     assert "41 sequences of" in result.stdout
+    start = "seqgen prior train molecule --initial zinc250k --learning-rate 0.0005 --data mine.npz"
+    assert start in result.stdout
+    assert "cleaning" not in result.stderr  # no bar where stderr is no terminal
+
+
+def test_many_sequences_or_other_tokens_are_trained_on_from_nothing(smi, tmp_path, monkeypatch):
+    result = run("data", smi, "--jobs", 1, "--vocabulary", "corpus")
     assert "seqgen prior train molecule --data mine.npz" in result.stdout
+    monkeypatch.setattr(data, "FEW", 41)
+    result = run("data", smi, "--jobs", 1, "--out", "m y.npz")
+    assert "seqgen prior train molecule --data 'm y.npz'" in result.stdout
 
 
 def test_options_change_what_is_written(smi, tmp_path):

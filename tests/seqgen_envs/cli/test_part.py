@@ -84,8 +84,10 @@ def test_a_file_of_music_is_a_corpus_and_other_files_are_named(tmp_path, monkeyp
     music.mkdir()
     shutil.copy(CASES / "relay.mid", music)
     (music / "a.krn").write_text("**kern")
-    run("data", music / "relay.mid", "--out", out)
+    result = run("data", music / "relay.mid", "--out", out)
     assert Corpus.load(out).names == ["relay.mid"]
+    assert "parsing" not in result.stderr  # no bar where stderr is no terminal
+    assert "--initial default --learning-rate 0.0005 --data" in result.stdout
     assert not out.with_suffix(".dropped.csv").exists()
     assert "not read: .krn" in " ".join(
         run("data", music, "--domain", "melody", "--out", out).output.split()
