@@ -181,8 +181,9 @@ class ProgressLines(BaseCallback):
         self._steps, self._last = steps, now
         rate = (steps - self._first) / (now - self._began)
         left = max(self.total - steps, 0) / rate
+        share = min(steps / self.total, 1.0)  # the last round is whole
         self.say(
-            f"{steps:,} of {self.total:,} steps ({steps / self.total:.0%}), {rate:,.0f} a second, "
+            f"{steps:,} of {self.total:,} steps ({share:.0%}), {rate:,.0f} a second, "
             f"{left / 60:.1f} minutes to go"
         )
 

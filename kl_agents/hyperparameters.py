@@ -101,7 +101,7 @@ def load_hyperparams(
         algorithm: a name of :data:`~kl_agents.registry.ALGORITHMS`.
         env_id: an environment without a file has the constructors' own defaults.
         overrides: nested mappings as a block of the file is.
-        source: a file of your own in place of the bundled one.
+        source: another file in place of the environment's: your own, or a bundled one's name.
         shared: settings of several algorithms, over the file's; what this one does not take is
             left out.
 
@@ -129,10 +129,16 @@ def load_hyperparams(
 def read_blocks(path: Path) -> dict[str, dict[str, Any]]:
     """The blocks of a file, and under them those of the file it extends.
 
+    Args:
+        path: a file, or where there is none the name of a bundled one, such as ``PMO.yml``.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it is not YAML of that form, or extends a file that extends it.
     """
+    bundled = FOLDER / path
+    if not path.is_file() and path.name == str(path) and bundled.is_file():
+        path = bundled
     return _read_blocks(path.resolve(), ())
 
 
@@ -153,7 +159,10 @@ def _read_blocks(path: Path, inner: tuple[Path, ...]) -> dict[str, dict[str, Any
 
 def _read_file(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise FileNotFoundError(f"there is no file of hyper-parameters {path}")
+        bundled = ", ".join(sorted(one.name for one in FOLDER.glob("[A-Z]*.yml")))
+        raise FileNotFoundError(
+            f"there is no file of hyper-parameters {path}; bundled ones are {bundled}"
+        )
     blocks = read_yaml(path) or {}
     names = [str(name) for name in blocks] if isinstance(blocks, dict) else ["(no blocks)"]
     known = {EXTENDS, DEFAULT, *ALGORITHMS}

@@ -36,6 +36,8 @@ CHUNK = 8192
 DISTINCT_OF = 10_000
 #: Smallest effective share of the episodes at which the bound of log Z says anything.
 TRUSTED = 0.01
+#: The same, of effective episodes: of few even one is a large share.
+TRUSTED_EPISODES = 10
 #: Independent parts of an evaluation whose bounds are averaged, for one that may be stored.
 PARTS = 8
 #: Standard errors between a mean and what may be stored.
@@ -105,8 +107,8 @@ class Evaluation:
         log_z_best: the largest lower bound of log Z that is known: ``log_z``, or a stored one.
         log_z_upper: an upper bound of log Z, where one is stored.
         kl_to_optimum: ``log_z_best`` - J, at most KL(q || q*), and equal to it where the bound is
-            tight; None where ``effective`` is below :data:`TRUSTED` and nothing is stored: it is
-            not known then.
+            tight; None where ``effective`` is below :data:`TRUSTED`, or stands for fewer than
+            :data:`TRUSTED_EPISODES`, and nothing is stored: it is not known then.
         kl_to_optimum_at_most: ``log_z_upper`` - J.
         objective_at_least: a lower bound of J, of a policy that only bounds its KL.
         why: why what is None is not known; "" where all is.
@@ -237,7 +239,8 @@ def _place(result: Evaluation, bounds: tuple[float | None, float | None]) -> Non
     result.log_z_best = max((z for z in (own, stored) if z is not None), default=None)
     if objective is None or result.log_z_best is None:
         return
-    trusted = result.effective is not None and result.effective >= TRUSTED
+    share = result.effective or 0.0
+    trusted = share >= TRUSTED and share * result.episodes >= TRUSTED_EPISODES
     if trusted or stored is not None:
         result.kl_to_optimum = result.log_z_best - objective
     if result.log_z_upper is not None:
@@ -255,8 +258,8 @@ def _why(policy: Any, result: Evaluation) -> str:
         )
     if result.kl_to_optimum is None:
         return (
-            f"the effective sample size is {result.effective or 0.0:.2%} of the episodes, and no "
-            "bound of log Z is stored: the distance to the optimum is not known"
+            f"the effective sample size is {result.effective or 0.0:.2%} of {result.episodes:,} "
+            "episodes, and no bound of log Z is stored: the distance to the optimum is not known"
         )
     return ""
 

@@ -305,9 +305,9 @@ class Lanes:
         outside = (chosen < 0) | (chosen >= self._size)
         if outside.any():
             lane = rows[np.argmax(outside)]
+            where = "" if self.n == 1 else f" of lane {lane}"
             raise ValueError(
-                f"action {actions[lane]} of lane {lane} is outside the space: "
-                f"valid are 0..{self._size - 1}"
+                f"action {actions[lane]}{where} is outside the space: valid are 0..{self._size - 1}"
             )
         ended = self.ended[rows]
         if ended.any():

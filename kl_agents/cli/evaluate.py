@@ -63,6 +63,7 @@ def evaluate(
     of it, discounted as in its training.
     """
     from kl_agents.runs import EVALUATION, evaluate_agent, load_run, make_lanes, with_environment
+    from kl_agents.runs.environment import published_for
     from seqgen_envs.reporting.files import write_json
 
     set_threads(threads)
@@ -80,7 +81,8 @@ def evaluate(
         result = evaluate_agent(model, spec, n, seed, num_envs, c, bar.update, any_prior)
     path = out or run / EVALUATION
     path.parent.mkdir(parents=True, exist_ok=True)
-    columns = beside_published({spec.algorithm: metrics_of(result)}, domain.metrics.published)
+    published = published_for(spec, domain)
+    columns = beside_published({spec.algorithm: metrics_of(result)}, published)
     report = {
         **result.to_dict(),
         "run": spec.to_dict(),
@@ -88,7 +90,7 @@ def evaluate(
         "command": ctx.meta.get(COMMAND_KEY, ""),
         "date": now(),
         "machine": machine(),
-        "published": {name: dict(column) for name, column in domain.metrics.published.items()},
+        "published": {name: dict(column) for name, column in published.items()},
     }
     write_json(path, report)
     show_metrics(f"{n:,} {domain.plural} of {run}", columns)

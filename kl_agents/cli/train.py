@@ -66,7 +66,8 @@ def train(
     ] = None,
     settings: SetOption = None,
     hyperparams: Annotated[
-        Path | None, typer.Option(help="A YAML file in place of the bundled one.")
+        Path | None,
+        typer.Option(help="A YAML file, or a bundled one such as PMO.yml, in place of the ENV's."),
     ] = None,
     initial: Annotated[
         Path | None, typer.Option(help="A run, or an agent's file, whose network to start from.")
@@ -75,7 +76,7 @@ def train(
         Path | None,
         typer.Option(
             help="A file of known actives (molecules, or any domain's sequences): scored and put "
-            "into the replay before the training (q, psi, g)."
+            "into the replay before the training (psi, g, tb, q)."
         ),
     ] = None,
     resume: Annotated[
@@ -199,9 +200,12 @@ def _say_where(model: SequenceAlgorithm, out: Path) -> None:
     from kl_agents.runs import AGENT, FAILURES
 
     say(f"{model.num_timesteps:,} steps are trained; the agent is {out / AGENT}")
-    say(f"  seqgen evaluate {out}")
-    say(f"  tensorboard --logdir {out}")
     assert model.facts is not None
+    name = model.facts.domain.name
+    say(f"  seqgen sample {name} -n 16 --agent {out} --out {out}-{model.facts.domain.plural}")
+    say(f"  seqgen evaluate {out}")
+    say(f"  seqgen report {out} --out {out}.html")
+    say(f"  tensorboard --logdir {out}")
     failures = model.facts.tasks[0].failures
     if failures.count:
         rules = ", ".join(f"{name}: {count:,}" for name, count in failures.by_term.items())

@@ -13,6 +13,7 @@ import seqgen_envs  # noqa: F401  (registers the environments)
 from kl_agents.algorithm import SequenceAlgorithm
 from kl_agents.runs.spec import RunSpec
 from seqgen_envs.bounds import known_bounds
+from seqgen_envs.domain import Domain
 from seqgen_envs.evaluation import Evaluation, evaluate, evaluate_policy_network, shows_distribution
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.registration import check_id
@@ -48,6 +49,13 @@ def make_lanes(spec: RunSpec, n: int) -> Lanes:
     """Lanes of the same environment, to evaluate in; a budget is the training's alone."""
     one = single_lane(spec)
     return Lanes(n, replace(one.settings, task=one.task.for_evaluation()))
+
+
+def published_for(spec: RunSpec, domain: Domain) -> Mapping[str, Mapping[str, float]]:
+    """Published figures that stand beside a run's: none where its prior or task is another one."""
+    compared = {"prior": domain.default_prior, "task": domain.default_task}
+    same = all(spec.env_kwargs[name] == value for name, value in compared.items())
+    return domain.metrics.published if same else {}
 
 
 def single_lane(spec: RunSpec) -> Lanes:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import heapq
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kl_agents.runs import folder as files
-from kl_agents.runs.environment import evaluate_agent, make_lanes
+from kl_agents.runs.environment import evaluate_agent, make_lanes, published_for
+from kl_agents.runs.found import best_found, score_of
 from kl_agents.runs.loading import load_run
 from kl_agents.runs.spec import RunSpec
 from kl_agents.writers import STEP, read_progress
@@ -36,6 +35,7 @@ from seqgen_envs.benchmark.page.report import facts
 from seqgen_envs.benchmark.page.sequences import Budget, card
 from seqgen_envs.domain import Domain
 from seqgen_envs.evaluation import Evaluation, evaluate
+from seqgen_envs.reporting.tables import beside_published
 from seqgen_envs.rollout import PriorPolicy
 
 #: Quantities that are drawn: in training (``rollout/``) and in evaluations (``eval/``).
@@ -81,7 +81,7 @@ def run_page(folder: Path, episodes: int, seed: int, command: str = "") -> Page:
         agent = evaluate_agent(model, spec, episodes, seed)
         judged = agent, evaluate(PriorPolicy(seed), lanes, episodes, seed, c=agent.c)
         remark = ""
-        blocks += [_numbers(domain, *judged)]
+        blocks += [_numbers(spec, domain, *judged)]
     blocks += _curves(folder)
     if judged:
         blocks += [_rules(*judged), _samples(domain, *judged, budget)]
@@ -93,9 +93,10 @@ def run_page(folder: Path, episodes: int, seed: int, command: str = "") -> Page:
     return Page(f"Run {folder.resolve().name}", about, [section], facts(command, remark))
 
 
-def _numbers(domain: Domain, agent: Evaluation, prior: Evaluation) -> Table:
+def _numbers(spec: RunSpec, domain: Domain, agent: Evaluation, prior: Evaluation) -> Table:
+    published = beside_published({}, published_for(spec, domain))
     prior.kl_to_prior, prior.objective = 0.0, prior.task_return / prior.c
-    columns = {"agent": agent.metrics(), "prior": prior.metrics(), **domain.metrics.published}
+    columns = {"agent": agent.metrics(), "prior": prior.metrics(), **published}
     rows = [
         [text(readable(name)), *[number(_float(values.get(name))) for values in columns.values()]]
         for name in columns["agent"]
@@ -159,33 +160,21 @@ def _samples(domain: Domain, agent: Evaluation, prior: Evaluation, budget: Budge
 
 def _found(folder: Path, domain: Domain, budget: Budget) -> Iterator[Block]:
     """The best of the table of what the training has scored."""
-    path = folder / f"{domain.plural}.csv"
-    if not path.is_file():
-        return
-    with open(path, newline="", encoding="utf-8") as file:
-        every = [row for row in csv.DictReader(file) if _score(row) is not None]
-    best = heapq.nlargest(_FOUND, every, key=lambda row: _score(row) or 0.0)
+    found = best_found(folder / f"{domain.plural}.csv", _FOUND)
+    best = found.rows
     if not best:
         return
     cards = [
-        card(domain, f"step {row['step']}", {"text": row["text"], "score": _score(row)}, budget)
+        card(domain, f"step {row['step']}", {"text": row["text"], "score": score_of(row)}, budget)
         for row in best[:_DRAWN]
     ]
-    yield Samples(f"The best {domain.plural} found", "By the task's return.", {"": cards})
+    note = "By the task's return; those that were given are left out."
+    yield Samples(f"The best {domain.plural} found", note, {"": cards})
     columns = [name for name in best[0] if name not in _OWN and best[0][name] is not None]
     rows = [[text(row["text"]), *[_cell(row[name]) for name in columns]] for row in best]
-    title = f"The {len(rows)} best of {len(every):,} {domain.plural} scored in training"
+    title = f"The {len(rows)} best of {found.scored:,} {domain.plural} scored in training"
     headings = [readable(name.removeprefix("term_")) for name in columns]
     yield Table(title, [domain.name, *headings], rows, folded=True)
-
-
-def _score(row: Mapping[str, Any]) -> float | None:
-    """None where the row is cut short, or its task return no number."""
-    try:
-        value = float(row["task_return"])
-    except (KeyError, TypeError, ValueError):
-        return None
-    return value if abs(value) < 1e300 else None
 
 
 def _cell(value: str) -> Any:

@@ -19,6 +19,8 @@ from seqgen_envs.benchmark.work import Job
 
 #: Characters kept of what a failed process said last.
 LAST_WORDS = 8000
+#: Exit code of a Python process whose exception nobody caught: what it said names the reason.
+RAISED = 1
 POLL = 0.05
 #: Of prctl(2): send me this signal when my parent ends. Looked up here, since little may be done
 #: between fork and exec.
@@ -89,7 +91,9 @@ class Working:
         said = self.errors.read_text(encoding="utf-8", errors="replace").strip()[-LAST_WORDS:]
         code = self.process.returncode
         why = f"it took longer than {self.timeout:g} seconds" if hung else _why(code)
-        return Outcome(None, f"{said}\n{why}".strip(), seconds)
+        if self.process.returncode != RAISED or hung or not said:
+            said = f"{said}\n{why}".strip()
+        return Outcome(None, said, seconds)
 
     def kill(self) -> None:
         """End it and what it has started."""

@@ -8,7 +8,6 @@ from helpers.paths import ROOT
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 #: Pages that docs/hooks.py makes when the site is built.
 MADE = {
-    "docs/reference/settings.md",
     "docs/reference/command-line.md",
     "docs/contributing.md",
     "docs/changelog.md",

@@ -27,11 +27,26 @@ from kl_agents.runs import (
     start_run,
     with_environment,
 )
+from kl_agents.runs.environment import published_for
 from kl_agents.writers import STEP, ProgressCsv, read_progress
 from seqgen_envs import evaluate
+from seqgen_envs.domains.melody import DOMAIN
 from seqgen_envs.evaluation import evaluate_policy_network
 from seqgen_envs.exact import PrefixTree
 from seqgen_envs.rollout import PriorPolicy
+
+# -- beside published figures ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "changed", [{"task": {"name": "rl-tuner", "key": "D minor"}}, {"prior": "bigram"}]
+)
+def test_published_figures_stand_beside_what_they_are_figures_of_alone(changed):
+    spec = RunSpec("psi", "MelodyGen-v0", 0)
+    assert published_for(spec, DOMAIN) == DOMAIN.metrics.published
+    assert published_for(replace(spec, env_kwargs={"c": 2.0}), DOMAIN) == DOMAIN.metrics.published
+    assert published_for(replace(spec, env_kwargs=changed), DOMAIN) == {}
+
 
 # -- resume ---------------------------------------------------------------------------------------
 

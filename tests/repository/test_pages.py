@@ -30,7 +30,7 @@ WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
 
 #: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
 SMALL = (
-    (r"pip install '\.\[notation\]' && ", ""),  # CI has installed it
+    (r"pip install '\.\[notation,bench\]' && ", ""),  # CI has installed it
     (r"-n 4\b", "-n 1"),
     (r"-n 48\b", "-n 4"),
     (r"-n (?:16|64)\b", "-n 2"),
@@ -38,7 +38,7 @@ SMALL = (
     (r"--preset default", "--preset default --epochs 1 --hidden 16"),
     (r"--epochs 10\b", "--epochs 1"),
     (
-        r"(train psi \S+-v0)",
+        r"(train (?:psi|tb) \S+-v0)",
         r"\1 --steps 768 --set n_envs=16 --eval-every 768 --eval-episodes 16",
     ),
     (r"--steps 1200000", "--steps 1024"),

@@ -18,8 +18,8 @@ LINKED = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 CODE = re.compile(r"```.*?```|`[^`\n]*`", re.S)
 
 
-def program(name):
-    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+def program(name, folder="benchmarks"):
+    spec = importlib.util.spec_from_file_location(name, ROOT / folder / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -37,8 +37,13 @@ def test_tables_and_examples_are_the_files():
     assert stale == [], "run python benchmarks/update_pages.py"
 
 
+def test_the_page_of_settings_is_that_of_the_classes():
+    settings = program("settings", "docs")
+    assert text_of(settings.PAGE) == settings.settings_page(), "run python docs/settings.py"
+
+
 def test_commands_install_from_the_checkout():
-    assert command("main").startswith("pip install '.[notation]' && seqgen sample melody ")
+    assert command("main").startswith("pip install '.[notation,bench]' && seqgen sample melody ")
     assert command("test") == "pip install '.[test]' && pytest"
 
 

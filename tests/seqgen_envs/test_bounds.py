@@ -13,7 +13,7 @@ from helpers.commands import run
 from kl_agents import BestOfN
 from seqgen_envs import bounds
 from seqgen_envs.bounds import Bound, better, fingerprint, known_bounds, reject, store, upper_bound
-from seqgen_envs.evaluation import evaluate
+from seqgen_envs.evaluation import TRUSTED, evaluate
 from seqgen_envs.exact import exact_graph
 from seqgen_envs.graph import GraphPolicy
 from seqgen_envs.lanes import Lanes
@@ -177,6 +177,16 @@ def test_a_deterministic_policy_has_log_q_zero(lanes):
     silent = evaluate(Silent(), lanes, 8)
     assert silent.objective is None
     assert "shows no action probabilities" in silent.why
+
+
+def test_few_effective_episodes_say_nothing_of_the_optimum(lanes):
+    graph = exact_graph(lanes.settings)
+    policy = GraphPolicy(graph, graph.optimal_policy(C))
+    few = evaluate(policy, lanes, 8)
+    assert few.effective > TRUSTED  # as of eight even one is
+    assert few.kl_to_optimum is None
+    assert "% of 8 episodes, and no bound of log Z is stored" in few.why
+    assert evaluate(policy, lanes, 100).kl_to_optimum is not None
 
 
 def test_best_of_n_is_bounded_and_better_than_the_prior(lanes):

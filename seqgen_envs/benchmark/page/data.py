@@ -166,11 +166,25 @@ def read_results(rows: Sequence[Row], suites: Mapping[str, Suite]) -> tuple[list
         suite = suites.get(name)
         current = [r for r in of_suite if suite and r.suite_fingerprint == suite.fingerprint]
         if suite and current:
-            results.append(Results.of(suite, current))
+            results.append(Results.of(suite, _without_mended(current)))
         if len(current) < len(of_suite):
             left_out.append(f"{len(of_suite) - len(current)} of {name}")
     why = "they were made by another definition of the suite than the one here"
     return results, f"{' and '.join(left_out)} left out: {why}" if left_out else ""
+
+
+def _without_mended(rows: Sequence[Row]) -> list[Row]:
+    """The rows, but for failed ones of an agent whose file has since run as another version."""
+    latest: dict[tuple[Any, ...], str] = {}
+    for row in rows:
+        one = (row.agent, row.reference, row.task, row.seed)
+        latest[one] = max(latest.get(one, ""), row.date)
+    return [
+        row
+        for row in rows
+        if row.status == FINISHED
+        or row.date == latest[row.agent, row.reference, row.task, row.seed]
+    ]
 
 
 def places(rows: Sequence[Row]) -> list[str]:

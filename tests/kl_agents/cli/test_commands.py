@@ -211,7 +211,7 @@ def test_oracles_that_fail_are_in_the_last_line(tmp_path):
         (["psi", "ToyGen-v0", "--initial", "none"], "there is no agent at none to start from"),
         (["psi", "CartPole-v1"], "cannot be made as a vector environment of sequences"),
         (["psi", "ToyGen-v0", "--device", "tpu"], "device must be cpu or cuda"),
-        (["psi", "ToyGen-v0", "--hyperparams", "none.yml"], "no file of hyper-parameters"),
+        (["psi", "ToyGen-v0", "--hyperparams", "none.yml"], "none.yml; bundled ones are Melody"),
     ],
 )
 def test_train_refuses(arguments, message, tmp_path):

@@ -139,7 +139,10 @@ def test_whatever_an_agent_does_the_others_go_on(suite, tmp_path):
     for name, words in bad.items():
         assert rows[name].status == FAILED
         assert words.lower() in rows[name].error.lower()
+    assert rows["raises"].error.splitlines()[-1] == bad["raises"]
+    assert f"seed 0: failed: {bad['raises']}\n" in said.stderr
     assert "3 rows failed" in said.stderr
+    assert "Traceback" not in said.stderr
 
 
 def start(command, out, log):

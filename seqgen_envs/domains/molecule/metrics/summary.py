@@ -11,7 +11,7 @@ Molecules are int [N, T] token ids, padded with V.
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -82,7 +82,10 @@ def are_valid(ids: Tokens, vocabulary: Vocabulary = VOCABULARY) -> NDArray[np.bo
 
 
 def sequence_metrics(
-    tokens: ArrayLike, folder: str | Path | None = None, vocabulary: Vocabulary = VOCABULARY
+    tokens: ArrayLike,
+    folder: str | Path | None = None,
+    vocabulary: Vocabulary = VOCABULARY,
+    parts: Callable[[Sequence[str]], dict[str, Values]] | None = None,
 ) -> dict[str, Values]:
     """Statistics of each sequence, float64 [N] each.
 
@@ -94,6 +97,7 @@ def sequence_metrics(
         tokens: int [N, T].
         folder: of the prior whose training split is meant; None: the default prior.
         vocabulary: of the ids.
+        parts: further columns, of SMILES: the parts of a task's objective.
 
     Raises:
         ValueError: not such an array, or an id outside 0..V.
@@ -108,7 +112,7 @@ def sequence_metrics(
         table[valid] = [molecule.values for molecule in molecules]
         novel[valid] = ~reference(folder).known([molecule.canonical for molecule in molecules])
     columns = dict(zip(MEASURED, table.T, strict=True))
-    return {
+    measured = {
         "valid": np.array([molecule is not None for molecule in found], dtype=np.float64),
         "novel": novel,
         "logp": columns["logp"],
@@ -119,6 +123,7 @@ def sequence_metrics(
         "weight": columns["weight"],
         "longest_carbon_run": longest_carbon_run(ids, vocabulary),
     }
+    return measured | (parts([vocabulary.to_text(row) for row in ids]) if parts else {})
 
 
 def summarize(

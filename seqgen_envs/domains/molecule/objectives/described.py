@@ -35,10 +35,11 @@ def objective_from(description: Any) -> Objective:
             - ``count``: a SMARTS, whose matches are counted [``modifier``];
             - ``alerts``: a name of :data:`~.alerts.CATALOGS`, or a list of some, whose alerts are
               counted [``modifier``];
-            - ``similarity``: a SMILES [``fingerprint``, ``modifier``];
+            - ``similarity``: a SMILES, or a list of some [``fingerprint``, ``modifier``];
             - ``substructure``: a SMARTS [``inverse``];
             - ``isomer``: a molecular formula;
             - ``oracle``: a name of :data:`~.oracles.ORACLES`;
+            - ``custom``: a function ``Mol -> float``, as above by name [``modifier``];
             - ``arithmetic`` or ``geometric``: a list of descriptions [``weights``].
 
             A ``modifier`` is described as for :func:`~.modifiers.modifier_from`. In YAML::
@@ -133,6 +134,7 @@ _KINDS: dict[str, tuple[Callable[..., Objective], tuple[str, ...]]] = {
     "substructure": (Substructure, ("inverse",)),
     "isomer": (IsomerScore, ()),
     "oracle": (oracle, ()),
+    "custom": (Named, ("modifier",)),
     "arithmetic": (partial(_mean, Arithmetic), ("weights",)),
     "geometric": (partial(_mean, Geometric), ("weights",)),
 }

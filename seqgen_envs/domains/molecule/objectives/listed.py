@@ -32,6 +32,11 @@ _RANGES = {
     "formal_charge": "..., -1, 0, 1, ...",
 }
 _COUNT = "0, 1, 2, ..."
+#: What the class that a property shares with another does not say of it.
+_LINES = {
+    "penalized_logp_standardized": "logP - SA - ring penalty, each less its mean over ZINC250k and "
+    "divided by its deviation.",
+}
 
 #: Arguments of an example, and what values come out.
 _MODIFIERS: dict[str, tuple[dict[str, float], str]] = {
@@ -92,9 +97,9 @@ _PARTS = (
     Ingredient(
         "similarity",
         "part",
-        "Tanimoto similarity to a molecule.",
+        "Tanimoto similarity to a molecule, or to the most similar one of several.",
         {
-            "similarity": "a SMILES",
+            "similarity": "a SMILES, or a list of some",
             "fingerprint": f"one of {', '.join(FINGERPRINTS)} (ECFP4)",
             "modifier": f"{_MODIFIER} (none)",
         },
@@ -120,6 +125,14 @@ _PARTS = (
         {"oracle": "an oracle's name"},
         "0 to 1",
         {"oracle": "celecoxib_rediscovery"},
+    ),
+    Ingredient(
+        "custom",
+        "part",
+        "A function of your own, of one RDKit molecule to a number.",
+        {"custom": "FILE.py:function or module:function", "modifier": f"{_MODIFIER} (none)"},
+        "what it returns, or the modifier's",
+        {"custom": "rdkit.Chem.Crippen:MolMR", "modifier": {"sigmoid": {"low": 40, "high": 130}}},
     ),
 )
 
@@ -177,7 +190,8 @@ def _properties() -> Sequence[Ingredient]:
         Ingredient(
             name,
             "property",
-            _line(type(measure) if isinstance(measure, PenalizedLogP) else measure),
+            _LINES.get(name)
+            or _line(type(measure) if isinstance(measure, PenalizedLogP) else measure),
             {},
             _RANGES.get(name, _COUNT),
             {"property": name},

@@ -53,6 +53,11 @@ def only_reads(objective: Objective) -> bool:
     return str(getattr(objective, "__module__", "")).startswith(_OURS)
 
 
+def parts_of(objective: Objective) -> tuple[Objective, ...]:
+    """What a mean is of; nothing of any other objective."""
+    return objective.parts if isinstance(objective, _Mean) else ()
+
+
 @dataclass(frozen=True)
 class _Mean(Part):
     parts: tuple[Objective, ...]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,10 +60,11 @@ class Measured(Part):
 
 @dataclass(frozen=True)
 class Named(Part):
-    """A function ``Mol -> float`` of a user's, imported when and where it is first called.
+    """A function ``Mol -> float`` of a user's, modified; imported where it is first called.
 
     Args:
         reference: ``"module:attribute"`` or ``"FILE.py:attribute"``.
+        modifier: as of :class:`Measured`.
 
     Raises:
         UntrustedCodeError: see :func:`~seqgen_envs.loading.check_trusted`.
@@ -70,6 +72,7 @@ class Named(Part):
     """
 
     reference: str
+    modifier: Modifier | None = None
     _loaded: Objective | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
@@ -93,39 +96,44 @@ class Named(Part):
         self.prepare()
         assert self._loaded is not None
         found: float = compound.take(self._loaded, copied=True)  # it may change what it is given
-        return found
+        return _modified(found, self.modifier)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"reference": self.reference, "_loaded": None}
+        return {"reference": self.reference, "modifier": self.modifier, "_loaded": None}
 
 
 @dataclass(frozen=True)
 class Similarity(Part):
-    """Tanimoto similarity to a molecule, modified.
+    """Tanimoto similarity to a molecule, or to the most similar one of several, modified.
 
     Args:
-        smiles: the molecule.
+        smiles: the molecule, or a list of some.
         fingerprint: a name of :data:`~.fingerprints.FINGERPRINTS`.
         modifier: as of :class:`Measured`.
 
     Raises:
-        ValueError: the SMILES does not parse, or there is no fingerprint of that name.
+        ValueError: a SMILES does not parse, there is none, or no fingerprint of that name.
     """
 
-    smiles: str
+    smiles: str | Sequence[str]
     fingerprint: str = "ECFP4"
     modifier: Modifier | None = None
     _compute: Fingerprint = field(init=False, repr=False, compare=False)
-    _target: Any = field(init=False, repr=False, compare=False)
+    _targets: list[Any] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if isinstance(self.smiles, list):
+            _derive(self, "smiles", tuple(self.smiles))
+        several = self.smiles if isinstance(self.smiles, tuple) else (self.smiles,)
+        if not several:
+            raise ValueError("similarity needs a SMILES, or a list of one or more")
         _derive(self, "_compute", get_fingerprint(self.fingerprint))
-        _derive(self, "_target", self._compute(read_smiles(self.smiles)))
+        _derive(self, "_targets", [self._compute(read_smiles(smiles)) for smiles in several])
 
     def score(self, compound: Compound) -> float:
         """See :class:`~.means.Part`."""
-        similarity = tanimoto(compound.take(self._compute), self._target)
-        return _modified(similarity, self.modifier)
+        own = compound.take(self._compute)
+        return _modified(max(tanimoto(own, target) for target in self._targets), self.modifier)
 
 
 @dataclass(frozen=True)

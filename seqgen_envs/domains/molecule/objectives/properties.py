@@ -98,8 +98,9 @@ def ring_penalty(molecule: Chem.Mol) -> float:
 
 @dataclass(frozen=True)
 class PenalizedLogP(Part):
-    """logP - SA - ring penalty, each part with a mean taken off and divided by a deviation.
+    """logP - SA - ring penalty.
 
+    The standardized one takes the mean over ZINC250k off each part, and divides by its deviation.
     The reference looks for the largest ring in some basis of cycles, which may hold larger ones
     than RDKit's smallest rings do; this takes RDKit's.
 

@@ -139,6 +139,28 @@ class Board:
         return {**vars(self), "_rows": b"", "_verdicts": []}
 
 
+class Columns:
+    """Objectives of a scorer that are looked at and pay nothing.
+
+    Args:
+        scorer: that has them.
+        names: theirs.
+    """
+
+    def __init__(self, scorer: Scorer, names: Sequence[str]) -> None:
+        self.scorer, self.names = scorer, tuple(names)
+
+    def __call__(self, smiles: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+        """Their values of N SMILES, [N] each by name; NaN where one is invalid or has failed."""
+        verdicts = self.scorer.score(list(smiles))
+        valid = np.array([verdict.canonical is not None for verdict in verdicts], dtype=bool)
+        columns = {name: self.scorer.names.index(name) for name in self.names}
+        return {
+            name: np.where(valid, [verdict.values[column] for verdict in verdicts], np.nan)
+            for name, column in columns.items()
+        }
+
+
 class MoleculeRule:
     """A rule that reads a board, or asks for the tokens' meaning."""
 

@@ -14,6 +14,7 @@ from functools import partial
 from numbers import Real
 from typing import Any
 
+from seqgen_envs.domains.molecule.objectives.components import components
 from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
 from seqgen_envs.domains.molecule.objectives.means import Objective
 from seqgen_envs.domains.molecule.objectives.modifiers import Clipped, Linear
@@ -30,13 +31,14 @@ from seqgen_envs.domains.molecule.tasks.rules import (
     Board,
     CarbonRunRule,
     ColumnRule,
+    Columns,
     MoleculeTask,
     ValidityRule,
 )
 from seqgen_envs.domains.molecule.tasks.scoring import Scorer
 from seqgen_envs.rules import Task, Term
 
-VALIDITY = "validity"
+VALIDITY, PART = "validity", "part_"
 #: Weights of the task ``sequence-tutor``; at c = 0.5 each moves its property by about one standard
 #: deviation of the corpus.
 TUTOR_WEIGHTS = {"logp": 0.5, "sa": 5.0, "qed": 1.0, "ring_penalty": 1.0, "carbon_run": 1.0}
@@ -51,6 +53,7 @@ def scored_task(
     invalid_penalty: float = 0.0,
     failed: float | None = None,
     extra: Sequence[Term] = (),
+    beside: Mapping[str, Objective] | None = None,
     diversity: Diversity | Mapping[str, Any] | None = None,
     **scoring: Any,
 ) -> MoleculeTask:
@@ -65,6 +68,7 @@ def scored_task(
         failed: what ``validity`` holds for a valid SMILES on which an objective failed; its other
             terms are 0. None: as for an invalid one, and never more than that.
         extra: further terms.
+        beside: further objectives, which pay nothing: metrics ``part_NAME`` of each molecule.
         diversity: what becomes of molecules like those there were, as a
             :class:`~.memory.Diversity` or the dict of its arguments; None: nothing.
         scoring: ``n_jobs``, ``timeout``, ``cache_size``, ``budget``, and with ``n_jobs="ray"``
@@ -84,17 +88,18 @@ def scored_task(
             f"failed must be at most {-invalid_penalty:g}, what an invalid SMILES earns, got "
             f"{failed!r}: failing must not pay"
         )
-    scorer = Scorer(objectives, **scoring)
+    looked_at = {f"{PART}{part}": objective for part, objective in (beside or {}).items()}
+    scorer = Scorer({**objectives, **looked_at}, **scoring)
     board = Board(scorer)
-    terms = [
-        Term(term, ColumnRule(board, column), at="end") for column, term in enumerate(scorer.names)
-    ]
+    terms = [Term(term, ColumnRule(board, i), at="end") for i, term in enumerate(objectives)]
     validity = Term(VALIDITY, ValidityRule(board, valid_reward, invalid_penalty), at="end")
     every = [*terms, validity, *extra]
     if diversity is None:
         task = MoleculeTask(name, every, board, {VALIDITY: failed})
     else:
         task = DiverseTask(name, every, board, diversity_from(diversity), {VALIDITY: failed})
+    if looked_at:
+        task.facts["parts"] = Columns(scorer, tuple(looked_at))
     return task.with_weights(weights or {})
 
 
@@ -200,23 +205,35 @@ def command_task(command: str, **others: Any) -> MoleculeTask:
     return scored_task(f"command:{command}", {"command": Program(command)}, **others)
 
 
-def objective_task(*, objective: Any, **others: Any) -> MoleculeTask:
+def objective_task(*, objective: Any, parts: bool = False, **others: Any) -> MoleculeTask:
     """An objective as a dict (see :func:`~.objectives.described.objective_from`), for JSON, YAML.
+
+    Args:
+        objective: its description.
+        parts: whether its parts stand beside each molecule's score, as metrics (``part_NAME``).
+        others: see :func:`scored_task`.
 
     Raises:
         ValueError: the dict describes none.
     """
-    return scored_task("objective", {"objective": objective_from(objective)}, **others)
+    return _described_task("objective", objective_from(objective), parts, **others)
 
 
-def objective_file_task(path: str, **others: Any) -> MoleculeTask:
-    """An objective that a YAML or JSON file describes.
+def objective_file_task(path: str, *, parts: bool = False, **others: Any) -> MoleculeTask:
+    """An objective that a YAML or JSON file describes; arguments as of :func:`objective_task`.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: it describes none.
     """
-    return scored_task(f"objective:{path}", {"objective": read_objective(path)}, **others)
+    return _described_task(f"objective:{path}", read_objective(path), parts, **others)
+
+
+def _described_task(name: str, objective: Objective, parts: bool, **others: Any) -> MoleculeTask:
+    if not isinstance(parts, bool):
+        raise ValueError(f"parts must be true or false, got {parts!r}")
+    beside = components(objective) if parts else {}
+    return scored_task(name, {"objective": objective}, beside=beside, **others)
 
 
 def pmo_task(name: str, **others: Any) -> MoleculeTask:

@@ -15,7 +15,7 @@ from seqgen_envs.benchmark.page.data import Results, read_results
 from seqgen_envs.benchmark.page.html import render
 from seqgen_envs.benchmark.page.tables import markdown
 from seqgen_envs.benchmark.statistics import interquartile_mean
-from seqgen_envs.benchmark.store import FAILED, Store
+from seqgen_envs.benchmark.store import FAILED, FINISHED, Store
 from seqgen_envs.benchmark.suites import load_suite
 
 
@@ -59,6 +59,21 @@ def test_three_files_are_written(report):
     text = (report / "report.md").read_text()
     assert "## toy-v1" in text
     assert "KL to optimum: lower is better" in text
+
+
+def test_a_failed_run_of_an_agent_that_was_mended_is_left_out():
+    suite = load_suite("toy-v1")
+    task = next(iter(suite.tasks))
+
+    def made(version, seed, status, date):
+        given = {"agent_fingerprint": version, "status": status, "date": date}
+        return replace(results.row(suite, task, "mine", seed), **given)
+
+    old = [made("old", 0, FAILED, "2026-01-01"), made("old", 1, FINISHED, "2026-01-01")]
+    new = [made("new", 0, FINISHED, "2026-01-02"), made("new", 1, FAILED, "2026-01-02")]
+    (found,), _ = read_results([*old, *new], {suite.name: suite})
+    kept = {(row.agent_fingerprint, row.seed) for row in found.rows}
+    assert kept == {("old", 1), ("new", 0), ("new", 1)}  # what finished stands, and what fails now
 
 
 def test_each_suite_has_what_its_measure_has(report):

@@ -6,13 +6,16 @@ import math
 import pickle
 from dataclasses import FrozenInstanceError, fields
 
+import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem
 
+from seqgen_envs.domains.molecule import DOMAIN
 from seqgen_envs.domains.molecule.objectives.alerts import AlertCount
+from seqgen_envs.domains.molecule.objectives.components import components
 from seqgen_envs.domains.molecule.objectives.described import objective_from, read_objective
 from seqgen_envs.domains.molecule.objectives.means import Arithmetic, Geometric
 from seqgen_envs.domains.molecule.objectives.modifiers import (
@@ -291,6 +294,48 @@ def test_measured():
     assert Measured(MatchCount("[#8]"))(ASPIRIN) == 4
 
 
+def test_a_function_of_ones_own_is_a_part_with_a_modifier(tmp_path):
+    (tmp_path / "mine.py").write_text("def atoms(molecule):\n    return molecule.GetNumAtoms()\n")
+    own = {"custom": f"{tmp_path}/mine.py:atoms", "modifier": {"linear": {"slope": 2}}}
+    mean = objective_from({"arithmetic": [own, {"property": "qed"}]})
+    assert mean.references == (own["custom"],)  # so it is called in a process of its own
+    qed = PROPERTIES["qed"](ETHANOL)
+    assert mean(ETHANOL) == pytest.approx((6 + qed) / 2)
+    assert pickle.loads(pickle.dumps(mean))(ETHANOL) == mean(ETHANOL)
+
+
+PARTS = {
+    "geometric": [
+        {"property": "tpsa", "modifier": {"linear": {"slope": 0.5, "offset": 1}}},
+        {"arithmetic": [{"similarity": "CCO"}, {"similarity": ["CC", "CCC"]}]},
+        {"property": "qed"},
+    ]
+}
+
+
+def test_parts_of_an_objective_by_name():
+    found = components(objective_from(PARTS))
+    assert list(found) == ["tpsa", "raw_tpsa", "similarity", "similarity_2", "qed"]
+    assert found["raw_tpsa"](ETHANOL) == PROPERTIES["tpsa"](ETHANOL)
+    assert found["tpsa"](ETHANOL) == 1 + PROPERTIES["tpsa"](ETHANOL) / 2
+    assert found["similarity"](ETHANOL) == 1
+    assert components(objective_from({"property": "qed"})) == {}
+
+
+def test_parts_are_metrics_of_each_molecule_and_pay_nothing():
+    plain = DOMAIN.make_task({"name": "objective", "objective": PARTS})
+    shown = DOMAIN.make_task({"name": "objective", "objective": PARTS, "parts": True})
+    assert shown.names == plain.names
+    tokens = DOMAIN.vocabulary.padded([DOMAIN.to_ids(text) for text in ("CCO", "CC(", "CCC")])
+    each = DOMAIN.beside(None, shown).metrics.each(tokens)
+    assert np.isnan(each["part_similarity"][1])
+    assert each["part_similarity"][0] == 1
+    assert each["part_raw_tpsa"].tolist()[::2] == [PROPERTIES["tpsa"](ETHANOL), 0]
+    assert not [name for name in DOMAIN.beside(None, plain).metrics.each(tokens) if "part" in name]
+    with pytest.raises(ValueError, match="parts must be true or false"):
+        DOMAIN.make_task({"name": "objective", "objective": PARTS, "parts": "yes"})
+
+
 def test_similarity_by_hand():
     """Ethane has the environments CH3 twice and its whole; propane CH3 twice, CH2, two of one bond
     and its whole: counts share 2 of 3 + 6 - 2."""
@@ -299,6 +344,9 @@ def test_similarity_by_hand():
     assert Similarity("CC", modifier=Clipped(0, 4 / 7))(propane) == pytest.approx(0.5)
     assert Similarity("OCC")(ETHANOL) == 1
     assert Similarity("O")(ETHANOL) == 0
+    assert Similarity(["O", "CC"])(propane) == pytest.approx(2 / 7)  # to the most similar one
+    with pytest.raises(ValueError, match="a list of one or more"):
+        Similarity([])
 
 
 def test_substructure():
