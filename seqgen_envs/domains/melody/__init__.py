@@ -113,14 +113,14 @@ def _read(path: Path, *, part: str | None = None, fit_key: bool = False) -> NDAr
     ``part`` chooses of an arrangement (see ``reading.parts``); ``fit_key`` moves the melody to C
     major or A minor, as corpora are. Where it is in another key, a warning says so.
     """
-    from seqgen_envs.domains.melody.dataset import read_melody
+    from seqgen_envs.domains.melody.files import read_melody
 
     return read_melody(path, part=part, transpose=fit_key)
 
 
 def _read_many(path: Path, *, part: str | None = None, fit_key: bool = False) -> list[Entry]:
     """All melodies of a file; see :func:`_read`."""
-    from seqgen_envs.domains.melody.dataset import read_melodies
+    from seqgen_envs.domains.melody.files import read_melodies
 
     return read_melodies(path, part=part, transpose=fit_key)
 
@@ -129,7 +129,7 @@ def _facts(
     path: Path, *, part: str | None = None, fit_key: bool = False, last: int | None = None
 ) -> dict[str, Any]:
     """What a music file says besides its tokens: the upbeat, and how to move it back."""
-    from seqgen_envs.domains.melody.dataset import read_line
+    from seqgen_envs.domains.melody.files import read_line
     from seqgen_envs.domains.melody.reading.line import key_and_shift, line_tokens
     from seqgen_envs.domains.melody.reading.pieces import BAR
 

@@ -13,7 +13,8 @@ import pytest
 
 from helpers.tunes import SCALE, abc, text, write_midi, write_xml
 from seqgen_envs.domains.melody import dataset
-from seqgen_envs.domains.melody.dataset import MelodyFileError, folder_corpus, read_melody
+from seqgen_envs.domains.melody.dataset import folder_corpus
+from seqgen_envs.domains.melody.files import MelodyFileError, read_melody
 from seqgen_envs.domains.melody.reading import line
 from seqgen_envs.domains.melody.reading.abc import split_abc
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
