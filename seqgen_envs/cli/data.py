@@ -108,8 +108,8 @@ def data(
     if len(corpus) < FEW and _goes_on(kind, corpus):
         say(f"  seqgen prior train {kind.name} --initial {kind.default_prior} {ON_FROM_IT} {where}")
         say(
-            f"Few sequences ({len(corpus):,}) are best learned by a prior that knows many already; "
-            "without --initial and the learning rate it starts from nothing."
+            f"With so few sequences ({len(corpus):,}) it goes on from a bundled prior; without "
+            "--initial and --learning-rate a training starts from nothing."
         )
     else:
         say(f"  seqgen prior train {kind.name} {where}")
