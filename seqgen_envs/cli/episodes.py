@@ -125,14 +125,21 @@ def score_rows(
     """One row a sequence: name, tokens, text, log-prior, returns, terms and metrics.
 
     ``log_prior`` and the terms leave out the primer, which nobody chose; ``task_return`` is the
-    sum of the ``term_*``, and ``return`` is ``log_prior + task_return / c``.
+    sum of the ``term_*``, and ``return`` is ``log_prior + task_return / c``. Where only the horizon
+    ends a sequence, so that one may be of any length, both are there per token too.
     """
-    numbers: dict[str, NDArray[np.float64]] = {
-        "log_prior": episodes.log_prior_total,
-        "log_prior_per_token": episodes.log_prior_total / episodes.steps,
+    returns = {
         "task_return": episodes.task_return,
         "return": episodes.log_prior_total + episodes.task_return / c,
     }
+    numbers: dict[str, NDArray[np.float64]] = {
+        "log_prior": episodes.log_prior_total,
+        "log_prior_per_token": episodes.log_prior_total / episodes.steps,
+    }
+    for name, values in returns.items():
+        numbers[name] = values
+        if domain.vocabulary.end_id is None:
+            numbers[f"{name}_per_token"] = values / episodes.steps
     numbers |= {f"term_{name}": total for name, total in episodes.term_totals().items()}
     if domain.metrics.each is not None:
         metrics = domain.metrics.each(episodes.tokens)
@@ -151,7 +158,7 @@ def row_means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     wanted = [
         name
         for name in rows[0]
-        if name in ("log_prior", "log_prior_per_token", "task_return", "return")
+        if name.removesuffix("_per_token") in ("log_prior", "task_return", "return")
         or name.startswith("term_")
     ]
     return {f"mean {name}": float(np.mean([row[name] for row in rows])) for name in wanted}
