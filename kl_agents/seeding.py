@@ -104,7 +104,8 @@ def _read(file: Path, domain: Domain) -> Iterator[tuple[str, str | Ids, str]]:
     if files.read_many is not None:
         for entry in files.read_many(file):
             if isinstance(entry, Entry):
-                yield f"{file}, {entry.place}", entry.text, entry.problem
+                place = f"{file}, {entry.place}" if entry.place else str(file)
+                yield place, entry.text, entry.problem
             else:
                 yield f"{file}, {entry[0]}", entry[1], ""
     elif files.read is not None:

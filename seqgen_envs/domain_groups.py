@@ -45,6 +45,7 @@ class Entry(NamedTuple):
         given: what is written there, where the reader may change that; None: it does not.
         fields: what else the file says of it, by name.
         problem: why it is no sequence; empty where it is one.
+        notice: what to know of it besides, in a clause; of many, the first is shown.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Entry(NamedTuple):
     given: str | None = None
     fields: Mapping[str, str] = {}
     problem: str = ""
+    notice: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,8 @@ class Files:
         check: the options of ``write``, to raise a ValueError for what cannot be written; called
             before there are sequences.
         facts: a file as of ``read``, with the same keywords, to what it says besides its tokens:
-            keywords of ``write``.
+            keywords of ``write``. A further keyword, ``last``, says that so many tokens at its end
+            are what sequences begin with; None: its beginning.
         write_many: (ids [N, T], folder, N names, N rows, prior) writes files of many sequences
             into a folder that exists, and returns their paths; the rows are those of
             ``seqgen sample``'s CSV. Further keywords are its options, as of ``write``.

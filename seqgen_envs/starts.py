@@ -132,7 +132,10 @@ def _read_one(primer: Any, domain: Domain, length: int) -> Primer | Template:
             f"primer token {bad} is outside 0..{vocabulary.size - 1} of domain {domain.name!r}"
         )
     if len(ids) >= length:
-        raise ValueError(f"primer has {len(ids)} tokens and must be shorter than length = {length}")
+        raise ValueError(
+            f"primer has {len(ids)} tokens and must be shorter than length = {length}: give a "
+            "greater length, or fewer tokens of the primer"
+        )
     if vocabulary.end_id in ids:
         raise ValueError(f"primer holds the end token {vocabulary.end!r}")
     return tuple(int(i) for i in ids)

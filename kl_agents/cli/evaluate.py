@@ -20,9 +20,9 @@ from seqgen_envs.cli.common import (
     set_threads,
     set_trust,
 )
-from seqgen_envs.reporting.console import progress_bar, say, show
+from seqgen_envs.reporting.console import progress_bar, say, show_metrics
 from seqgen_envs.reporting.machine import machine, now
-from seqgen_envs.reporting.tables import beside_published, metrics_table
+from seqgen_envs.reporting.tables import beside_published
 
 if TYPE_CHECKING:
     from seqgen_envs.evaluation import Evaluation
@@ -93,7 +93,7 @@ def evaluate(
         "published": {name: dict(column) for name, column in published.items()},
     }
     write_json(path, report)
-    show(metrics_table(f"{n:,} {domain.plural} of {run}", columns))
+    show_metrics(f"{n:,} {domain.plural} of {run}", columns)
     if result.why:
         say(f"Not known: {result.why}")
     say(f"The report is {path}")

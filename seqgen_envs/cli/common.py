@@ -53,6 +53,14 @@ PartOption = Annotated[
         "or 'highest', the top line of all."
     ),
 ]
+FitKeyOption = Annotated[
+    bool,
+    typer.Option(
+        "--fit-key",
+        help="Move a tune that is read to C major or A minor, as the priors' tunes were; files of "
+        "melodies that go on from it are moved back. (Melodies.)",
+    ),
+]
 ColumnOption = Annotated[
     str | None,
     typer.Option(
@@ -181,6 +189,7 @@ FLAGS = {
     "title": "--title",
     "composer": "--composer",
     "part": "--part",
+    "fit_key": "--fit-key",
     "no_pictures": "--no-pictures",
 }
 

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from seqgen_envs.cli.common import DomainArgument, PartOption, load_corpus
-from seqgen_envs.reporting.console import say, show
-from seqgen_envs.reporting.tables import metrics_table
+from seqgen_envs.reporting.console import say, show_metrics
 
 
 def count(
@@ -50,5 +49,5 @@ def count(
     facts = {"corpus": corpus.source, "order": order, "smoothing": "Witten-Bell (method C)", **nats}
     prior = NGramPrior(model.table(), kind.vocabulary, facts)
     save_ngram(prior, out)
-    show(metrics_table("Counted prior", {"this prior": nats}))
+    show_metrics("Counted prior", {"this prior": nats})
     say(f"The prior is {out}; its fingerprint is {prior.fingerprint}")

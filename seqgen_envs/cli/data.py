@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,12 +28,17 @@ if TYPE_CHECKING:
 
 #: Dropped sequences that are named one by one.
 SHOWN = 10
+#: Below so many sequences a training that starts from a bundled prior is suggested, and how.
+FEW = 1_000
+ON_FROM_IT = "--learning-rate 0.0005"
 
 
 def data(
     name: Annotated[
         str | None,
-        typer.Argument(help="A corpus's name, or a file; without it, the names are listed."),
+        typer.Argument(
+            help="A corpus's name, a file or a folder; without it, the names are listed."
+        ),
     ] = None,
     domain: Annotated[
         str | None, typer.Option(help="Whose corpus it is (default: who knows the name).")
@@ -56,7 +62,7 @@ def data(
         int | None, typer.Option(min=1, help="Processes that clean (default: one a core).")
     ] = None,
 ) -> None:
-    """Fetch a corpus or read a file, clean it, and write it as FILE.npz for `seqgen prior train`.
+    """Fetch a corpus or read files, clean it, and write it as FILE.npz for `seqgen prior train`.
 
     What was dropped, and why, is shown, and FILE.dropped.csv names it. Downloads and cleaned
     corpora are kept in the user's cache folder, or the one SEQGEN_CACHE names.
@@ -92,13 +98,29 @@ def data(
     if corpus.vocabulary != kind.vocabulary:
         new = sorted(set(corpus.vocabulary.tokens).difference(kind.vocabulary.tokens))
         say(f"The corpus has its own {corpus.vocabulary.size} tokens, new ones: {' '.join(new)}")
-    if corpus.report.items:
+    if rows := corpus.report.rows():
         dropped = out.with_suffix(".dropped.csv")
-        write_csv(dropped, corpus.report.rows())
+        write_csv(dropped, rows)
         say(f"{dropped} names what was dropped, and why")
     corpus.save(out)
     say(f"{out} is the corpus. To train a prior on it:")
-    say(f"  seqgen prior train {kind.name} --data {out} --out {kind.name}-prior")
+    where = f"--data {shlex.quote(str(out))} --out {kind.name}-prior"
+    if len(corpus) < FEW and _goes_on(kind, corpus):
+        say(f"  seqgen prior train {kind.name} --initial {kind.default_prior} {ON_FROM_IT} {where}")
+        say(
+            f"With so few sequences ({len(corpus):,}) it goes on from a bundled prior; without "
+            "--initial and --learning-rate a training starts from nothing."
+        )
+    else:
+        say(f"  seqgen prior train {kind.name} {where}")
+
+
+def _goes_on(domain: Domain, corpus: Corpus) -> bool:
+    """Whether a training on the corpus can start from the domain's default prior."""
+    from seqgen_envs.domain import StoredPrior
+
+    stored = isinstance(domain.priors[domain.default_prior], StoredPrior)
+    return stored and corpus.vocabulary == domain.vocabulary
 
 
 def _names() -> Table:
@@ -163,6 +185,8 @@ def _report(corpus: Corpus) -> None:
     if more := corpus.report.n_dropped - len(problems):
         warn(f"dropped {more:,} more for such reasons")
     show(corpus.report.table(f"Corpus: {corpus.source}"))
+    for hint in corpus.report.hints:
+        say(f"hint: {hint}")
     for example in corpus.report.examples:
         say(f"rewritten: {example}")
     shares = ", ".join(f"{split} {len(corpus.split(split)):,}" for split in SPLITS)

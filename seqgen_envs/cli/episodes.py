@@ -163,15 +163,22 @@ def score_rows(
     """One row a sequence: name, tokens, text, log-prior, returns, terms and metrics.
 
     ``log_prior`` and the terms leave out the primer, which nobody chose; ``task_return`` is the
-    sum of the ``term_*``, and ``return`` is ``log_prior + task_return / c``. All three are NaN
-    where a rule failed, if ``failures`` says so.
+    sum of the ``term_*``, and ``return`` is ``log_prior + task_return / c``. Where only the horizon
+    ends a sequence, so that one may be of any length, both are there per token too. They and the
+    term are NaN where a rule failed, if ``failures`` says so.
     """
-    numbers: dict[str, NDArray[np.float64]] = {
-        "log_prior": episodes.log_prior_total,
-        "log_prior_per_token": episodes.log_prior_total / episodes.steps,
+    returns = {
         "task_return": episodes.task_return,
         "return": episodes.log_prior_total + episodes.task_return / c,
     }
+    numbers: dict[str, NDArray[np.float64]] = {
+        "log_prior": episodes.log_prior_total,
+        "log_prior_per_token": episodes.log_prior_total / episodes.steps,
+    }
+    for name, values in returns.items():
+        numbers[name] = values
+        if domain.vocabulary.end_id is None:
+            numbers[f"{name}_per_token"] = values / episodes.steps
     numbers |= {f"term_{name}": total for name, total in episodes.term_totals().items()}
     if domain.metrics.each is not None:
         metrics = domain.metrics.each(episodes.tokens)
@@ -183,8 +190,8 @@ def score_rows(
         row["tokens"] = " ".join(map(str, ids.tolist()))
         row |= {column: float(values[i]) for column, values in numbers.items()}
         if failed := ({} if failures is None else failures.of(ids)):
-            wrong = ("task_return", "return", *(f"term_{term}" for term in failed))
-            row |= dict.fromkeys(wrong, math.nan)
+            wrong = {"task_return", "return", *(f"term_{term}" for term in failed)}
+            row |= {name: math.nan for name in row if name.removesuffix("_per_token") in wrong}
         rows.append(row)
     return rows
 
@@ -194,7 +201,7 @@ def row_means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     wanted = [
         name
         for name in rows[0]
-        if name in ("log_prior", "log_prior_per_token", "task_return", "return")
+        if name.removesuffix("_per_token") in ("log_prior", "task_return", "return")
         or name.startswith("term_")
     ]
     known = {name: [row[name] for row in rows if not math.isnan(row[name])] for name in wanted}

@@ -30,9 +30,9 @@ from seqgen_envs.cli.common import (
     set_threads,
     set_trust,
 )
-from seqgen_envs.reporting.console import progress, say, show
+from seqgen_envs.reporting.console import progress, say, show_metrics
 from seqgen_envs.reporting.machine import machine, now
-from seqgen_envs.reporting.tables import beside_published, markdown_table, metrics_table
+from seqgen_envs.reporting.tables import beside_published, markdown_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,7 +116,7 @@ def evaluate(
         "test_split": {} if corpus is None else held_out_nats(kind, lanes.prior, corpus),
     }
     for title, columns in _tables(report).items():
-        show(metrics_table(title, columns))
+        show_metrics(title, columns)
     say(_took(report))
     if out is not None:
         _write(report, out)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from seqgen_envs.reporting.console import say, show
-from seqgen_envs.reporting.tables import format_number, metrics_table
+from seqgen_envs.reporting.console import say, show, show_metrics
+from seqgen_envs.reporting.tables import format_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,9 @@ def show_sequences(
 ) -> None:
     """The rows of :func:`~seqgen_envs.cli.episodes.score_rows`, and a summary.
 
+    Where rows are per token and their sequences of several lengths, that is what is shown of them:
+    totals do not compare, and texts may be long.
+
     Args:
         domain: of the sequences, :meth:`~seqgen_envs.domain.Domain.beside` their prior.
         rows: one a sequence, at least one.
@@ -36,17 +39,25 @@ def show_sequences(
 
     from seqgen_envs.cli.episodes import row_means
 
-    table = Table(title=domain.plural.capitalize(), title_justify="left")
     columns = ("log_prior", "task_return", "return")
-    table.add_column("name", no_wrap=names is None)
-    table.add_column("text", overflow="fold")
+    compared = "return_per_token" in rows[0] and len({row["length"] for row in rows}) > 1
+    title = f"{domain.plural.capitalize()}{', per token' if compared else ''}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("name", no_wrap=names is None, overflow="fold")
+    table.add_column("length" if compared else "text", overflow="fold")
     for column in columns:
         table.add_column(column.replace("_", " "), justify="right")
     for i, row in enumerate(rows[:SHOWN]):
         name = row["name"] if names is None else names[i]
-        table.add_row(name, row["text"], *(format_number(row[column]) for column in columns))
+        values = [row[f"{column}_per_token" if compared else column] for column in columns]
+        text = str(row["length"]) if compared else row["text"]
+        table.add_row(name, text, *map(format_number, values))
     show(table)
     if len(rows) > SHOWN:
         say(f"... and {len(rows) - SHOWN} more")
-    summary = row_means(rows) | domain.summary(tokens)
-    show(metrics_table("Summary", {f"{len(rows)} {domain.plural}": summary}))
+    means = row_means(rows)
+    if compared:
+        summary = {name: mean for name, mean in means.items() if name.endswith("_per_token")}
+    else:
+        summary = means | domain.summary(tokens)
+    show_metrics("Summary", {f"{len(rows)} {domain.plural}": summary})

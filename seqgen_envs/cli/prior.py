@@ -24,8 +24,7 @@ from seqgen_envs.cli.common import (
 )
 from seqgen_envs.cli.counting import count
 from seqgen_envs.cli.evaluation import evaluate
-from seqgen_envs.reporting.console import say, show, warn
-from seqgen_envs.reporting.tables import metrics_table
+from seqgen_envs.reporting.console import say, show, show_metrics, warn
 
 if TYPE_CHECKING:
     from seqgen_envs.datasets.corpus import Corpus
@@ -158,6 +157,8 @@ def train(
     }
     corpus = _corpus_of(kind, data, jobs, cleaning, start)
     show(corpus.report.table(f"Corpus: {corpus.source}"))
+    for hint in corpus.report.hints:
+        say(f"hint: {hint}")
     kind = kind.with_vocabulary(corpus.vocabulary)
     architecture = replace(architecture, vocabulary_size=kind.vocabulary.size)
     trainer = PriorTrainer(
@@ -180,7 +181,7 @@ def train(
         say(f"before: validation {trainer.before:.4f} nats per token, of the prior to start from")
     prior = trainer.train(resume, on_epoch=_say_epoch)
     _say_kept(trainer)
-    show(metrics_table("Trained prior", summary_columns(prior.metadata)))
+    show_metrics("Trained prior", summary_columns(prior.metadata))
     if kind.corpora.describe is not None:
         say(f"{kind.corpora.describe(corpus, out / 'prior')} describes the corpus")
     say(f"The prior is {out / 'prior'}. To use it:")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from seqgen_envs.cli.common import (
-    FLAGS,
+    FitKeyOption,
     LengthOption,
     MaskOption,
     PartOption,
@@ -27,6 +25,7 @@ from seqgen_envs.cli.common import (
     taken,
 )
 from seqgen_envs.cli.listing import show_sequences
+from seqgen_envs.cli.primers import check_fits, facts_of, legible, read_primer
 from seqgen_envs.reporting.console import progress, say, warn
 
 if TYPE_CHECKING:
@@ -59,9 +58,11 @@ def sample(
         ),
     ] = None,
     primer_length: Annotated[
-        int | None, typer.Option(min=1, help="Use the primer's first tokens only.")
+        int | None,
+        typer.Option(help="Use the primer's first N tokens only; with -N its last N tokens."),
     ] = None,
     part: PartOption = None,
+    fit_key: FitKeyOption = False,
     length: LengthOption = None,
     mask: MaskOption = None,
     temperature: Annotated[
@@ -127,15 +128,17 @@ def sample(
     loader = None if agent is None else find_loader(agent)
     known = {} if loader is None or agent is None else loader.environment(agent)
     kind = _domain(domain, known).for_prior(prior or known.get("prior"))
+    reading = {"part": part, "fit_key": fit_key or None}
     given = {
         "prior": prior,
         "task": parse_task(task),
         "c": c,
         "length": length,
-        "primer": _primer(kind, primer, primer_length, {"part": part}),
+        "primer": read_primer(kind, primer, primer_length, reading),
         "mask": mask,
     }
-    arguments = _merged(known, given)
+    arguments = _merged(kind, known, given)
+    check_fits(given["primer"], arguments.get("length") or kind.horizon)
     lanes = num_envs or arguments.pop("num_envs", 256)
     env = SequenceVectorEnv(kind, min(n, lanes), **arguments)
     env.lanes.seed(seed)  # of primers that are drawn
@@ -145,7 +148,7 @@ def sample(
         "transpose": transpose, "tempo": tempo, "instrument": instrument, "title": title,
         "composer": composer,
     }  # fmt: skip
-    options = _checked_options(kind, options, _facts_of(kind, primer, {"part": part}))
+    options = _checked_options(kind, options, facts_of(kind, primer, primer_length, reading))
     pictures = taken(_writer_of(kind), {"no_pictures": no_pictures}, kind, "files")
     if loader is None or agent is None:
         policy: Policy = PriorPolicy(seed, temperature)
@@ -168,8 +171,8 @@ def sample(
     say(_where(kind, out, n, len(written)))
     if total := failures.total(kind, n, rows):
         warn(f"{total}; the first: {failures.first}")
-    if transpose is not None:
-        say(f"The files are transposed ({transpose}); {kind.plural}.csv is as sampled")
+    if moved := options.get("transpose"):
+        say(f"The files are transposed ({moved}); {kind.plural}.csv is as sampled")
     _warn_of_leftovers(kind, out, written)
 
 
@@ -193,71 +196,13 @@ def _domain(name: str | None, known: Mapping[str, Any]) -> Domain:
     return kind
 
 
-def _merged(known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(domain: Domain, known: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """What an agent's training had, with what is given in its place; says what that changes."""
     arguments = {name: value for name, value in known.items() if name != "domain"}
     chosen = {name: value for name, value in given.items() if value is not None}
     if known:
-        say_overridden(arguments, chosen)
+        say_overridden(legible(domain, arguments), legible(domain, chosen))
     return arguments | chosen
-
-
-def _primer(
-    domain: Domain, primer: str | None, keep: int | None, options: Mapping[str, Any]
-) -> Any:
-    """Ids of the primer, or of several: one of the domain's files, a file with a text a line (of
-    which each sequence draws one), or a text. ``options`` are those of the domain's reader.
-
-    Raises:
-        ValueError: neither a readable file nor a text of known tokens, or options for no reader.
-    """
-    from seqgen_envs.domain_groups import Template
-    from seqgen_envs.starts import beginning, read_primers
-
-    files = domain.files
-    if (file := _file_of_one(domain, primer)) and files.read is not None:
-        return files.read(file, **taken(files.read, options, domain, "files"))[:keep].tolist()
-    if asked := [FLAGS[name] for name, value in options.items() if value is not None]:
-        raise ValueError(f"{', '.join(asked)} is for a --primer that is a file of {domain.plural}")
-    if primer is None:
-        return None
-    if os.path.isfile(primer):
-        found = read_primers(Path(primer), domain, sys.maxsize)
-        if not any(isinstance(one, Template) for one in found):
-            return [list(beginning(one)[:keep]) for one in found]
-        _no_length(keep)
-        return primer
-    if domain.templates.read is not None and domain.templates.read(primer.strip()) is not None:
-        _no_length(keep)
-        return primer.strip()
-    try:
-        return domain.to_ids(primer.strip())[:keep].tolist()
-    except ValueError as error:
-        raise ValueError(
-            f"the primer {primer!r} is neither a file nor a text of tokens: {error}"
-        ) from error
-
-
-def _no_length(keep: int | None) -> None:
-    """Raise a ValueError for ``--primer-length`` beside a primer with open places."""
-    if keep is not None:
-        raise ValueError("--primer-length cannot cut a primer with open places such as [*]")
-
-
-def _file_of_one(domain: Domain, primer: str | None) -> Path | None:
-    """The primer, if it is a file that the domain reads as one sequence."""
-    # Path.is_file() raises where a text is too long for a name.
-    if primer is None or domain.files.read is None or not os.path.isfile(primer):
-        return None
-    return Path(primer) if primer.lower().endswith(tuple(domain.files.suffixes)) else None
-
-
-def _facts_of(domain: Domain, primer: str | None, options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the primer's file says of how sequences are written."""
-    facts, file = domain.files.facts, _file_of_one(domain, primer)
-    if facts is None or file is None:
-        return {}
-    return facts(file, **taken(facts, options, domain, "files"))
 
 
 def _checked_options(

@@ -13,6 +13,7 @@ import typer
 from seqgen_envs.cli.common import (
     AsWrittenOption,
     ColumnOption,
+    FitKeyOption,
     NeutralizeOption,
     NoStereoOption,
     PartOption,
@@ -27,8 +28,7 @@ from seqgen_envs.cli.common import (
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.domain_groups import Entry
-from seqgen_envs.reporting.console import fail, progress, say, show
-from seqgen_envs.reporting.tables import metrics_table
+from seqgen_envs.reporting.console import fail, progress, say, show_metrics
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,6 +53,7 @@ def score(
     prior: PriorOption = None,
     task: TaskOption = None,
     part: PartOption = None,
+    fit_key: FitKeyOption = False,
     c: Annotated[float, typer.Option(help="return = log-prior + task return / c.")] = 0.5,
     column: ColumnOption = None,
     no_stereo: NoStereoOption = False,
@@ -95,6 +96,7 @@ def score(
         "as_written": as_written,
         "keep_columns": keep_columns,
         "part": part,
+        "fit_key": fit_key,
     }
     options = taken(reader, given, kind, "files")
     judge, rules = kind.load_prior(prior), kind.make_task(parse_task(task))
@@ -112,15 +114,19 @@ def score(
                 found.problems.append(f"{_whole_place(*found.entries[i])}: {problem}")
     labels = _labels(found.entries)
     _say_rewritten(kind, found.entries)
-    if rows and kind.files.read_many is not None:
+    few = kind.files.read_many is None or len(rows) <= FILES_A_TABLE
+    if rows and not (few and kind.vocabulary.end_id is None):
         show_sequences(kind, rows, kind.vocabulary.padded(found.sequences), names=labels)
-    if kind.files.read_many is None or len(rows) <= FILES_A_TABLE:
+    if few:
         _show_metrics(rows, labels)
+    elif csv is None:
+        say("--csv FILE writes every rule and metric of each")
     if csv is not None and rows:
         table = [_described(row, *of) for row, of in zip(rows, found.entries, strict=True)]
         write_csv(csv, table, raw=raw_csv)
         say(f"{csv} has the scores of {len(rows)} {kind.plural}")
     _say_unknown(kind, found.unknown)
+    _say_notices(kind, found.entries)
     for problem in found.problems:
         fail(problem)
     if total := failures.total(kind, len(rows), rows):
@@ -142,7 +148,13 @@ def domain_of(files: Sequence[Path]) -> str:
             raise ValueError(f"{file} is a folder: give the files in it, as {file / '*'}")
         owners = {name for name, ends in suffixes.items() if file.name.lower().endswith(ends)}
         if len(owners) != 1:
-            raise ValueError(f"the name of {file} does not tell its domain; give --domain")
+            ends = "; ".join(
+                f"{' '.join(suffixes[name])} ({name})" for name in suffixes if suffixes[name]
+            )
+            raise ValueError(
+                f"the name of {file} does not tell its domain; give --domain, or files of types "
+                f"that tell it: {ends}"
+            )
         found |= owners
     if len(found) > 1:
         raise ValueError(f"the files are of the domains {sorted(found)}; give those of one")
@@ -234,6 +246,15 @@ def _say_rewritten(domain: Domain, entries: Sequence[tuple[Path, Entry]]) -> Non
         )
 
 
+def _say_notices(domain: Domain, entries: Sequence[tuple[Path, Entry]]) -> None:
+    """The first notice, and how many others there are."""
+    noted = [(file, entry) for file, entry in entries if entry.notice]
+    if noted:
+        file, entry = noted[0]
+        more = f" ({len(noted) - 1} more {domain.plural} likewise)" if noted[1:] else ""
+        say(f"{_name(file, entry)}: {entry.notice}{more}")
+
+
 def _say_unknown(domain: Domain, unknown: Counter[str]) -> None:
     if unknown:
         counts = ", ".join(f"{token[:EXAMPLE]} in {n}" for token, n in unknown.most_common(20))
@@ -247,12 +268,20 @@ def _show_metrics(rows: Sequence[Mapping[str, Any]], labels: Sequence[str]) -> N
             label: {name: value for name, value in row.items() if name not in _NOT_METRICS}
             for label, row in zip(labels[part], rows[part], strict=True)
         }
-        show(metrics_table("Scores", columns))
+        show_metrics("Scores", columns)
 
 
 def _labels(entries: Sequence[tuple[Path, Entry]]) -> list[str]:
-    """Names, else places in files without their folders; numbered where they are not apart."""
-    short = [entry.name or _place(file.name, entry) for file, entry in entries]
+    """Names, else places in files without their folders; numbered where they are not apart.
+
+    Places in one file of many titles go without the file's name.
+    """
+    files = {file for file, _ in entries}
+    titled = len(files) == 1 and all(entry.place.startswith("#") for _, entry in entries)
+    short = [
+        entry.name or (entry.place if titled else _place(file.name, entry))
+        for file, entry in entries
+    ]
     if len(set(short)) == len(short):
         return short
     return [f"{i + 1}: {_name(*one)}" for i, one in enumerate(entries)]

@@ -10,9 +10,11 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +33,7 @@ FRACTIONS = (0.9, 0.05, 0.05)
 #: Sequences dropped that a report names; further ones are only counted.
 MAX_NAMED = 100_000
 _NAMES_SHOWN = 3
+_TYPES_SHOWN = 6
 
 
 @dataclass
@@ -45,6 +48,9 @@ class SkipReport:
         unknown: how many dropped sequences hold each token that the vocabulary lacks.
         noted: how many of those kept each remark holds for, such as "rewritten".
         examples: some that are not kept as they were given: ``given -> kept``.
+        hints: what can be done about some of those dropped, a sentence each.
+        unread: names of files that were found and are of types that are not read: of the first
+            ``MAX_NAMED``. What they hold is not known, so they count neither as kept nor dropped.
     """
 
     kept: int = 0
@@ -53,6 +59,8 @@ class SkipReport:
     unknown: dict[str, int] = field(default_factory=dict)
     noted: dict[str, int] = field(default_factory=dict)
     examples: list[str] = field(default_factory=list)
+    hints: list[str] = field(default_factory=list)
+    unread: list[str] = field(default_factory=list)
 
     def drop(self, reason: str, name: str = "", detail: str = "") -> None:
         """Count one sequence as dropped, and keep its name and what is wrong with it."""
@@ -63,13 +71,19 @@ class SkipReport:
     @property
     def problems(self) -> list[str]:
         """One line for each sequence dropped that was named."""
-        return [f"{name}: {detail}" for _, name, detail in self.items]
+        return [f"{name}: {_first_line(detail)}" for _, name, detail in self.items]
 
     def rows(self) -> list[dict[str, str]]:
-        """What was dropped, as rows of a table; a last row counts those that are not named."""
+        """What was dropped or not read, as rows of a table.
+
+        A last row of those dropped counts the ones that are not named.
+        """
         unnamed = self.n_dropped - len(self.items)
         more = ["not named", "", f"{unnamed:,} more; the first {len(self.items):,} are named above"]
-        items = [*self.items, more] if unnamed else self.items
+        items = [[*one, detail.replace("\n", ": ")] for *one, detail in self.items]
+        items += [more] if unnamed else []
+        unread = "files of this type are not read"
+        items = [*items, *(["type not read", name, unread] for name in self.unread)]
         return [dict(zip(("reason", "name", "detail"), item, strict=True)) for item in items]
 
     @property
@@ -83,15 +97,18 @@ class SkipReport:
         return self.kept + self.n_dropped
 
     def table(self, title: str = "Corpus") -> Table:
-        """Kept and dropped by reason, with shares of all found and the first dropped by name."""
+        """Kept and dropped by reason, with shares of all found and the first dropped by name.
+
+        A last row counts the files that were not read.
+        """
         from rich.table import Table
         from rich.text import Text
 
-        table = Table("", "sequences", "share", title=title)
-        for column in table.columns[1:]:
-            column.justify = "right"
-        if self.items:
-            table.add_column("the first of them", no_wrap=True, overflow="ellipsis")
+        table = Table("", title=title)
+        for column in ("sequences", "share"):  # long names must not take their place
+            table.add_column(column, justify="right", no_wrap=True)
+        if self.items or self.unread:
+            table.add_column("the first of them", overflow="fold")
         by_count = sorted(self.dropped.items(), key=lambda item: -item[1])
         noted = [(f"- {remark}", n) for remark, n in self.noted.items()]
         dropped = [(f"dropped: {why}", n) for why, n in by_count]
@@ -102,6 +119,10 @@ class SkipReport:
         for name, count in [*rows, ("found", self.found)]:
             cells = [name, f"{count:,}", f"{count / max(1, self.found):.1%}", first.get(name, "")]
             table.add_row(*(Text(cell) for cell in cells[: len(table.columns)]))
+        if self.unread:
+            title = f"files of types that are not read: {types_of(self.unread)}"
+            names = ", ".join(self.unread[:_NAMES_SHOWN])
+            table.add_row(*(Text(cell) for cell in (title, f"{len(self.unread):,}", "", names)))
         return table
 
     def _first_names(self, reason: str) -> str:
@@ -111,6 +132,17 @@ class SkipReport:
     def to_dict(self) -> dict[str, Any]:
         """The report as JSON-able values."""
         return asdict(self)
+
+
+def _first_line(text: str) -> str:
+    return text.partition("\n")[0]
+
+
+def types_of(names: Iterable[str]) -> str:
+    """How the names of files end, the most frequent first; some of them where there are many."""
+    ends = Counter(PurePath(name).suffix.lower() or "(none)" for name in names).most_common()
+    more = [f"{len(ends) - _TYPES_SHOWN} more"] if len(ends) > _TYPES_SHOWN else []
+    return ", ".join([*(end for end, _ in ends[:_TYPES_SHOWN]), *more])
 
 
 @dataclass(frozen=True)

@@ -162,7 +162,8 @@ class PriorTrainer:
 
         self.network.train()
         batches = self._batches(self.progress.epoch)
-        bar = tqdm(batches[self.progress.batch :], desc=f"epoch {self.progress.epoch}", leave=False)
+        left = batches[self.progress.batch :]
+        bar = tqdm(left, desc=f"epoch {self.progress.epoch}", leave=False, disable=None)
         last_save = time.monotonic()
         for batch in bar:
             self._train_batch([self._piece(i) for i in batch], len(batches))

@@ -7,13 +7,13 @@ as it is spelled, and nothing is taken for rich's markup or emoji.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from seqgen_envs.reporting.tables import printable
+from seqgen_envs.reporting.tables import metrics_tables, printable
 
 console = Console(markup=False, emoji=False, highlight=False)
 errors = Console(stderr=True, markup=False, emoji=False, highlight=False)
@@ -56,6 +56,12 @@ def show(table: Table) -> None:
             for cell in (column.header, *column._cells)
         )
     console.print(table)
+
+
+def show_metrics(title: str, columns: Mapping[str, Mapping[str, Any]]) -> None:
+    """:func:`~seqgen_envs.reporting.tables.metrics_table`; several where the terminal is narrow."""
+    for table in metrics_tables(title, columns, console.width):
+        show(table)
 
 
 def _one_line(message: str) -> str:

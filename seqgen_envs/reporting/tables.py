@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rich.cells import cell_len
+from rich.console import Console
+from rich.measure import Measurement
 from rich.table import Table
+
+#: Columns of a terminal that a word of a table is sure to get; longer ones may be broken.
+LONGEST_WORD = 24
+
+
+_WIDE = Console(width=10_000)
 
 
 def format_number(value: Any) -> str:
@@ -59,17 +68,50 @@ def markdown_cell(text: str) -> str:
     return printable(" ".join(text.splitlines())).replace("\\", "\\\\").replace("|", "\\|")
 
 
-def metrics_table(title: str, columns: Mapping[str, Mapping[str, float]]) -> Table:
+def metrics_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> Table:
     """A row for each name that occurs in any column, a column for each mapping of names.
 
-    Underscores of the names are shown as spaces.
+    Underscores of the names are shown as spaces. No column is narrower than its longest word, up to
+    :data:`LONGEST_WORD`.
     """
     table = Table("", *columns, title=title, title_justify="left")
-    for column in table.columns[1:]:
-        column.justify = "right"
     for name, values in _rows(columns).items():
         table.add_row(name.replace("_", " "), *values)
+    for i, column in enumerate(table.columns):
+        column.justify = "right" if i else "left"
+        column.overflow = "fold"
+        words = " ".join([str(column.header), *map(str, column.cells)]).split()
+        column.min_width = min(max(map(cell_len, words), default=1), LONGEST_WORD)
     return table
+
+
+def metrics_tables(
+    title: str, columns: Mapping[str, Mapping[str, Any]], width: int
+) -> Iterator[Table]:
+    """:func:`metrics_table`, cut into several of the same rows where ``width`` cannot hold it."""
+    names = _rows(columns)
+    whole = {n: {row: values.get(row) for row in names} for n, values in columns.items()}
+    rest = list(whole)
+    while rest or not whole:
+        count = len(rest)
+        table = metrics_table(title, {name: whole[name] for name in rest})
+        while count > 1 and _least_width(table) > width:
+            count -= 1
+            table = metrics_table(title, {name: whole[name] for name in rest[:count]})
+        if Measurement.get(_WIDE, _WIDE.options, table).maximum > width:
+            first, *others = table.columns
+            for column in others:  # rich would take from the widest, whatever its words are
+                column.max_width = column.min_width
+            spare = width - _least_width(table)
+            first.max_width = (first.min_width or 1) + max(spare, 0)
+        yield table
+        if not (rest := rest[count:]):
+            return
+
+
+def _least_width(table: Table) -> int:
+    """With the lines between columns and a blank on either side of each."""
+    return sum((column.min_width or 1) + 3 for column in table.columns) + 1
 
 
 def markdown_table(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -80,6 +122,6 @@ def markdown_table(columns: Mapping[str, Mapping[str, float]]) -> list[str]:
     return lines + [f"| {markdown_cell(name)} | {' | '.join(row)} |" for name, row in rows]
 
 
-def _rows(columns: Mapping[str, Mapping[str, float]]) -> dict[str, list[str]]:
+def _rows(columns: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
     names = dict.fromkeys(name for values in columns.values() for name in values)
     return {n: [format_number(values.get(n)) for values in columns.values()] for n in names}

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.domain import Domain, StoredPrior
-from seqgen_envs.domain_groups import Corpora, Files, Metrics, View
+from seqgen_envs.domain_groups import Corpora, Entry, Files, Metrics, View
 from seqgen_envs.domains.melody.metrics import PAPER_TABLE, melody_stats, summarize
 from seqgen_envs.domains.melody.notation import write_musicxml, write_svg
 from seqgen_envs.domains.melody.reading.tunes import SUFFIXES
@@ -30,7 +30,7 @@ from seqgen_envs.domains.melody.roll import draw_svg
 from seqgen_envs.domains.melody.sheet import PLAIN, Sheet
 from seqgen_envs.domains.melody.sound import waveform, write_midi, write_wav
 from seqgen_envs.domains.melody.tasks import local_task, recommended_task, rl_tuner_task
-from seqgen_envs.domains.melody.vocabulary import VOCABULARY
+from seqgen_envs.domains.melody.vocabulary import VOCABULARY, encode
 from seqgen_envs.extras import require
 
 if TYPE_CHECKING:
@@ -107,26 +107,46 @@ def _can_engrave() -> bool:
     return True
 
 
-def _read(path: Path, *, part: str | None = None) -> NDArray[np.int64]:
-    """The one melody of a file; ``part`` chooses of an arrangement (see ``reading.parts``)."""
-    from seqgen_envs.domains.melody.dataset import read_melody
+def _read(path: Path, *, part: str | None = None, fit_key: bool = False) -> NDArray[np.int64]:
+    """The one melody of a file.
 
-    return read_melody(path, part=part)
+    ``part`` chooses of an arrangement (see ``reading.parts``); ``fit_key`` moves the melody to C
+    major or A minor, as corpora are. Where it is in another key, a warning says so.
+    """
+    from seqgen_envs.domains.melody.files import read_melody
+
+    return read_melody(path, part=part, transpose=fit_key)
 
 
-def _facts(path: Path, *, part: str | None = None) -> dict[str, Any]:
-    """What a music file says besides its tokens: the upbeat."""
-    from seqgen_envs.domains.melody.dataset import read_line
+def _read_many(path: Path, *, part: str | None = None, fit_key: bool = False) -> list[Entry]:
+    """All melodies of a file; see :func:`_read`."""
+    from seqgen_envs.domains.melody.files import read_melodies
 
-    return {"pickup": read_line(path, part=part).pickup}
+    return read_melodies(path, part=part, transpose=fit_key)
+
+
+def _facts(
+    path: Path, *, part: str | None = None, fit_key: bool = False, last: int | None = None
+) -> dict[str, Any]:
+    """What a music file says besides its tokens: the upbeat, and how to move it back."""
+    from seqgen_envs.domains.melody.files import read_line
+    from seqgen_envs.domains.melody.reading.line import key_and_shift, line_tokens
+    from seqgen_envs.domains.melody.reading.pieces import BAR
+
+    line = read_line(path, part=part)
+    back = {"transpose": -key_and_shift(line)[1]} if fit_key else {}
+    if last is None:
+        return {"pickup": line.pickup, **back}
+    begins = max(len(line_tokens(line, transpose=fit_key)) - last, 0)
+    return {"pickup": (line.pickup - begins) % (line.bar or BAR), **back}
 
 
 def _read_corpus(
     data: str, *, n_jobs: int | None = None, refresh: bool = False, part: str | None = None
 ) -> Corpus:
-    """``"corpus"``: music21's folk tunes; otherwise a folder of MIDI, MusicXML and ABC files.
+    """``"corpus"``: music21's folk tunes; otherwise MIDI, MusicXML and ABC files: a folder or one.
 
-    ``part`` chooses of the arrangements in a folder (see ``reading.parts``).
+    ``part`` chooses of the arrangements in them (see ``reading.parts``).
 
     Raises:
         ValueError: the files cannot be read, or ``part`` is asked of the folk tunes.
@@ -143,6 +163,7 @@ def _read_corpus(
 DOMAIN = Domain(
     name="melody",
     vocabulary=VOCABULARY,
+    encode=encode,
     priors={name: StoredPrior(PRIORS / name) for name in ("default", "paper", "bigram")},
     tasks={"rl-tuner": rl_tuner_task, "recommended": recommended_task, "local": local_task},
     default_prior="default",
@@ -152,10 +173,18 @@ DOMAIN = Domain(
     plural="melodies",
     view=View(render_text, render_image, waveform, svg=draw_svg),
     metrics=Metrics(melody_stats, summarize, PAPER_TABLE),
-    files=Files(read=_read, write=_write, check=Sheet, facts=_facts, suffixes=SUFFIXES),
+    files=Files(
+        read=_read,
+        read_many=_read_many,
+        write=_write,
+        check=Sheet,
+        facts=_facts,
+        suffixes=SUFFIXES,
+    ),
     corpora=Corpora(
         read=_read_corpus,
         names={"corpus": "the folk tunes that music21 carries"},
+        suffixes=SUFFIXES,
         presets=PRIORS / "presets.yaml",
     ),
 )

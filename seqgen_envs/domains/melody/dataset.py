@@ -26,11 +26,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from seqgen_envs.datasets.cache import cached_corpus
-from seqgen_envs.datasets.corpus import FRACTIONS, Corpus, SkipReport, split_of
+from seqgen_envs.datasets.corpus import FRACTIONS, MAX_NAMED, Corpus, SkipReport, split_of
 from seqgen_envs.datasets.parallel import in_processes
-from seqgen_envs.domains.melody.reading.line import Line, TuneError, line_tokens
+from seqgen_envs.domains.melody.files import POLYPHONIC, line_of
+from seqgen_envs.domains.melody.reading.line import TuneError, line_tokens
+from seqgen_envs.domains.melody.reading.parts import HIGHEST
 from seqgen_envs.domains.melody.reading.pieces import BAR, pieces
-from seqgen_envs.domains.melody.reading.tunes import SUFFIXES, Tune, read_tunes
+from seqgen_envs.domains.melody.reading.tunes import Tune, music_files, read_tunes
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
 
 logger = logging.getLogger(__name__)
@@ -39,14 +41,14 @@ COLLECTIONS = ("essenFolksong", "oneills1850", "ryansMammoth", "airdsAirs")
 MIN_STEPS = 32
 MAX_STEPS = 2048
 LONGEST_REST = 16
+_TOP_LINE = (
+    f"of a polyphonic tune --part {HIGHEST} reads the top line, be it of parts or of chords; a "
+    "number, a name or 'channel N' reads one part"
+)
 # Part of the cache's key: raise it whenever a tune's tokens would come out differently.
-FORMAT = 2
+FORMAT = 3
 # Below this many files a worker costs more than it saves (it imports music21 anew).
 _FILES_A_WORKER = 8
-
-
-class MelodyFileError(ValueError):
-    """A file that is not one melody; the message names the file and says why in one sentence."""
 
 
 class Outcome(NamedTuple):
@@ -55,59 +57,6 @@ class Outcome(NamedTuple):
     name: str
     tokens: NDArray[np.int8] | None
     error: TuneError | None
-
-
-def read_melody(
-    path: str | os.PathLike[str], *, transpose: bool = False, part: str | None = None
-) -> NDArray[np.int64]:
-    """Tokens of the one melody in a MIDI, MusicXML or ABC file, shape [steps].
-
-    Rests before the first note and everything after the last note's end are left out.
-
-    Args:
-        path: a file ending in one of ``reading.tunes.SUFFIXES``.
-        transpose: move the melody to C major or A minor and into C3..B5, as corpora are.
-        part: of an arrangement the part to read: see ``reading.parts``.
-
-    Raises:
-        MelodyFileError: the file is missing, broken, polyphonic, empty, off the grid of
-            sixteenths or out of range, or holds several tunes.
-    """
-    line = read_line(path, part=part)
-    try:
-        return line_tokens(line, transpose=transpose)
-    except TuneError as error:
-        raise _unusable(path, error) from error
-
-
-def read_line(path: str | os.PathLike[str], *, part: str | None = None) -> Line:
-    """The notes, key and bars of what :func:`read_melody` reads, which makes tokens of them.
-
-    Raises:
-        MelodyFileError: the file is missing, broken or polyphonic, or holds several tunes.
-    """
-    path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise MelodyFileError(f"{path} is not a melody file; expected one of {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise MelodyFileError(f"{path} does not exist or is not a file")
-    tunes = read_tunes(path, part)
-    if len(tunes) != 1:
-        raise MelodyFileError(f"{path} holds {len(tunes)} tunes; give a file that holds one")
-    try:
-        return _read(tunes[0])
-    except TuneError as error:
-        raise _unusable(path, error) from error
-
-
-def _unusable(path: str | os.PathLike[str], error: TuneError) -> MelodyFileError:
-    return MelodyFileError(f"{path} is not usable as a melody: {error.reason}: {error.detail}")
-
-
-def _read(tune: Tune) -> Line:
-    if isinstance(tune.line, TuneError):
-        raise tune.line
-    return tune.line
 
 
 def builtin_corpus(
@@ -137,9 +86,9 @@ def builtin_corpus(
     if unknown or not collections:
         raise ValueError(f"collections must be among {', '.join(COLLECTIONS)}, got {unknown}")
     root = _music21_corpus()
-    files = [file for name in collections for file in _music_files(root / name)]
+    files = [file for name in collections for file in music_files(root / name)[0]]
     key = f"music21 {version('music21')}: {', '.join(collections)}"
-    build = partial(_build, files, root, key, fractions, n_jobs, progress, None)
+    build = partial(_build, files, [], root, key, fractions, n_jobs, progress, None)
     return _cached(build, "builtin", f"{key} {tuple(fractions)}", cache_dir, refresh)
 
 
@@ -160,32 +109,26 @@ def folder_corpus(
     n_jobs: int | None = None,
     progress: bool = True,
 ) -> Corpus:
-    """The tunes of every MIDI, MusicXML and ABC file below a folder.
+    """The tunes of every MIDI, MusicXML and ABC file below a folder, or of one such file.
 
-    A file that cannot be read is skipped with one warning that names it. The arguments are those
-    of :func:`builtin_corpus`, and ``part`` (see ``reading.parts``) of arrangements; the cache
-    notices when a file is added, changed or removed.
+    A file that cannot be read is skipped with one warning that names it; the report names those of
+    other types, but for hidden ones. The arguments are those of :func:`builtin_corpus`, and
+    ``part`` (see ``reading.parts``) of arrangements; the cache notices when a file is added,
+    changed or removed.
 
     Raises:
-        ValueError: there is no such folder, it holds no music files, or none of them could be used.
+        ValueError: there is no such folder or file, it holds no music files, or none of them could
+            be used.
     """
-    root = Path(path).resolve()
-    files = _music_files(root)
+    whole = Path(path).resolve()
+    files, others = music_files(whole)
+    root = whole if whole.is_dir() else whole.parent
+    unread = [file.relative_to(root).as_posix() for file in others]
     stamps = [(str(file.relative_to(root)), file.stat()) for file in files]
     listing = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stamps]
-    key = "\n".join([str(root), f"part {part}", version("music21"), *listing])
-    build = partial(_build, files, root, str(root), fractions, n_jobs, progress, part)
+    key = "\n".join([str(whole), f"part {part}", version("music21"), *listing, "unread", *unread])
+    build = partial(_build, files, unread, root, str(whole), fractions, n_jobs, progress, part)
     return _cached(build, "folder", f"{key} {tuple(fractions)}", cache_dir, refresh)
-
-
-def _music_files(root: Path) -> list[Path]:
-    if not root.is_dir():
-        raise ValueError(f"{root} is not a folder")
-    found = (file for file in root.rglob("*") if file.suffix.lower() in SUFFIXES)
-    files = sorted(file for file in found if file.is_file())
-    if not files:
-        raise ValueError(f"{root} holds no music files; expected some of {', '.join(SUFFIXES)}")
-    return files
 
 
 def _cached(
@@ -207,6 +150,7 @@ def _cached(
 
 def _build(
     files: Sequence[Path],
+    unread: Sequence[str],
     root: Path,
     source: str,
     fractions: Sequence[float],
@@ -214,7 +158,7 @@ def _build(
     progress: bool,
     part: str | None,
 ) -> Corpus:
-    report = SkipReport()
+    report = SkipReport(unread=list(unread[:MAX_NAMED]))
     kept: dict[bytes, Outcome] = {}
     broken: list[Outcome] = []
     for outcome in _outcomes(files, root, n_jobs, progress, part):
@@ -231,9 +175,12 @@ def _build(
     for outcome in broken:  # after the progress bar, which would swallow the lines
         logger.warning("skipped %s: %s", outcome.name, outcome.error)
     report.kept = len(kept)
+    if POLYPHONIC in report.dropped:
+        report.hints.append(_TOP_LINE)
     if not kept:
         reasons = ", ".join(f"{count} {reason}" for reason, count in report.dropped.items())
-        raise ValueError(f"none of the tunes of {source} could be used ({reasons})")
+        hint = "".join(f": {hint}" for hint in report.hints)
+        raise ValueError(f"none of the tunes of {source} could be used ({reasons}){hint}")
     sequences: list[NDArray[np.integer]] = [
         outcome.tokens for outcome in kept.values() if outcome.tokens is not None
     ]
@@ -258,7 +205,11 @@ def _outcomes(
 
     def bar(results: Iterable[list[Outcome]]) -> Iterator[Outcome]:
         for outcomes in tqdm(
-            results, total=len(files), desc="parsing", unit="file", disable=not progress
+            results,
+            total=len(files),
+            desc="parsing",
+            unit="file",
+            disable=None if progress else True,
         ):
             yield from outcomes
 
@@ -278,7 +229,7 @@ def _file_outcomes(file: Path, root: Path, part: str | None = None) -> list[Outc
 def _outcomes_of(name: str, tune: Tune) -> list[Outcome]:
     """One tune, or the pieces of a long one."""
     try:
-        line = _read(tune)
+        line = line_of(tune)
         bar = line.bar or BAR
         rest = bar * math.ceil(LONGEST_REST / bar)  # whole bars: what follows keeps its place
         tokens = line_tokens(line, transpose=True, longest_rest=rest)

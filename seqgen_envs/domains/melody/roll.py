@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from seqgen_envs.domains.melody.notes import tokens_to_notes
 from seqgen_envs.domains.melody.render import pitch_range
-from seqgen_envs.domains.melody.vocabulary import STEPS_PER_QUARTER, VOCABULARY, pitch_name
+from seqgen_envs.domains.melody.vocabulary import STEPS_PER_QUARTER, encode, pitch_name
 
 _STEP, _ROW = 10, 6
 _LEFT, _BAR = 26, 16
@@ -18,7 +18,7 @@ def draw_svg(text: str) -> str:
     the highest row are named. Text that holds an unknown token is an empty picture.
     """
     try:
-        tokens = VOCABULARY.encode(text.split())
+        tokens = encode(text)
     except ValueError:
         return '<svg viewBox="0 0 346 78"></svg>'
     notes = tokens_to_notes(tokens)

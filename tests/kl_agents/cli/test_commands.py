@@ -357,6 +357,8 @@ def test_sample_says_what_it_overrides(melody_run, tmp_path):
     lines = result.stdout.splitlines()
     assert "Not as the agent was trained: c 3.0 in place of 1.5; length 16 in place of" in lines[0]
     assert {row["length"] for row in rows_of(tmp_path / "melodies.csv")} == {"16"}
+    result = seqgen("sample", "--agent", melody_run, *out, "--primer", "D4 - Bb4 -")
+    assert result.stdout.startswith("Not as the agent was trained: primer D4 - A#4 - in place of")
 
 
 def test_sample_takes_task_mask_and_length_from_a_molecules_run(tmp_path):

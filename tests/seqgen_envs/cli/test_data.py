@@ -60,7 +60,17 @@ def test_a_file_becomes_a_corpus(smi, tmp_path):
     for row in ("kept", "dropped: unreadable", "dropped: duplicate", "found"):
         assert row in result.stdout
     assert "41 sequences of" in result.stdout
+    start = "seqgen prior train molecule --initial zinc250k --learning-rate 0.0005 --data mine.npz"
+    assert start in result.stdout
+    assert "cleaning" not in result.stderr  # no bar where stderr is no terminal
+
+
+def test_many_sequences_or_other_tokens_are_trained_on_from_nothing(smi, tmp_path, monkeypatch):
+    result = run("data", smi, "--jobs", 1, "--vocabulary", "corpus")
     assert "seqgen prior train molecule --data mine.npz" in result.stdout
+    monkeypatch.setattr(data, "FEW", 41)
+    result = run("data", smi, "--jobs", 1, "--out", "m y.npz")
+    assert "seqgen prior train molecule --data 'm y.npz'" in result.stdout
 
 
 def test_options_change_what_is_written(smi, tmp_path):
@@ -175,8 +185,8 @@ def test_oracles_are_fetched_by_name(tmp_path, monkeypatch):
     [
         (("zinc",), "no corpus 'zinc': give one of corpus, moses, moses-scaffolds, names, ora"),
         (("none.smi",), "there is no file none.smi"),
-        (("tune.mid",), "tune.mid is not a kind of file known as a corpus: add --domain"),
-        (("tune.mid", "--domain", "toy"), "domain 'toy' reads no corpora"),
+        (("tune.krn",), "tune.krn is not a kind of file known as a corpus: add --domain"),
+        (("tune.krn", "--domain", "toy"), "domain 'toy' reads no corpora"),
         (("corpus", "--domain", "nope"), "unknown domain 'nope'"),
         (("corpus", "--no-stereo"), "corpora of domain 'melody' have no option --no-stereo"),
         (("mine.smi", "--out", "a.csv"), "--out a.csv must end in .npz"),
@@ -185,7 +195,7 @@ def test_oracles_are_fetched_by_name(tmp_path, monkeypatch):
     ],
 )
 def test_what_data_refuses(arguments, message, smi, tmp_path):
-    (tmp_path / "tune.mid").write_bytes(b"MThd")
+    (tmp_path / "tune.krn").write_text("**kern")
     (line,) = [
         line for line in run("data", *arguments, code=1).stderr.splitlines() if message in line
     ]

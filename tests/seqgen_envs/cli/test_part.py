@@ -55,6 +55,54 @@ def test_a_corpus_is_made_of_the_part_of_every_file(tmp_path, monkeypatch):
         assert Corpus.load(out).names == names
 
 
+def test_what_is_polyphonic_is_a_line_each_and_the_way_out_is_said_once(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    music, out = tmp_path / "music", tmp_path / "c.npz"
+    music.mkdir()
+    for name in ("a", "b"):
+        shutil.copy(CASES / "stray-bass.mid", music / f"{name}.mid")
+    chords = "X:1\nL:1/8\nM:4/4\nK:C\n" + "[CE][DF][EG][FA]|" * 8
+    (music / "chords.abc").write_text(chords)
+    make = ("data", music, "--domain", "melody", "--out", out)
+    assert "--part highest reads the top line" in refused(*make)  # as nothing is left
+    shutil.copy(CASES / "relay.mid", music)
+    result = run(*make)
+    said = [line for line in result.stderr.splitlines() if line.startswith("Warning: ")]
+    assert "Warning: dropped a.mid: it has 2 parts that sound together" in said
+    assert result.output.count("--part highest") == 1
+    (row, *_) = table(out.with_suffix(".dropped.csv"))
+    assert "2 parts that sound together: 1 (channel 1, notes C4..G4: 32); 2 (" in row["detail"]
+    assert "--part highest reads the top line" in refused("score", music / "chords.abc")
+    run("score", music / "chords.abc", "--part", "highest", "--csv", tmp_path / "s.csv")
+    (row,) = table(tmp_path / "s.csv")
+    assert row["text"].startswith("E4 - F4 - G4 - A4 -")
+
+
+def test_a_file_of_music_is_a_corpus_and_other_files_are_named(tmp_path, monkeypatch):
+    monkeypatch.setenv("SEQGEN_CACHE", str(tmp_path / "cache"))
+    music, out = tmp_path / "music", tmp_path / "c.npz"
+    music.mkdir()
+    shutil.copy(CASES / "relay.mid", music)
+    (music / "a.krn").write_text("**kern")
+    result = run("data", music / "relay.mid", "--out", out)
+    assert Corpus.load(out).names == ["relay.mid"]
+    assert "parsing" not in result.stderr  # no bar where stderr is no terminal
+    assert "--initial default --learning-rate 0.0005 --data" in result.stdout
+    assert not out.with_suffix(".dropped.csv").exists()
+    assert "not read: .krn" in " ".join(
+        run("data", music, "--domain", "melody", "--out", out).output.split()
+    )
+    (row,) = table(out.with_suffix(".dropped.csv"))
+    assert (row["reason"], row["name"]) == ("type not read", "a.krn")
+
+
+def test_score_names_the_types_that_tell_a_domain():
+    message = refused("score", "a.krn")
+    assert "does not tell its domain" in message
+    assert ".mid .midi" in message
+    assert ".smi" in message
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -168,7 +168,7 @@ def test_presets_name_the_bundled_priors_and_options_override_them():
     ("arguments", "message"),
     [
         (["melody", "--data", "{empty}"], "holds no music files"),
-        (["melody", "--data", "none"], "is not a folder"),
+        (["melody", "--data", "none"], "is neither a folder nor a file"),
         (["melody", "--data", "none.npz"], "none.npz"),
         (["melody", "--preset", "huge"], "no preset 'huge'; it has ['default', 'paper']"),
         (["melody", "--cell", "elman"], "cell must be one of"),

@@ -126,6 +126,26 @@ def test_an_upbeat_of_the_primers_file_is_kept(write, tmp_path):
     assert [(metre.numerator, metre.denominator) for metre in metres] == [(1, 4), (3, 4)]
 
 
+def test_a_primer_in_another_key_is_moved_to_the_priors_and_back(tmp_path, caplog):
+    file = tmp_path / "in-e.abc"
+    file.write_text("X:1\nM:4/4\nL:1/8\nK:E\nEFGA|Bcde|\n")
+    common = ("sample", "melody", "-n", 1, "--length", 24, "--no-pictures", "--primer", file)
+    run(*common, "--out", tmp_path / "as-it-is")
+    assert "its key is E major or C# minor" in caplog.text
+    result = run(*common, "--fit-key", "--out", tmp_path / "moved")
+    assert "The files are transposed (4)" in result.stdout
+    (row,) = table(tmp_path / "moved" / "melodies.csv")
+    assert row["text"].startswith("C4 - D4 - E4 - F4 - G4 - A4 - B4 - C5 -")
+    written = mido.MidiFile(tmp_path / "moved" / "melody-0000.mid")
+    notes = [message.note for message in written if message.type == "note_on"]
+    assert notes[:8] == [64, 66, 68, 69, 71, 73, 75, 76]
+    assert [m.key for m in written if m.type == "key_signature"] == ["E"]
+    run(*common, "--fit-key", "--transpose", 0, "--out", tmp_path / "there")
+    written = mido.MidiFile(tmp_path / "there" / "melody-0000.mid")
+    assert next(message.note for message in written if message.type == "note_on") == 60
+    assert "--fit-key is for a --primer" in refused(*common[:-2], "--fit-key", "--out", tmp_path)
+
+
 def test_the_seed_decides(sampled, tmp_path):
     _, rows, _ = sampled
     arguments = ["sample", "melody", "-n", 8, "--length", 16, "--max-files", 0]
@@ -186,7 +206,28 @@ def test_a_primer_as_text_and_as_a_file(sampled, tmp_path):
     bars = "C4 - E4 - " * 40  # longer than a file's name may be
     run(*common, "--length", 192, "--primer", bars, "--out", tmp_path / "long")
     longer = refused(*common[:4], "--length", 8, "--primer", "C4 " * 9, "--out", tmp_path)
-    assert longer == "Error: primer has 9 tokens and must be shorter than length = 8"
+    assert longer == (
+        "Error: the primer has 9 tokens and must be shorter than length = 8: give --length above "
+        "9, or --primer-length N for its first N tokens (-N: its last)"
+    )
+    assert "keeps nothing" in refused(
+        *common, "--primer", text, "--primer-length", 0, "--out", tmp_path
+    )
+
+
+def test_the_end_of_a_tune_is_continued_in_its_bars(tmp_path):
+    file = tmp_path / "tune.abc"
+    file.write_text("X:1\nM:3/4\nL:1/8\nK:C\nCDEFGA|BcBAGF|EDCDEF|\n")
+    common = ["sample", "melody", "-n", 1, "--task", '{"bar_length": 12}', "--primer", file]
+    common += ["--length", 32, "--no-pictures"]
+    run(*common, "--primer-length", -16, "--out", tmp_path / "end")
+    (row,) = table(tmp_path / "end" / "melodies.csv")
+    assert row["text"].startswith("G4 - F4 - E4 - D4 - C4 - D4 - E4 - F4 -")
+    bars = ET.parse(tmp_path / "end" / "melody-0000.musicxml").getroot().iter("measure")
+    assert next(bars).get("implicit") == "yes"  # sixteen steps hold a bar and a third
+    run(*common, "--primer-length", -24, "--out", tmp_path / "bars")
+    bars = ET.parse(tmp_path / "bars" / "melody-0000.musicxml").getroot().iter("measure")
+    assert next(bars).get("implicit") == "no"
 
 
 def test_without_verovio_only_the_scores_are_missing(tmp_path, monkeypatch, caplog):

@@ -35,6 +35,7 @@ def test_the_prior_option_changes_the_log_prior_alone(sampled, tmp_path):
         "log_prior",
         "log_prior_per_token",
         "return",
+        "return_per_token",
     }
 
 
@@ -106,3 +107,58 @@ def test_what_score_refuses_at_once(sampled, tmp_path):
     assert "domain 'toy' reads no files" in refused("score", file, "--domain", "toy")
     assert "unknown prior 'x'" in refused("score", file, "--prior", "x")
     assert "c must be a finite number > 0" in refused("score", file, "--c", "0")
+
+
+SCALE = "CDEF|GABc|c2B2|A2G2|"
+
+
+def abc(*tunes):
+    heads = "X:{}\nT:Tune {}\nM:4/4\nL:1/8\nK:C\n"
+    return "\n".join(heads.format(i, i) + tune + "\n" for i, tune in enumerate(tunes, 1))
+
+
+def test_all_tunes_of_a_file_are_scored_and_compared_by_token(tmp_path):
+    file = tmp_path / "many.abc"
+    file.write_text(abc(SCALE, "[CE]D[EG]F[GB]ABc|", *(SCALE * n for n in range(2, 8))))
+    result = run("score", file, "--csv", tmp_path / "s.csv", code=1)
+    (problem,) = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
+    assert f"{file}, #2 Tune 2: it is not usable as a melody: polyphonic" in problem
+    rows = table(tmp_path / "s.csv")
+    assert [row["name"] for row in rows] == [
+        f"{file}, #{i} Tune {i}" for i in (1, 3, 4, 5, 6, 7, 8)
+    ]
+    for row in rows:
+        for name in ("log_prior", "task_return", "return"):
+            per_token = float(row[name]) / int(row["length"])
+            assert float(row[f"{name}_per_token"]) == pytest.approx(per_token)
+    assert "Melodies, per token" in result.stdout
+    assert "#8 Tune 8" in result.stdout
+    alone = tmp_path / "alone.abc"
+    alone.write_text(abc(SCALE))
+    run("score", alone, "--csv", tmp_path / "a.csv")
+    (row,) = table(tmp_path / "a.csv")
+    assert {**row, "name": rows[0]["name"]} == rows[0]
+
+
+def test_a_tune_in_another_key_is_named_and_moved_if_asked(tmp_path):
+    for name, key in (("in-c", "C"), ("in-d", "D")):
+        (tmp_path / f"{name}.abc").write_text(abc(SCALE).replace("K:C", f"K:{key}"))
+    shifted = "DEFG|ABcd|d2c2|B2A2|"  # the scale of C, a tone higher
+    (tmp_path / "in-d.abc").write_text(abc(shifted).replace("K:C", "K:D"))
+    low = tmp_path / "low.abc"
+    low.write_text(abc("C,,,D,,,E,,,F,,,|G,,,A,,,B,,,C,,|C,,2B,,,2|A,,,2G,,,2|"))
+
+    result = run("score", tmp_path / "in-d.abc", tmp_path / "in-c.abc", low, code=1)
+    (notice,) = [line for line in result.stdout.splitlines() if "--fit-key" in line]
+    assert "in-d.abc: its key is D major or B minor" in notice
+    assert "--fit-key moves a tune into it" in result.stderr
+    csv = tmp_path / "s.csv"
+    options = ("--fit-key", "--csv", csv)
+    result = run("score", *(tmp_path / f"{name}.abc" for name in ("in-c", "in-d", "low")), *options)
+    (notice,) = [line for line in result.stdout.splitlines() if "moved by" in line]
+    assert "in-d.abc: D major or B minor, moved by -2 semitones" in notice
+    assert "(1 more melodies likewise)" in notice
+    first, second, third = table(csv)
+    assert first["text"].startswith("C4 - D4 - E4 - F4 -")
+    assert second["tokens"] == first["tokens"]
+    assert third["text"].startswith("C3 -")

@@ -118,6 +118,8 @@ def test_the_report_counts_and_shows(monkeypatch: pytest.MonkeyPatch) -> None:
         "unknown": {},
         "noted": {},
         "examples": [],
+        "hints": [],
+        "unread": [],
     }
     assert report.problems == ["a.mid: it holds no notes"]
     assert report.rows() == [

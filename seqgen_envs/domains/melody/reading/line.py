@@ -82,7 +82,10 @@ class StepNote(NamedTuple):
 
 
 class TuneError(ValueError):
-    """One tune that cannot become tokens: ``reason`` in a word or two, ``detail`` in a clause."""
+    """One tune that cannot become tokens: ``reason`` in a word or two, ``detail`` in a clause.
+
+    Where the detail has a second line, lists of many tunes leave that out.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(reason, detail)  # both, so that it survives pickling
@@ -107,15 +110,10 @@ def line_tokens(
     Raises:
         TuneError: the tune is empty, too long, polyphonic, off grid, too fast or out of range.
     """
-    if not line.notes:
-        raise TuneError("empty", "it holds no notes")
-    check_length(line.notes)
-    single = single_line(line.notes)
-    notes = quantise(single)
+    single, notes = _on_grid(line)
     pitches = [note.pitch for note in notes]
     if transpose:
-        notated = analysed_key(single) if line.sharps is None else line.sharps
-        pitches = transpose_pitches(pitches, fitting_signature(pitches, notated))
+        pitches = transpose_pitches(pitches, _signature(line, single, pitches))
     check_range(pitches)
     if longest_rest is not None:
         notes = shorten_rests(notes, longest_rest)
@@ -126,6 +124,44 @@ def line_tokens(
     for note, pitch in zip(notes, pitches, strict=True):
         tokens[note.start - first] = pitch_to_token(pitch)
     return tokens
+
+
+def key_and_shift(line: Line) -> tuple[int, int]:
+    """The key of a tune, and where :func:`line_tokens` transposes it from there.
+
+    Returns:
+        sharps (flats < 0), and semitones up (below 0: down).
+
+    Raises:
+        TuneError: as :func:`line_tokens`, but for the range.
+    """
+    single, notes = _on_grid(line)
+    pitches = [note.pitch for note in notes]
+    sharps = _signature(line, single, pitches)
+    return sharps, _nearest_fitting_shift(pitches, -7 * sharps)
+
+
+def fits_white_notes(line: Line) -> bool:
+    """Whether no other signature than none fits a tune much better.
+
+    A tune whose file has no signature is judged without music21, which takes a second to load.
+    """
+    _, notes = _on_grid(line)
+    return fitting_signature([note.pitch for note in notes], line.sharps or 0) == 0
+
+
+def _on_grid(line: Line) -> tuple[list[SourceNote], list[StepNote]]:
+    """The single line of a tune, before and after it is on the grid."""
+    if not line.notes:
+        raise TuneError("empty", "it holds no notes")
+    check_length(line.notes)
+    single = single_line(line.notes)
+    return single, quantise(single)
+
+
+def _signature(line: Line, single: Sequence[SourceNote], pitches: Sequence[int]) -> int:
+    notated = analysed_key(single) if line.sharps is None else line.sharps
+    return fitting_signature(pitches, notated)
 
 
 def check_length(notes: Sequence[SourceNote]) -> None:
@@ -286,5 +322,5 @@ def check_range(pitches: Sequence[int]) -> None:
             "out of range",
             f"{len(outside)} of {len(pitches)} notes, the first MIDI pitch {outside[0]} "
             f"({pitch_name(outside[0])}), lie outside the valid range "
-            f"{LOWEST_PITCH}..{HIGHEST_PITCH} (C3..B5)",
+            f"{LOWEST_PITCH}..{HIGHEST_PITCH} (C3..B5); --fit-key moves a tune into it",
         )

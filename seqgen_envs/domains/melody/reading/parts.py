@@ -69,7 +69,7 @@ def one_part(
 
     Raises:
         TuneError: ``part`` is None and parts sound together ("polyphonic"), or there is no such
-            part; both messages name the parts there are.
+            part; both messages name the parts there are, the first in a second line.
     """
     parts = [each for each in parts if each.notes]
     notes = [note for each in _chosen(parts, part) for note in each.notes]
@@ -90,8 +90,7 @@ def _chosen(parts: Sequence[Part], part: str | None) -> Sequence[Part]:
         if sound_together(parts):
             raise TuneError(
                 "polyphonic",
-                f"it has {len(parts)} parts that sound together, choose with --part "
-                f"(number, name, 'channel N' or {HIGHEST}): {_listing(parts)}",
+                f"it has {len(parts)} parts that sound together\n{_listing(parts)}",
             )
         return parts
     wanted = _folded(part)

@@ -1,4 +1,4 @@
-"""Readers: one file of music to the tunes it holds.
+"""Readers: a folder to its files of music, and one file to the tunes it holds.
 
 ====================  =====================================================================
 .mid .midi .smf       standard MIDI files, of type 0 and 1; of type 2 every track is a tune
@@ -22,6 +22,7 @@ from functools import partial
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
+from seqgen_envs.datasets.corpus import types_of
 from seqgen_envs.domains.melody.reading.abc import abc_line, read_text, split_abc
 from seqgen_envs.domains.melody.reading.line import Line, TuneError
 from seqgen_envs.domains.melody.reading.midi import midi_line, split_midi
@@ -41,6 +42,28 @@ class Tune(NamedTuple):
 
     name: str
     line: Line | TuneError
+
+
+def music_files(path: Path) -> tuple[list[Path], list[Path]]:
+    """The music files below a folder, or the one that ``path`` is; and those of other types.
+
+    Raises:
+        ValueError: there are none that are read.
+    """
+    expected = f"expected some of {', '.join(SUFFIXES)}"
+    if path.is_file():
+        if path.suffix.lower() not in SUFFIXES:
+            raise ValueError(f"{path} is no music file that is read; {expected}")
+        return [path], []
+    if not path.is_dir():
+        raise ValueError(f"{path} is neither a folder nor a file")
+    found = sorted(file for file in path.rglob("*") if file.is_file())
+    files = [file for file in found if file.suffix.lower() in SUFFIXES]
+    others = [file for file in found if file.suffix.lower() not in SUFFIXES]
+    if not files:
+        held = f", and it has files of other types: {types_of(map(str, others))}" if others else ""
+        raise ValueError(f"{path} holds no music files{held}; {expected}")
+    return files, [file for file in others if not file.name.startswith(".")]
 
 
 def read_tunes(path: Path, part: str | None = None) -> list[Tune]:

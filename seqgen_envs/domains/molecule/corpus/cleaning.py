@@ -278,7 +278,8 @@ def _outcomes(
     workers = min(n_jobs or os.cpu_count() or 1, max(len(lines) // _LINES_A_WORKER, 1))
 
     def bar(results: Iterable[list[Outcome]]) -> Iterator[Outcome]:
-        with tqdm(total=len(lines), desc="cleaning", unit="line", disable=not progress) as shown:
+        disable = None if progress else True  # None: where stderr is no terminal
+        with tqdm(total=len(lines), desc="cleaning", unit="line", disable=disable) as shown:
             for part in results:
                 shown.update(len(part))
                 yield from part

@@ -198,7 +198,8 @@ def reference_of(
         raise ValueError(f"corpus {corpus.source} has no training sequences")
     chosen = sampled(train, sample, seed)
     held_out = texts_of(corpus, "test") or texts_of(corpus, "validation") or chosen
-    bar = tqdm(train, desc="hashing", unit="molecule", disable=not progress, leave=False)
+    disable = None if progress else True  # None: where stderr is no terminal
+    bar = tqdm(train, desc="hashing", unit="molecule", disable=disable, leave=False)
     known = {text for text in map(canonicalize, bar) if text is not None}
     return CorpusReference(
         source=corpus.source,
@@ -228,7 +229,8 @@ def sampled(items: Sequence[Item], size: int, seed: int = 0) -> list[Item]:
 def _quantiles(texts: Sequence[str], what: str, progress: bool) -> dict[str, NDArray[np.float64]]:
     from tqdm import tqdm
 
-    found = [describe(text) for text in tqdm(texts, desc=what, disable=not progress, leave=False)]
+    bar = tqdm(texts, desc=what, disable=None if progress else True, leave=False)
+    found = [describe(text) for text in bar]
     rows = np.array([molecule.values for molecule in found if molecule is not None])
     columns = {name: rows[:, MEASURED.index(name)] for name in COMPARED}
     return {

@@ -13,7 +13,8 @@ import pytest
 
 from helpers.tunes import SCALE, abc, text, write_midi, write_xml
 from seqgen_envs.domains.melody import dataset
-from seqgen_envs.domains.melody.dataset import MelodyFileError, folder_corpus, read_melody
+from seqgen_envs.domains.melody.dataset import folder_corpus
+from seqgen_envs.domains.melody.files import MelodyFileError, read_melody
 from seqgen_envs.domains.melody.reading import line
 from seqgen_envs.domains.melody.reading.abc import split_abc
 from seqgen_envs.domains.melody.vocabulary import VOCABULARY
@@ -165,14 +166,41 @@ def test_the_cache_is_used_until_the_folder_changes(
 
 
 def test_folders_without_music_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="is not a folder"):
+    with pytest.raises(ValueError, match="is neither a folder nor a file"):
         folder_corpus(tmp_path / "none")
     (tmp_path / "readme.txt").write_text("no music")
-    with pytest.raises(ValueError, match=r"holds no music files; expected some of \.mid"):
+    with pytest.raises(ValueError, match=r"music files, and .* \.txt; expected some of \.mid"):
         folder_corpus(tmp_path)
     (tmp_path / "short.abc").write_text(abc("CDE|"))
     with pytest.raises(ValueError, match=r"none of the tunes .* \(1 too short\)"):
         folder_corpus(tmp_path, cache_dir=tmp_path / "cache", progress=False)
+
+
+def test_files_of_other_types_are_reported_and_hidden_ones_are_not(tmp_path: Path) -> None:
+    root = tmp_path / "music"
+    root.mkdir()
+    (root / "a.abc").write_text(abc(SCALE))
+    for name in ("b.krn", "c.KRN", "d.txt", ".DS_Store"):
+        (root / name).write_text("no music")
+    for _ in range(2):  # the second comes out of the cache
+        report = folder_corpus(root, cache_dir=tmp_path, progress=False).report
+        assert report.unread == ["b.krn", "c.KRN", "d.txt"]
+        assert (report.found, report.n_dropped) == (1, 0)
+        assert report.rows()[0]["name"] == "b.krn"
+        (row,) = ([*table.cells][-1] for table in report.table().columns[:1])
+        assert str(row) == "files of types that are not read: .krn, .txt"
+    (root / "b.krn").unlink()
+    assert folder_corpus(root, cache_dir=tmp_path, progress=False).report.unread[0] == "c.KRN"
+
+
+def test_one_file_is_a_corpus_of_its_tunes(tmp_path: Path) -> None:
+    file = tmp_path / "a.abc"
+    file.write_text(abc(SCALE) + abc("G8|" * 6, number=3))
+    (tmp_path / "b.abc").write_text(abc(SCALE))
+    corpus = folder_corpus(file, cache_dir=tmp_path, progress=False)
+    assert [name.partition("#")[0] for name in corpus.names] == ["a.abc", "a.abc"]
+    with pytest.raises(ValueError, match="is no music file that is read"):
+        folder_corpus(Path(__file__))
 
 
 def test_the_builtin_corpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from helpers.tunes import SCALE, abc, abc_text, text, write_midi, write_xml, xml_note
 from seqgen_envs.domains.melody import dataset
-from seqgen_envs.domains.melody.dataset import MelodyFileError, read_melody
+from seqgen_envs.domains.melody.files import MelodyFileError, read_melody
 from seqgen_envs.domains.melody.reading.abc import abc_line, split_abc
 from seqgen_envs.domains.melody.reading.line import (
     Line,

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from helpers.arrangements import KINDS, legato, three_tracks
-from seqgen_envs.domains.melody.dataset import MelodyFileError, read_melody
+from seqgen_envs.domains.melody.files import MelodyFileError, read_melody
 from seqgen_envs.domains.melody.notes import tokens_to_notes
 
 #: Kinds that pretty_midi or verovio cannot read, or read otherwise: the same notes, plainly.

@@ -10,7 +10,7 @@ import pytest
 
 from helpers.paths import ROOT
 from helpers.tunes import text, write_midi
-from seqgen_envs.domains.melody.dataset import MelodyFileError, read_melody
+from seqgen_envs.domains.melody.files import MelodyFileError, read_melody
 from seqgen_envs.domains.melody.reading.line import Line
 from seqgen_envs.domains.melody.reading.tunes import read_tunes
 

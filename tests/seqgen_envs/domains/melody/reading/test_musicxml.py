@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from helpers.tunes import text, write_xml, xml_note
-from seqgen_envs.domains.melody.dataset import MelodyFileError, read_melody
+from seqgen_envs.domains.melody.files import MelodyFileError, read_melody
 from seqgen_envs.domains.melody.reading.line import Line
 from seqgen_envs.domains.melody.reading.tunes import read_tunes
 

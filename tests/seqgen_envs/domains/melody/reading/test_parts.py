@@ -56,7 +56,7 @@ def test_the_parts_there_are_are_named() -> None:
         r"1 'Flute' \(channel 1, notes C5\.\.D5: 2\); 2 'Oboe' \(channel 2, notes F4\.\.G4: 2\); "
         r"3 'Bass' \(channel 4, notes C3\.\.C3: 1\)$"
     )
-    with pytest.raises(TuneError, match=f"3 parts that sound together.*highest.*{listing}") as two:
+    with pytest.raises(TuneError, match=f"3 parts that sound together\n{listing}") as two:
         one_part(TRIO, 0)
     assert two.value.reason == "polyphonic"
     for wrong in ("4", "0", "harp", "channel 3", "channel", "²"):
