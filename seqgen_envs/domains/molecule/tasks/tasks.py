@@ -110,7 +110,7 @@ def scored_task(
 
 def _check_known(scoring: Iterable[str]) -> None:
     of_all = [*inspect.signature(scored_task).parameters, *inspect.signature(Scorer).parameters]
-    known = sorted({*of_all} - {"name", "objectives", "extra", "scoring"})
+    known = sorted({*of_all} - {"name", "objectives", "beside", "extra", "scoring"})
     for name in scoring:
         if name not in known:
             raise TypeError(
