@@ -105,7 +105,7 @@ def _read(file: Path, domain: Domain) -> Iterator[tuple[str, str | Ids, str]]:
         for entry in files.read_many(file):
             if isinstance(entry, Entry):
                 place = f"{file}, {entry.place}" if entry.place else str(file)
-                yield place, entry.text, entry.problem
+                yield place, entry.text, entry.problem or entry.invalid
             else:
                 yield f"{file}, {entry[0]}", entry[1], ""
     elif files.read is not None:

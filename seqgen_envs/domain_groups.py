@@ -45,6 +45,7 @@ class Entry(NamedTuple):
         given: what is written there, where the reader may change that; None: it does not.
         fields: what else the file says of it, by name.
         problem: why it is no sequence; empty where it is one.
+        invalid: why the domain calls it invalid, where its tokens can be read and so be scored.
         notice: what to know of it besides, in a clause; of many, the first is shown.
     """
 
@@ -54,6 +55,7 @@ class Entry(NamedTuple):
     given: str | None = None
     fields: Mapping[str, str] = {}
     problem: str = ""
+    invalid: str = ""
     notice: str = ""
 
 

@@ -28,7 +28,7 @@ from seqgen_envs.cli.common import (
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.domain_groups import Entry
-from seqgen_envs.reporting.console import fail, progress, say, show_metrics
+from seqgen_envs.reporting.console import fail, progress, say, show_metrics, warn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from seqgen_envs.domain import Domain
 
 FILES_A_TABLE = 5
+#: Invalid sequences that are named; of more, the number.
+NAMED = 5
 #: Rewritten sequences that are shown, and how much of each.
 EXAMPLES, EXAMPLE = 3, 80
 #: Longest message about one sequence: what is wrong with it may quote it.
@@ -73,7 +75,7 @@ def score(
 
     A sequence is judged as the episode that would have made it. Molecules are cleaned as those of
     a corpus are, unless --as-written is given; what that changes is said, and the CSV has what was
-    given. With --as-written a text that is no molecule is scored as one that an agent wrote.
+    given. An invalid SMILES is named, and scored as one that an agent wrote.
 
     A file or a sequence that cannot be read is named and left out; one that a rule or an oracle
     fails on is named, and its cells in the CSV are nan. The others are scored all the same, and
@@ -126,6 +128,7 @@ def score(
         write_csv(csv, table, raw=raw_csv)
         say(f"{csv} has the scores of {len(rows)} {kind.plural}")
     _say_unknown(kind, found.unknown)
+    _warn_of_invalid(kind, found.entries)
     _say_notices(kind, found.entries)
     for problem in found.problems:
         fail(problem)
@@ -243,6 +246,17 @@ def _say_rewritten(domain: Domain, entries: Sequence[tuple[Path, Entry]]) -> Non
         say(
             f"{len(pairs)} of {len(entries)} {domain.plural} were rewritten (--as-written leaves "
             f"them): {'; '.join(shown)}{'; ...' if len(pairs) > EXAMPLES else ''}"
+        )
+
+
+def _warn_of_invalid(domain: Domain, entries: Sequence[tuple[Path, Entry]]) -> None:
+    """How many are invalid, and which the first ones are."""
+    places = [f"{_whole_place(*of)}: {of[1].invalid}" for of in entries if of[1].invalid]
+    if places:
+        more = f", and {len(places) - NAMED} more" if places[NAMED:] else ""
+        warn(
+            f"{len(places)} of {len(entries)} {domain.plural} are invalid and are scored as such "
+            f"({'; '.join(places[:NAMED])}{more})"
         )
 
 

@@ -138,14 +138,19 @@ def test_bad_lines_are_named_and_the_others_scored(prior, tmp_path):
         code=1,
     )
     rows = table(tmp_path / "s.csv")
-    assert [row["text"] for row in rows] == [ASPIRIN, "CC"]
+    assert [row["text"] for row in rows] == [ASPIRIN, "C1CC", "CC"]
+    assert [float(row["metric_valid"]) for row in rows] == [1, 0, 1]
+    assert float(rows[1]["term_qed"]) == 0
+    named = (
+        f"1 of 3 molecules are invalid and are scored as such ({file}, line 5: it is not a valid"
+    )
+    assert named in result.stderr
     assert float(rows[0]["term_qed"]) == pytest.approx(float(rows[0]["metric_qed"]))
     said = [line for line in result.stderr.splitlines() if line.startswith("Error: ")]
     expected = [
         f"{file}, line 3: unknown token '[Si]' at position 2",
-        f"{file}, line 5: it is not a valid SMILES",
-        f"{file}, line 7: it has 1,000,000 characters, more than 5,000",
-        f"{file}, line 9: it is not a valid SMILES",
+        f"{file}, line 7: it has 1,000,000 characters; SMILES with at most 5,000 are read",
+        f"{file}, line 9: unknown token '[xxx",
         f"{file}, line 11: it has 101 tokens; molecules have at most 100",
         f"there is no file {missing}",
     ]
@@ -169,14 +174,14 @@ def test_few_molecules_are_shown_with_every_figure(prior, tmp_path):
 
 def test_a_program_and_a_function_score_files(prior, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "mine.smi").write_text(f"{ASPIRIN}\nCN\nCCO\n")
+    (tmp_path / "mine.smi").write_text(f"{ASPIRIN}\nC1CC\nCCO\n")
     (tmp_path / "mine.py").write_text("def lengths(smiles):\n    return map(len, smiles)\n")
     function = json.dumps({"name": "custom:mine.py:lengths", "n_jobs": 0})
     for task, term in (("command:awk '{print length($0)}'", "command"), (function, "custom")):
         run("score", "mine.smi", "--prior", prior, "--task", task, "--csv", "s.csv")
-        assert [float(row[f"term_{term}"]) for row in table("s.csv")] == [len(ASPIRIN), 2, 3]
+        assert [float(row[f"term_{term}"]) for row in table("s.csv")] == [len(ASPIRIN), 0, 3]
     said = run("score", "mine.smi", "--prior", prior, "--task", "command:cat", code=1).stderr
-    assert "the objective returned 'CN' (str), expected a finite number" in said
+    assert "the objective returned 'CCO' (str), expected a finite number" in said
     assert "Traceback" not in said
 
 
@@ -195,13 +200,12 @@ def test_molecules_that_a_function_fails_on_are_named_and_counted(prior, tmp_pat
     assert [rows[name]["return"] == "nan" for name in "abde"] == [False, True, False, True]
     why = "custom:bad.py:some failed on {}: ValueError: substring not found (bad.py, line 2)"
     assert [line for line in result.stderr.splitlines() if "Error: " in line] == [
-        "Error: mine.csv, line 4, c: it is not a valid SMILES",
         f"Error: mine.csv, line 3, b: {why.format('CCO')}",
         f"Error: mine.csv, line 6, e: {why.format('CCN')}",
-        "Error: 2 of 4 molecules could not be scored (custom: 2): their cells are nan",
+        "Error: 2 of 5 molecules could not be scored (custom: 2): their cells are nan",
     ]
     mean = next(line for line in result.stdout.splitlines() if "mean term custom" in line)
-    assert "0.5" in mean
+    assert "0.3333" in mean  # of the invalid one too, which earns 0
     out = ("--prior", prior, "--out", "out", "--max-files", 0, "--task", "custom:bad.py:most")
     said = run("sample", "molecule", "-n", 60, *out).stderr
     failed = [row for row in table("out/molecules.csv") if row["term_custom"] == "nan"]

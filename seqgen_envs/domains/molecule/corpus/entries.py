@@ -24,9 +24,7 @@ def read_molecules(
     as_written: bool = False,
     keep_columns: bool = False,
 ) -> list[Entry]:
-    """The molecules of a file, cleaned as those of a corpus are.
-
-    What is no molecule has a problem; as written it stays as it is.
+    """The molecules of a file, cleaned as those of a corpus are; what is not valid stays as it is.
 
     Args:
         path: see :mod:`.reading`.
@@ -39,10 +37,7 @@ def read_molecules(
         ValueError: it cannot be read, or holds no SMILES.
     """
     cleaning = Cleaning(as_written, not no_stereo, neutralize)
-    return [
-        _entry(record, cleaning, any_text=as_written)
-        for record in _records(path, column, keep_columns)
-    ]
+    return [_entry(record, cleaning) for record in _records(path, column, keep_columns)]
 
 
 def _records(path: Path, column: str | None = None, fields: bool = False) -> list[Record]:
@@ -52,12 +47,14 @@ def _records(path: Path, column: str | None = None, fields: bool = False) -> lis
     return records
 
 
-def _entry(record: Record, cleaning: Cleaning, any_text: bool = True) -> Entry:
-    text, problem = record.smiles, record.problem
+def _entry(record: Record, cleaning: Cleaning) -> Entry:
+    text, problem, invalid = record.smiles, record.problem, ""
     rewritten = rewrite(text, cleaning)
-    if is_reaction(text) or not any_text:
+    if is_reaction(text):
         problem = problem or rewritten.problem
-    return Entry(record.name, rewritten.text, record.place, text, record.fields, problem)
+    elif not problem:
+        invalid = rewritten.problem
+    return Entry(record.name, rewritten.text, record.place, text, record.fields, problem, invalid)
 
 
 def read_beginnings(path: Path, vocabulary: Vocabulary = VOCABULARY) -> list[Entry]:

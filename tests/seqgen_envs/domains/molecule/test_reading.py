@@ -229,8 +229,8 @@ def test_what_is_no_molecule_stays_and_reactions_are_refused(tmp_path):
     write_smi(path, [("a", "C1CC"), ("b", "CCO>>CC=O"), ("c", "OCC")])
     for as_written in (False, True):
         ring, reaction, _ = read_molecules(path, as_written=as_written)
-        problem = "" if as_written else "it is not a valid SMILES"
-        assert (ring.text, ring.problem) == ("C1CC", problem)
+        invalid = "it is not a valid SMILES"
+        assert (ring.text, ring.problem, ring.invalid) == ("C1CC", "", invalid)
         assert "reaction SMILES" in reaction.problem
     (tmp_path / "empty.smi").write_text("\n \n")
     with pytest.raises(ValueError, match=r"empty\.smi holds no SMILES"):
