@@ -221,8 +221,10 @@ def _say_where(model: SequenceAlgorithm, spec: RunSpec, out: Path) -> None:
     assert model.facts is not None
     domain = model.facts.domain
     drawn = f"{out}-{domain.plural}"
+    found = (out / f"{domain.plural}.csv").is_file()
     for words in (
         ("sample", domain.name, "-n", 16, "--agent", out, "--out", drawn),
+        *([("best", out, "--out", f"{out}-best")] if found else []),
         ("evaluate", out),
         ("report", out, "--out", f"{out}.html"),
     ):

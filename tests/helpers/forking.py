@@ -6,6 +6,7 @@ a process of its own does is tested in ``test_main.py`` and by ``.ci/run``.
 """
 
 import contextlib
+import importlib
 import json
 import os
 import signal
@@ -49,11 +50,19 @@ def seqgen_server(folder, *paths):
         server.wait()
 
 
+#: What commands import when they run: a second or two each time.
+PRELOADED = (
+    "torch", "stable_baselines3", "tensorboard.summary", "matplotlib.pyplot",
+    "rdkit.Chem.Draw", "music21", "kl_agents.cli", "kl_agents.runs.page",
+    "seqgen_envs.cli.episodes", "seqgen_envs.benchmark.runner", "seqgen_envs.benchmark.page.report",
+    "seqgen_envs.domains.melody", "seqgen_envs.domains.molecule.output.files",
+    "seqgen_envs.domains.text",
+)  # fmt: skip
+
+
 def serve(folder):
-    import torch  # noqa: F401
-
-    import kl_agents.cli  # noqa: F401
-
+    for name in PRELOADED:
+        importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that have ended go at once
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / SOCKET))

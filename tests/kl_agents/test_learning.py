@@ -52,7 +52,10 @@ def taught(algorithm, behaviour, updates=600, env=None, **kwargs):
 # ---------------------------------------------------------------------- KL-control
 
 
-@pytest.mark.parametrize(("algorithm", "dueling"), [(PsiLearning, False), (GLearning, True)])
+@pytest.mark.parametrize(
+    ("algorithm", "dueling"),
+    [(PsiLearning, False), pytest.param(GLearning, True, marks=pytest.mark.slow)],
+)
 def test_kl_control_reaches_the_optimum(algorithm, dueling, tree):
     agent = make(algorithm, dueling=dueling)
     assert kl_of(agent) > 1.5  # the prior's
@@ -144,7 +147,8 @@ def test_learning_after_a_primer():
     assert kl_of(agent) < BAR
 
 
-@pytest.mark.parametrize("cell", ["gru", pytest.param("lstm", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_learning_from_the_priors_weights(cell):
     env = native(64, prior=recurrent_prior(cell, hidden=48))
     agent = taught(PsiLearning, "uniform", env=env, policy_kwargs={"scale": 5.0}, updates=800)

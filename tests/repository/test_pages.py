@@ -27,6 +27,8 @@ NEEDS = {
     "docs/collectors.md": ("ray", "cluster"),
 }
 WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
+#: A training beside Ray's actors takes a minute of two cores.
+LONG = ("docs/collectors.md",)
 
 #: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
 SMALL = (
@@ -39,7 +41,7 @@ SMALL = (
     (r"--epochs 10\b", "--epochs 1"),
     (
         r"(train (?:psi|tb) \S+-v0)",
-        r"\1 --steps 768 --set n_envs=16 --eval-every 768 --eval-episodes 16",
+        r"\1 --steps 320 --set n_envs=8 --set replay_ratio=1 --eval-every 320 --eval-episodes 8",
     ),
     (r"--steps 1200000", "--steps 1024"),
     (r"--trials 30 --jobs 2", "--trials 1 --steps 600 --eval-episodes 64 --confirm 1"),
@@ -94,7 +96,15 @@ def commands(tmp_path_factory):
         yield folder
 
 
-@pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(
+            page, marks=pytest.mark.slow if name_of(page) in LONG else (), id=name_of(page)
+        )
+        for page in WITH_BLOCKS
+    ],
+)
 def test_every_block_runs(page, tmp_path, commands):
     if name_of(page) in NEEDS:
         package, extra = NEEDS[name_of(page)]

@@ -39,7 +39,7 @@ def test_merged_states_have_the_optimum_of_all_prefixes(name):
     assert graph.objective(prior, 0.5) == pytest.approx(tree.objective(of_tree, 0.5), abs=1e-9)
 
 
-@pytest.mark.parametrize("length", [9, 11])
+@pytest.mark.parametrize("length", [9, pytest.param(11, marks=pytest.mark.slow)])
 def test_every_melody_of_the_optimum_weighs_z(length):
     """log p + R/c - log q* is log Z for each sequence: in the environment itself, step by step."""
     settings = LaneSettings("melody", prior="bigram", task="local", length=length, c=0.7)

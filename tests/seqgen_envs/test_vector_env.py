@@ -92,7 +92,9 @@ def test_equals_sync_vector_env_with_other_arguments(env_id, mode, kind):
     assert run_pair(mine, theirs, 25, np.random.default_rng(1)) >= 6
 
 
-@pytest.mark.parametrize("context", [pytest.param("spawn", marks=pytest.mark.spawn), "fork"])
+@pytest.mark.parametrize(
+    "context", [pytest.param("spawn", marks=[pytest.mark.spawn, pytest.mark.slow]), "fork"]
+)
 def test_equals_gymnasiums_async_vector_env(env_id, context):
     kwargs = kwargs_of(env_id)
     mine = gym.make_vec(env_id, num_envs=2)

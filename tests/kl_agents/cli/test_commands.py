@@ -404,6 +404,7 @@ def reproduced(tmp_path_factory):
 
 
 @pytest.mark.spawn
+@pytest.mark.slow
 def test_reproduce_reports_every_block(reproduced):
     _, out, result = reproduced
     report = (out / "report.md").read_text()
@@ -461,6 +462,7 @@ def test_reproduce_molecule(tmp_path):
 
 
 @pytest.mark.spawn
+@pytest.mark.slow
 def test_reproduce_runs_only_what_is_missing(reproduced):
     again, out, _ = reproduced
     one, other = (out / "runs" / "small" / f"psi-c1.5-seed{i}" for i in range(2))
@@ -480,6 +482,7 @@ def test_reproduce_runs_only_what_is_missing(reproduced):
 
 
 @pytest.mark.spawn
+@pytest.mark.slow
 def test_reproduce_refuses_runs_of_other_settings(reproduced, tmp_path):
     again, out, _ = reproduced
     plan = tmp_path / "plan.yml"

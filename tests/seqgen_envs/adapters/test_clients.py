@@ -203,7 +203,7 @@ def test_stable_baselines_client(capsys, monkeypatch, tmp_path):
 
 @pytest.mark.parametrize("algorithm", ["MaskablePPO", "RecurrentPPO"])
 def test_contrib_client(algorithm, capsys, monkeypatch):
-    given = ("--algorithm", algorithm, "--steps", "2048")
+    given = ("--algorithm", algorithm, "--steps", "1024")
     said = RETURN.match(run_client(monkeypatch, capsys, "contrib_ppo.py", *given))
     assert said["first"] != said["last"]
 

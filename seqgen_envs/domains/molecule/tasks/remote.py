@@ -12,7 +12,6 @@ what it holds of that one's memory.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import uuid
@@ -24,6 +23,7 @@ from typing import Any
 
 from seqgen_envs.cluster import RETRIES, Calls, Gone, on_nodes
 from seqgen_envs.domains.molecule.tasks.hosting import Process, Reply, end_processes, score_there
+from seqgen_envs.domains.molecule.tasks.pool import Pool
 from seqgen_envs.domains.molecule.tasks.process import Lost
 from seqgen_envs.domains.molecule.tasks.workers import packed
 from seqgen_envs.rules import RuleError
@@ -78,7 +78,7 @@ def slot_of(n_jobs: int | str, **given: Any) -> Slot | None:
     return None
 
 
-class RemoteWorkers:
+class RemoteWorkers(Pool):
     """What :class:`~.workers.Workers` is, on Ray.
 
     Args:
@@ -109,20 +109,12 @@ class RemoteWorkers:
         self._processes: dict[str, set[Process]] = {}  # by node
         self._seconds, self._scored = 0.0, 0
         self.n = max(self._calls.slots(), 1)
-        self._forget()
+        super().__init__()
         self._end = weakref.finalize(self, _end_all, self._calls, self._processes, os.getpid())
 
     def _forget(self) -> None:
-        """No parts."""
-        self._parts: list[Any] = []
-        self._answers: list[Any] = []  # None where there is none yet
+        super()._forget()
         self._losses: dict[int, int] = {}
-        self._done = self._lost = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether all parts have been answered."""
-        return self._done == len(self._parts)
 
     @property
     def free(self) -> int:
@@ -137,13 +129,11 @@ class RemoteWorkers:
         return max(math.ceil(TASK_SECONDS * self._scored / max(self._seconds, 1e-6)), 1)
 
     def begin(self, parts: Sequence[Any]) -> None:
-        """See :meth:`~.workers.Workers.begin`."""
+        """See :class:`~.pool.Pool`."""
         if not self._parts:
             self.n = max(self._calls.slots(), 1)
         with self._closed_on_error():
-            first = len(self._parts)
-            self._parts += parts
-            self._answers += [None] * len(parts)
+            first = self._take(parts).start
             for size in self._groups([len(part) for part in parts]):
                 self._ask(range(first, first + size))
                 first += size
@@ -164,23 +154,12 @@ class RemoteWorkers:
         self._calls.begin(tuple(numbers), self._begin, self._key, parts, self.timeout)
 
     def work(self) -> None:
-        """See :meth:`~.workers.Workers.work`."""
+        """See :class:`~.pool.Pool`."""
         with self._closed_on_error():
             self._collect(0.0)
 
-    def finish(self, hopeless: int) -> list[Any]:
-        """See :meth:`~.workers.Workers.finish`."""
-        with self._closed_on_error():
-            while not self.idle:
-                self._collect(None)
-                if self._lost == self._done >= hopeless:
-                    reason = next(a for a in self._answers if a is not None)
-                    answers = [reason if a is None else a for a in self._answers]
-                    self.close()
-                    return answers
-        answers = self._answers
-        self._forget()
-        return answers
+    def _wait(self) -> None:
+        self._collect(None)
 
     def _collect(self, patience: float | None) -> dict[tuple[int, ...], Reply | Gone]:
         """What has ended, waited for ``patience`` seconds at most; its answers are kept."""
@@ -219,12 +198,8 @@ class RemoteWorkers:
             else:
                 self._ask([number])
 
-    def _settle(self, number: int, answer: Any) -> None:
-        self._answers[number] = answer
-        self._done, self._lost = self._done + 1, self._lost + isinstance(answer, Lost)
-
     def prepare(self) -> None:
-        """See :meth:`~.workers.Workers.prepare`.
+        """See :class:`~.pool.Pool`.
 
         Raises:
             RuleError: a process cannot begin, or no node can ever hold a task.
@@ -246,16 +221,8 @@ class RemoteWorkers:
             assert isinstance(outcome, Gone)
             raise RuleError(f"no process for the objectives began: {outcome.reason}")
 
-    @contextlib.contextmanager
-    def _closed_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:  # Ctrl-C too: what the cluster does is no longer wanted
-            self.close()
-            raise
-
     def close(self) -> None:
-        """End what runs and the processes, and forget what they were to do."""
+        """See :class:`~.pool.Pool`."""
         self._forget()
         _end_all(self._calls, self._processes, os.getpid())
 

@@ -13,17 +13,17 @@ begin (a script without its main guard).
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pickle
 import time
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
-from seqgen_envs.domains.molecule.tasks.process import Lost, Worker
+from seqgen_envs.domains.molecule.tasks.pool import Pool
+from seqgen_envs.domains.molecule.tasks.process import Worker
 from seqgen_envs.rules import RuleError
 
 #: The fewest things in a part of a function of many, where it is another process that scores it.
@@ -55,7 +55,7 @@ def packed(
         ) from error
 
 
-class Workers:
+class Workers(Pool):
     """Processes that apply one function to parts of a batch.
 
     Args:
@@ -67,7 +67,7 @@ class Workers:
     def __init__(self, n: int, begin: bytes, timeout: float | None) -> None:
         self.n, self.timeout, self._begin = n, timeout, begin
         self._workers: list[Worker] = []
-        self._forget()
+        super().__init__()
         # at the latest when Python ends, and when nobody has the pool any more
         self._pid = os.getpid()
         self._end = weakref.finalize(self, _end_all, self._workers, self._pid)
@@ -83,16 +83,8 @@ class Workers:
         return [worker.process.pid for worker in self._workers]
 
     def _forget(self) -> None:
-        """No parts."""
-        self._parts: list[Any] = []
-        self._answers: list[Any] = []  # None where there is none yet
+        super()._forget()
         self._waiting: deque[int] = deque()
-        self._done = self._lost = 0
-
-    @property
-    def idle(self) -> bool:
-        """Whether all parts have been answered."""
-        return self._done == len(self._parts)
 
     @property
     def free(self) -> int:
@@ -104,66 +96,26 @@ class Workers:
         return sum(worker.part is not None for worker in self._workers)
 
     def begin(self, parts: Sequence[Any]) -> None:
-        """Have parts worked on, of which :meth:`finish` gives the answers.
-
-        Args:
-            parts: picklable.
-
-        Raises:
-            RuleError: as :meth:`finish`.
-        """
+        """See :class:`~.pool.Pool`."""
         if not self._parts:
             self._replace_dead()
-        self._waiting.extend(range(len(self._parts), len(self._parts) + len(parts)))
-        self._parts += parts
-        self._answers += [None] * len(parts)
+        self._waiting.extend(self._take(parts))
         self.work()
 
     def work(self) -> None:
-        """Hear what has been answered and hand out what waits; nothing is waited for here."""
+        """See :class:`~.pool.Pool`."""
         with self._closed_on_error():
             if not self.idle:
                 self._hand_out()
                 if self._collect(0.0):
                     self._hand_out()
 
-    def finish(self, hopeless: int) -> list[Any]:
-        """The answer to each part that was begun, in order, or :class:`Lost`.
-
-        Args:
-            hopeless: give up where so many parts are lost and none has been answered; the rest
-                is lost too.
-
-        Raises:
-            RuleError: a process cannot begin, or its function raised one.
-        """
-        with self._closed_on_error():
-            while not self.idle:
-                self._hand_out()
-                self._collect(None)
-                if self._lost == self._done >= hopeless:
-                    reason = next(a for a in self._answers if a is not None)
-                    answers = [reason if a is None else a for a in self._answers]
-                    self.close()
-                    return answers
-        answers = self._answers
-        self._forget()
-        return answers
-
-    @contextlib.contextmanager
-    def _closed_on_error(self) -> Iterator[None]:
-        try:
-            yield
-        except BaseException:  # Ctrl-C too: what the processes do is no longer wanted
-            self.close()
-            raise
+    def _wait(self) -> None:
+        self._hand_out()
+        self._collect(None)
 
     def prepare(self) -> None:
-        """Start a process, and wait until it has read the objectives.
-
-        Raises:
-            RuleError: it cannot begin.
-        """
+        """See :class:`~.pool.Pool`."""
         if self.idle:
             self._replace_dead()
         with self._closed_on_error():
@@ -212,12 +164,11 @@ class Workers:
                 answer = worker.lost(self.timeout)
                 self._workers.remove(worker)
             if answer is not None and number is not None:
-                self._answers[number] = answer
-                self._done, self._lost = self._done + 1, self._lost + isinstance(answer, Lost)
+                self._settle(number, answer)
         return bool(heard)
 
     def close(self) -> None:
-        """End the processes, and forget what they were to do; :meth:`begin` starts new ones."""
+        """See :class:`~.pool.Pool`."""
         self._forget()
         _end_all(self._workers, self._pid)
 

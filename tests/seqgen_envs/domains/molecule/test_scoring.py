@@ -411,6 +411,7 @@ def test_accounts_go_on_where_they_were_kept():
         Scorer({"logp": logp}, budget=3).load_state_dict(kept)
 
 
+@pytest.mark.slow
 def test_a_resumed_training_has_the_budget_that_was_left(tmp_path):
     def env():
         task = {"name": "qed", "budget": 12}
