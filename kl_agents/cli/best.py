@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from seqgen_envs.cli.common import RawCsvOption, TrustOption, check_folder, set_trust, taken
+from seqgen_envs.cli.common import (
+    NoPicturesOption,
+    RawCsvOption,
+    TrustOption,
+    check_folder,
+    set_trust,
+    taken,
+)
 from seqgen_envs.reporting.console import say
 
 if TYPE_CHECKING:
@@ -24,9 +31,7 @@ def best(
     run: Annotated[Path, typer.Argument(help="A folder written by `seqgen train`.")],
     out: Annotated[Path, typer.Option(help="Folder of the files.")],
     n: Annotated[int, typer.Option("-n", "--number", min=1, help="Sequences, at most.")] = 100,
-    no_pictures: Annotated[
-        bool, typer.Option("--no-pictures", help="Draw nothing: pictures take most of the time.")
-    ] = False,
+    no_pictures: NoPicturesOption = False,
     raw_csv: RawCsvOption = False,
     trust: TrustOption = False,
 ) -> None:

@@ -76,6 +76,9 @@ NeutralizeOption = Annotated[
 AsWrittenOption = Annotated[
     bool, typer.Option("--as-written", help="Molecules: leave SMILES as they are written.")
 ]
+NoPicturesOption = Annotated[
+    bool, typer.Option("--no-pictures", help="Draw nothing: pictures take most of the time.")
+]
 RawCsvOption = Annotated[
     bool,
     typer.Option(

@@ -12,6 +12,7 @@ from seqgen_envs.cli.common import (
     FitKeyOption,
     LengthOption,
     MaskOption,
+    NoPicturesOption,
     PartOption,
     PriorOption,
     RawCsvOption,
@@ -104,9 +105,7 @@ def sample(
     ] = None,
     title: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
     composer: Annotated[str | None, typer.Option(help="Of every piece. (Melodies.)")] = None,
-    no_pictures: Annotated[
-        bool, typer.Option("--no-pictures", help="Draw nothing: pictures take most of the time.")
-    ] = False,
+    no_pictures: NoPicturesOption = False,
     raw_csv: RawCsvOption = False,
     trust: TrustOption = False,
 ) -> None:
