@@ -88,19 +88,15 @@ def _write_files(
     domain: Domain, rows: list[dict[str, Any]], out: Path, prior: Prior, given: dict[str, Any]
 ) -> int:
     """As ``seqgen sample`` writes them; how many there are."""
-    import numpy as np
+    from seqgen_envs.cli.episodes import write_each
 
     sequences = [domain.to_ids(row["text"]) for row in rows]
-    names, written = [row["name"] for row in rows], 0
+    names, written = [row["name"] for row in rows], set[Path]()
     if (write := domain.files.write) is not None:
         options = taken(write, given, domain, "files")
-        for ids, name in zip(sequences, names, strict=True):
-            written += len(write(ids, out, name, prior, **options))
+        written |= write_each(domain, sequences, names, out, prior, options)
     if (write_many := domain.files.write_many) is not None:
-        shape = len(rows), max(map(len, sequences))
-        tokens = np.full(shape, domain.vocabulary.size, dtype=np.int64)
-        for row, ids in zip(tokens, sequences, strict=True):
-            row[: len(ids)] = ids
         options = taken(write_many, given, domain, "files")
-        written += len(write_many(tokens, out, names, rows, prior, **options))
-    return written
+        tokens = domain.vocabulary.padded(sequences)
+        written |= set(write_many(tokens, out, names, rows, prior, **options))
+    return len(written)

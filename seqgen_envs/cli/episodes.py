@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from seqgen_envs.domain import Domain
 from seqgen_envs.lanes import Lanes
 from seqgen_envs.prior import Prior
-from seqgen_envs.reporting.console import progress_bar
+from seqgen_envs.reporting.console import progress, progress_bar
 from seqgen_envs.rollout import Episodes, Policy, rollout
 from seqgen_envs.rules import RuleFailures, Task
 from seqgen_envs.settings import LaneSettings
@@ -118,6 +119,32 @@ def replay_all(
                 lanes = Lanes(len(part), LaneSettings(domain, prior, task, c, length=horizon))
                 yield part, rollout(lanes, _Recital(padded), len(part))
                 bar.update(len(part))
+
+
+def write_each(
+    domain: Domain,
+    sequences: Sequence[NDArray[np.int64]],
+    names: Sequence[str],
+    out: Path,
+    prior: Prior,
+    options: Mapping[str, Any],
+) -> set[Path]:
+    """Write the files of each of some sequences, if the domain has such; their paths.
+
+    Args:
+        domain: theirs.
+        sequences: ids int64 [n] each.
+        names: as many, or more.
+        out: a folder that exists.
+        prior: of the sequences.
+        options: keywords of the domain's ``files.write``.
+    """
+    written: set[Path] = set()
+    if domain.files.write is None:
+        return written
+    for i in progress(range(len(sequences)), "writing", domain.name):
+        written |= set(domain.files.write(sequences[i], out, names[i], prior, **options))
+    return written
 
 
 class NamedFailures(RuleFailures):

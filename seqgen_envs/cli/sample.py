@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,12 +27,11 @@ from seqgen_envs.cli.common import (
 )
 from seqgen_envs.cli.listing import show_sequences
 from seqgen_envs.cli.primers import check_fits, facts_of, legible, read_primer
-from seqgen_envs.reporting.console import progress, say, warn
+from seqgen_envs.reporting.console import say, warn
 
 if TYPE_CHECKING:
     from seqgen_envs.domain import Domain
-    from seqgen_envs.rollout import Episodes, Policy
-    from seqgen_envs.vector_env import SequenceVectorEnv
+    from seqgen_envs.rollout import Policy
 
 
 def sample(
@@ -117,7 +116,7 @@ def sample(
     of whole sequences.
     """
     from seqgen_envs.agents import find_loader
-    from seqgen_envs.cli.episodes import NamedFailures, join, sample_chunks, score_rows
+    from seqgen_envs.cli.episodes import NamedFailures, join, sample_chunks, score_rows, write_each
     from seqgen_envs.reporting.files import write_csv
     from seqgen_envs.rollout import PriorPolicy
     from seqgen_envs.vector_env import SequenceVectorEnv
@@ -161,7 +160,8 @@ def sample(
     names = [f"{kind.name}-{i:0{width}d}" for i in range(n)]
     rows = score_rows(kind, episodes, names, env.c, failures)
     write_csv(out / f"{kind.plural}.csv", rows, raw=raw_csv)
-    written = _write_files(kind, episodes, names[:max_files], out, env, options | pictures)
+    sequences = [episodes.tokens[i, : episodes.lengths[i]] for i in range(min(n, max_files))]
+    written = write_each(kind, sequences, names, out, env.prior, options | pictures)
     if kind.files.write_many is not None and max_files:
         written |= set(
             kind.files.write_many(episodes.tokens, out, names, rows, env.prior, **pictures)
@@ -224,24 +224,6 @@ def _writer_of(domain: Domain) -> Callable[..., Any]:
 
 def _write_nothing() -> None:
     """What a domain without files does; it takes no options."""
-
-
-def _write_files(
-    domain: Domain,
-    episodes: Episodes,
-    names: Sequence[str],
-    out: Path,
-    env: SequenceVectorEnv,
-    options: Mapping[str, Any],
-) -> set[Path]:
-    """Write the files of the first ``len(names)`` sequences; returns their paths."""
-    written: set[Path] = set()
-    if domain.files.write is None:
-        return written
-    for i in progress(range(len(names)), "writing", domain.name):
-        ids = episodes.tokens[i, : episodes.lengths[i]]
-        written |= set(domain.files.write(ids, out, names[i], env.prior, **options))
-    return written
 
 
 def _where(domain: Domain, out: Path, n: int, written: int) -> str:
