@@ -1,20 +1,25 @@
-"""The command ``seqgen`` out of a process that has imported everything: pages have seventy of them.
+"""``seqgen`` and ``python`` out of a process that has imported much: pages have a hundred of them.
 
-``python -m helpers.forking FOLDER`` writes an executable ``seqgen`` into the folder and serves what
-calls it: each call is a fork that has the caller's arguments, folder, environment and streams. What
-a process of its own does is tested in ``test_main.py`` and by ``.ci/run``.
+``python -m helpers.forking FOLDER`` writes executables ``seqgen`` and ``python`` into the folder
+and serves what calls them: each call is a fork that has the caller's arguments, folder, environment
+and streams. ``python`` takes ``-c CODE`` and ``-m MODULE``, and imports our packages anew, so that
+code which forgets to import them fails. What a process of its own does is tested in
+``test_main.py`` and by ``.ci/run``.
 """
 
 import contextlib
 import importlib
 import json
 import os
+import runpy
 import signal
 import socket
 import subprocess
 import sys
 import time
+from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 
 from helpers.paths import ROOT
 
@@ -23,7 +28,7 @@ CLIENT = """#!{python} -SEs
 import json, os, socket, sys
 with socket.socket(socket.AF_UNIX) as link:
     link.connect({path!r})
-    told = json.dumps([sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
+    told = json.dumps([sys.argv, os.getcwd(), dict(os.environ)]).encode()
     socket.send_fds(link, [len(told).to_bytes(8, "big")], [0, 1, 2])
     link.sendall(told)
     sys.exit(int(link.recv(8) or b"1"))
@@ -60,26 +65,35 @@ PRELOADED = (
 )  # fmt: skip
 
 
+#: Packages that ``python`` imports anew.
+OURS = ("seqgen_envs", "kl_agents")
+
+
 def serve(folder):
+    os.environ["MPLBACKEND"] = "agg"
+    import gymnasium
+
+    registered = dict(gymnasium.registry)
     for name in PRELOADED:
         importlib.import_module(name)
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forks that have ended go at once
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(str(folder / SOCKET))
     listener.listen()
-    client = folder / "written"
-    client.write_text(CLIENT.format(python=sys.executable, path=str(folder / SOCKET)))
-    client.chmod(0o755)
-    client.rename(folder / "seqgen")  # whole, or not there
+    for program in ("python", "seqgen"):
+        client = folder / "written"
+        client.write_text(CLIENT.format(python=sys.executable, path=str(folder / SOCKET)))
+        client.chmod(0o755)
+        client.rename(folder / program)  # whole, or not there
     while True:
         link, _ = listener.accept()
         if os.fork() == 0:
             listener.close()
-            answer(link)
+            answer(link, registered)
         link.close()
 
 
-def answer(link):
+def answer(link, registered):
     """One call, in its own process, which ends with it."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     size, streams, _, _ = socket.recv_fds(link, 8, 3)
@@ -93,27 +107,52 @@ def answer(link):
     os.chdir(where)
     os.environ.clear()
     os.environ.update(environment)
-    sys.argv = ["seqgen", *arguments]
-    code = run()
+    sys.argv = arguments
+    code = run(registered)
     sys.stdout.flush()
     sys.stderr.flush()
     link.sendall(str(code).encode())
     os._exit(0)
 
 
-def run():
-    """The exit status of the command in ``sys.argv``."""
-    from importlib.metadata import entry_points
-
-    (command,) = entry_points(group="console_scripts", name="seqgen")
+def run(registered):
+    """The exit status of the program in ``sys.argv``."""
     try:
-        command.load()()
+        if Path(sys.argv[0]).name == "python":
+            forget(registered)
+            python()
+        else:
+            (command,) = entry_points(group="console_scripts", name="seqgen")
+            command.load()()
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         sys.excepthook(*sys.exc_info())
         return 1
     return 0
+
+
+def forget(registered):
+    """Our packages, and the ids that they have registered."""
+    import gymnasium
+
+    for name in [name for name in sys.modules if name.split(".")[0] in OURS]:
+        del sys.modules[name]
+    gymnasium.registry.clear()
+    gymnasium.registry.update(registered)
+
+
+def python():
+    """``-c CODE`` or ``-m MODULE``, as the interpreter's."""
+    _, option, what, *rest = sys.argv
+    sys.path.insert(0, "")
+    sys.argv = [option, *rest]
+    if option == "-m":
+        runpy.run_module(what, run_name="__main__", alter_sys=True)
+    else:
+        assert option == "-c", option
+        main = sys.modules["__main__"] = ModuleType("__main__")
+        exec(compile(what, "<string>", "exec"), vars(main))
 
 
 if __name__ == "__main__":

@@ -80,10 +80,13 @@ def test_the_first_agent_of_a_process_is_like_the_next(tmp_path):
     assert same_parameters(first, second)
 
 
-def test_another_seed_ends_elsewhere(uninterrupted, tmp_path):
-    _, whole = uninterrupted
-    other = start_run(tmp_path / "run", toy_spec(seed=4), RunOptions(tensorboard=False))
-    assert not same_parameters(other, whole)
+def test_another_seed_ends_elsewhere(tmp_path):
+    one, same, other = (
+        start_run(tmp_path / str(i), toy_spec(steps=500, seed=seed), RunOptions(tensorboard=False))
+        for i, seed in enumerate((3, 3, 4))
+    )
+    assert same_parameters(one, same)
+    assert not same_parameters(one, other)
 
 
 def test_evaluations_do_not_touch_the_training(uninterrupted, tmp_path):

@@ -129,6 +129,7 @@ def imports_in(node):
             yield from imports_in(child)
 
 
+@cache
 def imports_of(path):
     return set(imports_in(tree_of(path)))
 

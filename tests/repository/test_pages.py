@@ -27,8 +27,6 @@ NEEDS = {
     "docs/collectors.md": ("ray", "cluster"),
 }
 WITH_BLOCKS = [page for page in PAGES if blocks_of(page)]
-#: A training beside Ray's actors takes a minute of two cores.
-LONG = ("docs/collectors.md",)
 
 #: What makes hours into seconds: (pattern, what stands there instead). Each must be met somewhere.
 SMALL = (
@@ -44,6 +42,7 @@ SMALL = (
         r"\1 --steps 320 --set n_envs=8 --set replay_ratio=1 --eval-every 320 --eval-episodes 8",
     ),
     (r"--steps 1200000", "--steps 1024"),
+    (r"(--collectors |CollectorSettings\()2\b", r"\g<1>1"),
     (r"--trials 30 --jobs 2", "--trials 1 --steps 600 --eval-episodes 64 --confirm 1"),
     (r"(bench run .*--suite) toy-v1", r"\1 small.yml --seeds 1"),
     (r"(bench report \S+)", r"\1 --suite small.yml"),
@@ -79,7 +78,7 @@ def program(page):
             command = ["bash", "-euxo", "pipefail", "-c", in_small(block.text)]
             lines.append(f"subprocess.run({command!r}, check=True)")
         else:
-            text = "\n" * (block.line - 1) + block.text  # tracebacks have the page's lines
+            text = "\n" * (block.line - 1) + in_small(block.text)  # tracebacks: the page's lines
             lines.append(f"exec(compile({text!r}, {page.name!r}, 'exec'), names)")
     return "\n".join(lines)
 
@@ -96,15 +95,7 @@ def commands(tmp_path_factory):
         yield folder
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(
-            page, marks=pytest.mark.slow if name_of(page) in LONG else (), id=name_of(page)
-        )
-        for page in WITH_BLOCKS
-    ],
-)
+@pytest.mark.parametrize("page", WITH_BLOCKS, ids=name_of)
 def test_every_block_runs(page, tmp_path, commands):
     if name_of(page) in NEEDS:
         package, extra = NEEDS[name_of(page)]
@@ -118,7 +109,7 @@ def test_every_block_runs(page, tmp_path, commands):
         "OMP_NUM_THREADS": "1",
     }
     result = subprocess.run(
-        [sys.executable, "-c", program(page)],
+        [commands / "python", "-c", program(page)],
         cwd=tmp_path,
         env=environment,
         stdin=subprocess.DEVNULL,

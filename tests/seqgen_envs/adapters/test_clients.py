@@ -1,4 +1,4 @@
-"""Agents of other libraries, unchanged, on these environments: each trains for 2,000 steps."""
+"""Agents of other libraries, unchanged, on these environments: each trains for 1,000 steps."""
 
 import re
 import runpy
@@ -17,7 +17,7 @@ from helpers.envs import ENV_IDS, random_action
 from helpers.paths import ROOT
 from seqgen_envs.adapters.sb3 import make_sb3_vec_env
 
-STEPS = 2000
+STEPS = 1000
 RETURN = re.compile(r"mean return of an episode: (?P<first>-?\d+\.\d)\D+?(?P<last>-?\d+\.\d)")
 SMALL = {"net_arch": [32]}
 PPO_SETTINGS = {"n_steps": 128, "batch_size": 256, "n_epochs": 2}
