@@ -251,8 +251,7 @@ def greedy_by_hand(agent, observation):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize("primer", [None, "ab"])
-@pytest.mark.parametrize("cell", ["gru", "lstm"])
+@pytest.mark.parametrize(("primer", "cell"), [(None, "gru"), ("ab", "lstm")])
 def test_predict_stateful_stateless_single_and_batched_agree(algorithm, primer, cell):
     kwargs = {"init": "random", "architecture": SMALL | {"cell": cell, "layers": 2}}
     agent = make(algorithm, native(primer=primer, c=1.0), policy_kwargs=kwargs)

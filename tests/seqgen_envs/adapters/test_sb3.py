@@ -45,8 +45,9 @@ def compare(mine, theirs, steps, seed=0):
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("n", [1, 5])
 def test_equals_dummy_vec_env(env_id, n, kind):
-    kwargs = kwargs_of(env_id) | {"observation": kind}
-    mine = make_sb3_vec_env(env_id, n, observation=kind)
+    arguments = {"observation": kind, "length": 20}
+    kwargs = kwargs_of(env_id) | arguments
+    mine = make_sb3_vec_env(env_id, n, **arguments)
     theirs = DummyVecEnv([lambda: Monitor(SequenceEnv(**kwargs))] * n)
     assert mine.observation_space == theirs.observation_space
     assert mine.action_space == theirs.action_space
