@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqgen_envs.gru import gru, trains_faster
+
 State = tuple[Tensor, ...]
 """Everything a sequence carries from step to step: tensors with the batch as first dimension."""
 
@@ -134,12 +136,23 @@ class RecurrentNetwork(nn.Module):
         hidden, state = self.rnn(self.dropout(self.embedding(inputs)), state)
         return self.head(self.dropout(hidden)), state
 
+    def states(self, inputs: Tensor) -> Tensor:
+        """What the head reads [N, T, hidden] after each of ``inputs``, from a state of zeros."""
+        embedded = self.dropout(self.embedding(inputs))
+        rnn = self.rnn
+        top = gru(rnn, embedded) if trains_faster(rnn, embedded) else rnn(embedded)[0]
+        found: Tensor = self.dropout(top)
+        return found
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Those of :meth:`forward` from a state of zeros, trained faster."""
+        found: Tensor = self.head(self.states(inputs))
+        return found
+
     def shifted_states(self, tokens: Tensor) -> Tensor:
         """What the head reads [N, T, hidden] before each of ``tokens`` [N, T], from the start."""
         start = tokens.new_full((len(tokens), 1), self.config.vocabulary_size)
-        inputs = torch.cat([start, tokens[:, :-1]], dim=1)
-        found: Tensor = self.dropout(self.rnn(self.dropout(self.embedding(inputs)))[0])
-        return found
+        return self.states(torch.cat([start, tokens[:, :-1]], dim=1))
 
     def shifted_logits(self, tokens: Tensor) -> Tensor:
         """Logits [N, T, V] for each of ``tokens`` [N, T] given those before it, from the start."""
