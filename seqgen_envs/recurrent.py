@@ -210,10 +210,12 @@ class Stepper:
         shape = (batch_size, self.config.hidden_size)
         return tuple(self._table.new_zeros(shape) for _ in range(count))
 
-    @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state."""
-        n = len(tokens)
+        """Logits [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state.
+
+        Its weights want no gradient, so none is recorded: no context is entered for that.
+        """
+        n = tokens.shape[0]  # a tensor's len() is a function of Python's
         if n > 1 and (spare := -n % _ROWS):
             tokens = nn.functional.pad(tokens, (0, spare))
             state = tuple(nn.functional.pad(s, (0, 0, 0, spare)) for s in state)
@@ -255,6 +257,6 @@ class Stepper:
 
 def _product(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``rows @ weight + bias``, of one row to the same bits as of many."""
-    if len(rows) == 1:
+    if rows.shape[0] == 1:
         return torch.addmm(bias, rows.expand(_ROWS, -1), weight)[:1]
     return torch.addmm(bias, rows, weight)
