@@ -1,6 +1,6 @@
 """Collectors beside the learner (Ray): what they learn, steps a second, and a model of throughput.
 
-    python benchmarks/collectors.py [--repeats 2] [--quick] [--out FOLDER]
+    python benchmarks/collectors.py [--repeats 2] [--quick] [--only PART] [--out FOLDER]
 
 On two local nodes of Ray (``ray.cluster_utils.Cluster``, one CPU each); every process has one
 thread.
@@ -63,6 +63,8 @@ WAIT, ORACLE = 1.0, 1.0
 COLLECTORS = (1, 2, 4, 8, 16, 64, 256, 1000)
 STALE = CollectorSettings(4, staleness=10, broadcast_every=7)
 KL_BAR, J_BAR = 0.01, 0.02
+#: What is measured, in this order: what needs a quiet machine first.
+PARTS = ("parts", "speed", "oracle", "toy", "melodies")
 
 
 @dataclass(frozen=True)
@@ -201,8 +203,8 @@ def toy() -> dict[str, Any]:
     return {"steps": spec.total_timesteps, "bar": KL_BAR, **found}
 
 
-def melodies(steps: int, seeds: int, episodes: int) -> dict[str, Any]:
-    """J of both, seed by seed."""
+def melodies(steps: int | None, seeds: int, episodes: int) -> dict[str, Any]:
+    """J of both, seed by seed, after the shipped number of steps or ``steps``."""
     objective: dict[str, list[float]] = {"one process": [], "2 collectors": []}
     ways = dict(zip(objective, (None, CollectorSettings(2)), strict=True))
     for seed in range(seeds):
@@ -213,7 +215,8 @@ def melodies(steps: int, seeds: int, episodes: int) -> dict[str, Any]:
     means = {name: statistics.mean(values) for name, values in objective.items()}
     one, two = means.values()
     return {
-        "steps": steps, "episodes": episodes, "bar": J_BAR, "seeds": objective, "means": means,
+        "steps": spec.total_timesteps, "episodes": episodes, "bar": J_BAR, "seeds": objective,
+        "means": means,
         "difference": (two - one) / abs(one),
     }  # fmt: skip
 
@@ -353,28 +356,38 @@ def two_nodes() -> Iterator[Any]:
 
 
 def to_markdown(report: dict[str, Any]) -> str:
-    parts = {name: Parts(**entry) for name, entry in report["parts"].items()}
-    return "\n\n".join(
-        [
-            f"Two local nodes of Ray {report['ray']}; {conditions(report)}, load average "
-            f"{report['load_average']:.1f} at the start.",
-            learned_lines(report),
-            speed_table(report, parts["melodies"]),
-            parts_table(parts),
-            model_table(parts),
-            "",
-        ]
+    """What has been measured so far."""
+    measured = report["measured"]
+    some = next(iter(measured.values()))
+    began = ", ".join(
+        f"{name} {about['load_average']:.1f} ({about['date']})" for name, about in measured.items()
     )
+    written = [
+        f"Two local nodes of Ray {some['ray']}; {conditions(some)}. Load average when each part "
+        f"began: {began}."
+    ]
+    written += [toy_line(report["toy"])] if "toy" in report else []
+    written += [melodies_line(report["melodies"])] if "melodies" in report else []
+    if "parts" in report:
+        parts = {name: Parts(**entry) for name, entry in report["parts"].items()}
+        if {"speed", "oracle"} <= report.keys():
+            written.append(speed_table(report, parts["melodies"]))
+        written += [parts_table(parts), model_table(parts)]
+    return "\n\n".join([*written, ""])
 
 
-def learned_lines(report: dict[str, Any]) -> str:
-    toys, tunes = report["toy"], report["melodies"]
+def toy_line(toys: dict[str, Any]) -> str:
     stale = toys["4 collectors"]
     return (
         f"KL to the exact optimum of ToyGen-v0 after {toys['steps']:,} steps: {stale['kl']:.4f} "
         f"nats with 4 collectors, rounds {stale['staleness_mean']:.1f} rounds behind in the mean "
         f"and {stale['staleness_max']:.0f} at most (wanted: below {toys['bar']}); "
-        f"{toys['one process']['kl']:.4f} by one process.\n\n"
+        f"{toys['one process']['kl']:.4f} by one process."
+    )
+
+
+def melodies_line(tunes: dict[str, Any]) -> str:
+    return (
         f"J of psi on MelodyGen-v0 after {tunes['steps']:,} steps, mean over "
         f"{len(tunes['seeds']['one process'])} seed(s), {tunes['episodes']:,} melodies each: "
         f"{tunes['means']['2 collectors']:.2f} with 2 collectors, "
@@ -384,7 +397,8 @@ def learned_lines(report: dict[str, Any]) -> str:
 
 
 def speed_table(report: dict[str, Any], melodies: Parts) -> str:
-    cores = report["machine"]["cores"]
+    measured = report["measured"]["speed"]
+    cores = measured["machine"]["cores"]
     waiting_parts = replace(at_ratio_1(melodies), wait=WAIT)
     cases = {"speed": ("as shipped", melodies), "oracle": ("an oracle", waiting_parts)}
     rows = []
@@ -400,7 +414,7 @@ def speed_table(report: dict[str, Any], melodies: Parts) -> str:
     return "\n".join(
         [
             f"Steps a second of psi on melodies on {cores} cores, medians of "
-            f"{report['repeats']} turn(s) of {report['speed']['rounds']} rounds: as shipped, and "
+            f"{measured['repeats']} turn(s) of {report['speed']['rounds']} rounds: as shipped, and "
             f"with an oracle that takes {WAIT:g} s for a round and replay_ratio 1. The forecast is "
             "the model's; cores are CPU seconds a second.\n",
             "| | collectors | steps a second | over none | forecast | over none | learner, cores | "
@@ -448,24 +462,31 @@ def model_table(parts: dict[str, Parts]) -> str:
 
 
 def main() -> None:
-    options = parse_options(__doc__, repeats=2)
+    options = parse_options(__doc__, 2, PARTS)
     torch.set_num_threads(1)
-    load, quick = os.getloadavg()[0], options.quick
+    quick = options.quick
     repeats = 1 if quick else options.repeats
-    steps, seeds, episodes = (60_000, 1, 2048) if quick else (200_000, 2, 4096)
+    steps, seeds, episodes = (60_000, 1, 2048) if quick else (None, 3, 4096)
     rounds, counts = (10, ((0, 2), (0, 2))) if quick else (24, ((0, 1, 2), (0, 1, 2, 4)))
+    measures: tuple[Callable[[], dict[str, Any]], ...] = (
+        lambda: all_parts(1 if quick else 8, quick),
+        lambda: speeds(repeats, rounds, counts[0], False),
+        lambda: speeds(repeats, rounds, counts[1], True),
+        toy,
+        lambda: melodies(steps, seeds, episodes),
+    )
+    report: dict[str, Any] = {"measured": {}}
+    if options.only:
+        kept = options.out / "collectors.json"
+        report = json.loads(kept.read_text(encoding="utf-8")) if kept.exists() else report
     with two_nodes() as ray:
-        report = circumstances(load) | {"repeats": repeats, "ray": ray.__version__}
-        measured: dict[str, Callable[[], dict[str, Any]]] = {
-            "parts": lambda: all_parts(1 if quick else 8, quick),
-            "toy": toy,
-            "melodies": lambda: melodies(steps, seeds, episodes),
-            "speed": lambda: speeds(repeats, rounds, counts[0], False),
-            "oracle": lambda: speeds(repeats, rounds, counts[1], True),
-        }
-        for name, measure in measured.items():
-            report[name] = measure()
-            print(name, json.dumps(report[name]), file=sys.stderr, flush=True)
+        for name, measure in zip(PARTS, measures, strict=True):
+            if name in (options.only or PARTS):
+                load = os.getloadavg()[0]
+                report[name] = measure()
+                about = {"ray": ray.__version__, "repeats": repeats}
+                report["measured"][name] = circumstances(load) | about
+                print(name, json.dumps(report[name]), file=sys.stderr, flush=True)
     write_results(options.out, "collectors", report, to_markdown(report))
 
 

@@ -9,7 +9,7 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
@@ -25,13 +25,19 @@ from seqgen_envs.rules import Task, Term
 RESULTS = Path(__file__).parent / "results"
 
 
-def parse_options(doc: str, repeats: int) -> argparse.Namespace:
-    """``--threads``, ``--repeats``, ``--quick``, ``--out``; PyTorch's threads are set."""
+def parse_options(doc: str, repeats: int, parts: Sequence[str] = ()) -> argparse.Namespace:
+    """``--threads``, ``--repeats``, ``--quick``, ``--out``; PyTorch's threads are set.
+
+    Where a program measures in ``parts``, ``--only`` names some.
+    """
     parser = argparse.ArgumentParser(description=doc.splitlines()[0])
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="PyTorch threads")
     parser.add_argument("--repeats", type=int, default=repeats)
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; rough")
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the two files")
+    if parts:
+        told = "measure this alone, and keep the rest of the results (may be repeated)"
+        parser.add_argument("--only", action="append", choices=parts, help=told)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     return options

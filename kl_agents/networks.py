@@ -132,7 +132,6 @@ class ValueStepper(Stepper):
                 bias + value.bias.detach(),
             )
 
-    @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
         """g [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state."""
         output, state = super().step(tokens, state)

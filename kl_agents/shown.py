@@ -53,11 +53,16 @@ class Shown:
             tokens: the actions, int64 [B, T], padded with V.
             lengths: int64 [B].
         """
-        size, horizon = self.prior.vocabulary.size, tokens.shape[1]
-        live = np.arange(horizon) < lengths[:, None]
-        if not live.any():
-            return np.zeros((*tokens.shape, size), dtype=np.float32)
-        first = len(self.primer)
+        size, longest = self.prior.vocabulary.size, int(lengths.max(initial=0))
+        found = np.zeros((*tokens.shape, size), dtype=np.float32)
+        if longest:
+            found[:, :longest] = self._cropped(tokens[:, :longest], lengths)
+        return found
+
+    def _cropped(self, tokens: Ids, lengths: Ids) -> Floats:
+        """The same where the longest episode fills [B, T]: the prior reads no steps in vain."""
+        size, first = self.prior.vocabulary.size, len(self.primer)
+        live = np.arange(tokens.shape[1]) < lengths[:, None]
         whole = np.concatenate([np.tile(self.primer, (len(tokens), 1)), tokens], axis=1)
         # what follows a state does not change it; the pad is not every prior's to read
         read = torch.from_numpy(np.minimum(whole, size - 1))

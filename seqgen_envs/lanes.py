@@ -23,7 +23,7 @@ from seqgen_envs.prior import Prior, RecurrentPrior, for_length
 from seqgen_envs.registration import get_domain
 from seqgen_envs.rules import Values
 from seqgen_envs.settings import LaneSettings, is_finite
-from seqgen_envs.starts import Primer, Starts, as_shown, check_mask, read_primers
+from seqgen_envs.starts import Primer, Starts, as_shown, bounded, check_mask, read_primers
 from seqgen_envs.stepping import step_rows
 
 Tokens = NDArray[np.int64]
@@ -224,8 +224,11 @@ class Lanes:
                 state[marked] = fresh
             for carried, initial in zip(self._task_state, start.task_state, strict=True):
                 carried[rows] = initial
-        self.log_prior, self.action_mask = self.log_prior.copy(), self.action_mask.copy()
-        self.log_prior[rows], self.action_mask[rows] = start.log_prior, start.mask
+        self.log_prior = self.log_prior.copy()
+        self.log_prior[rows] = start.log_prior
+        if self.mask is not None:  # without one it is ones for ever
+            self.action_mask = self.action_mask.copy()
+            self.action_mask[rows] = start.mask
         self.tokens[rows], self.lengths[rows] = start.tokens, start.lengths
         self.primer_lengths[rows] = start.lengths
         self.finished[rows] = self.truncated[rows] = False
@@ -274,8 +277,7 @@ class Lanes:
             step = self._score(actions, rows, later) if len(rows) else self.no_step()
             over = bool(self.resting.all())
         if over:
-            self.log_prior = np.zeros_like(self.log_prior)
-            self.action_mask = np.ones_like(self.action_mask)
+            self._show_nothing()
         else:
             self._advance(actions)
         if restart is not None and len(rows) < self.n:
@@ -424,16 +426,23 @@ class Lanes:
         if self.n == 1 or (going := ~self.resting).all():
             tokens = torch.from_numpy(actions.copy())  # the caller may change his
             log_probs = self._ask_prior(tokens)
-            shown = as_shown(self.mask, log_probs, self.tokens, self.lengths)
-            self.log_prior, self.action_mask = shown
+            if self.mask is None:
+                self.log_prior = bounded(log_probs)
+            else:
+                shown = as_shown(self.mask, log_probs, self.tokens, self.lengths)
+                self.log_prior, self.action_mask = shown
             return
         inputs = np.where(going, actions, self._start_id)
         log_probs, self._prior_state = step_rows(self.prior.step, inputs, self._prior_state, going)
-        self.log_prior = np.zeros_like(self.log_prior)
-        self.action_mask = np.ones_like(self.action_mask)
+        self._show_nothing()
         self.log_prior[going], self.action_mask[going] = as_shown(
             self.mask, log_probs, self.tokens[going], self.lengths[going]
         )
+
+    def _show_nothing(self) -> None:
+        """New arrays, as those of lanes that have finished."""
+        self.log_prior = np.zeros_like(self.log_prior)
+        self.action_mask = np.ones_like(self.action_mask)
 
     def _ask_prior(self, tokens: torch.Tensor) -> torch.Tensor:
         """log p(.|s) [N, V] after the tokens; without gradients, whatever the prior does."""

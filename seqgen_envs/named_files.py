@@ -17,8 +17,8 @@ from typing import Any
 from seqgen_envs.documents import read_yaml
 
 COMMAND = "command"
-#: The family of the files that describe objectives, which may name further files.
-_DESCRIBED = "objective:"
+#: Files of arguments, which may name further files.
+_ARGUMENTS = (".yml", ".yaml", ".json")
 
 
 def with_absolute_files(value: Any, folder: Path | None = None, key: str = "") -> Any:
@@ -46,8 +46,8 @@ def with_absolute_files(value: Any, folder: Path | None = None, key: str = "") -
 
 def files_in(value: Any, folder: Path | None = None, key: str = "") -> Iterator[Path]:
     """The files that arguments name: of a command its program or script, the first file that it
-    names (what it writes may be among the others); with a description of an objective, the files
-    that this names. Arguments as those of :func:`with_absolute_files`.
+    names (what it writes may be among the others); of a YAML or JSON file also those that this
+    names. Arguments as those of :func:`with_absolute_files`.
     """
     if isinstance(value, (Mapping, list, tuple)):
         pairs = value.items() if isinstance(value, Mapping) else (("", one) for one in value)
@@ -57,11 +57,11 @@ def files_in(value: Any, folder: Path | None = None, key: str = "") -> Iterator[
         if command := _command_in(value, key)[1]:
             yield from [file for _, file in _words(command) if file is not None][:1]
             return
-        before, file, _ = _split_file(value, folder)
+        file = _split_file(value, folder)[1]
         if file is not None:
             yield file
-            if before == _DESCRIBED:
-                yield from _described_in(file)
+            if file.suffix in _ARGUMENTS:
+                yield from _inside(file)
 
 
 def absolute_command(command: str) -> str:
@@ -93,12 +93,12 @@ def _words(command: str) -> list[tuple[str, Path | None]]:
     ]
 
 
-def _described_in(file: Path) -> Iterator[Path]:
+def _inside(file: Path) -> Iterator[Path]:
     try:
-        description = read_yaml(file)
-    except (ValueError, OSError):  # whoever makes the task says so
+        arguments = read_yaml(file)
+    except (ValueError, OSError):  # whoever reads it for its arguments says so
         return
-    yield from files_in(description, file.parent)
+    yield from files_in(arguments, file.parent)
 
 
 def _split_file(text: str, folder: Path | None) -> tuple[str, Path | None, str]:

@@ -16,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from seqgen_envs.gru import gru, trains_faster
+
 State = tuple[Tensor, ...]
 """Everything a sequence carries from step to step: tensors with the batch as first dimension."""
 
@@ -134,12 +136,23 @@ class RecurrentNetwork(nn.Module):
         hidden, state = self.rnn(self.dropout(self.embedding(inputs)), state)
         return self.head(self.dropout(hidden)), state
 
+    def states(self, inputs: Tensor) -> Tensor:
+        """What the head reads [N, T, hidden] after each of ``inputs``, from a state of zeros."""
+        embedded = self.dropout(self.embedding(inputs))
+        rnn = self.rnn
+        top = gru(rnn, embedded) if trains_faster(rnn, embedded) else rnn(embedded)[0]
+        found: Tensor = self.dropout(top)
+        return found
+
+    def logits(self, inputs: Tensor) -> Tensor:
+        """Those of :meth:`forward` from a state of zeros, trained faster."""
+        found: Tensor = self.head(self.states(inputs))
+        return found
+
     def shifted_states(self, tokens: Tensor) -> Tensor:
         """What the head reads [N, T, hidden] before each of ``tokens`` [N, T], from the start."""
         start = tokens.new_full((len(tokens), 1), self.config.vocabulary_size)
-        inputs = torch.cat([start, tokens[:, :-1]], dim=1)
-        found: Tensor = self.dropout(self.rnn(self.dropout(self.embedding(inputs)))[0])
-        return found
+        return self.states(torch.cat([start, tokens[:, :-1]], dim=1))
 
     def shifted_logits(self, tokens: Tensor) -> Tensor:
         """Logits [N, T, V] for each of ``tokens`` [N, T] given those before it, from the start."""
@@ -197,10 +210,12 @@ class Stepper:
         shape = (batch_size, self.config.hidden_size)
         return tuple(self._table.new_zeros(shape) for _ in range(count))
 
-    @torch.inference_mode()
     def step(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state."""
-        n = len(tokens)
+        """Logits [N, V] after ``tokens`` (int64 [N], values 0..V), and the next state.
+
+        Its weights want no gradient, so none is recorded: no context is entered for that.
+        """
+        n = tokens.shape[0]  # a tensor's len() is a function of Python's
         if n > 1 and (spare := -n % _ROWS):
             tokens = nn.functional.pad(tokens, (0, spare))
             state = tuple(nn.functional.pad(s, (0, 0, 0, spare)) for s in state)
@@ -242,6 +257,6 @@ class Stepper:
 
 def _product(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """``rows @ weight + bias``, of one row to the same bits as of many."""
-    if len(rows) == 1:
+    if rows.shape[0] == 1:
         return torch.addmm(bias, rows.expand(_ROWS, -1), weight)[:1]
     return torch.addmm(bias, rows, weight)

@@ -27,6 +27,7 @@ Primer = tuple[int, ...]
 
 #: Smallest log-probability ever shown or paid; also what a masked token has.
 MIN_LOG_PROB = -100.0
+_LEAST, _MOST = np.float32(MIN_LOG_PROB), np.float32(0.0)
 #: Primers whose states are kept; the oldest go when there are more.
 KEPT_STARTS = 1024
 #: Bytes of a file of primers.
@@ -206,8 +207,13 @@ def as_shown(
         allowed = mask(tokens, lengths)
         masked = log_probs.masked_fill(torch.from_numpy(allowed == 0), -torch.inf)
         log_probs = torch.log_softmax(masked, dim=-1)
-    shown = np.maximum(log_probs.float().numpy(), np.float32(MIN_LOG_PROB))
-    return np.minimum(shown, np.float32(0.0), out=shown), allowed
+    return bounded(log_probs), allowed
+
+
+def bounded(log_probs: torch.Tensor) -> NDArray[np.float32]:
+    """log p [N, V] within :data:`MIN_LOG_PROB` and 0, float32, in an array of its own."""
+    shown: NDArray[np.float32] = np.maximum(log_probs.float().numpy(), _LEAST)
+    return np.minimum(shown, _MOST, out=shown)
 
 
 @dataclass(frozen=True)

@@ -198,8 +198,9 @@ class SequenceVectorEnv(LanesView, VectorEnv[Any, Any, NDArray[Any]]):
         """What every lane says of its last step, in arrays."""
         columns = np.ascontiguousarray(step.terms.T)
         sequences = np.full(self.num_envs, "", dtype=object)
-        for lane in np.flatnonzero(step.finished):
-            sequences[lane] = self.domain.to_text(self.lanes.tokens[lane])
+        if step.finished.any():
+            ended = self.lanes.tokens[step.finished]
+            sequences[step.finished] = [self.domain.to_text(ids) for ids in ended]
         return self._masked(
             {
                 "prior_log_prob": step.prior_log_prob,

@@ -112,6 +112,14 @@ class Vocabulary:
         return {token: i for i, token in enumerate(self.tokens)}
 
     @cached_property
+    def _by_id(self) -> dict[int, str]:
+        return dict(enumerate(self.tokens))
+
+    @cached_property
+    def _stops(self) -> tuple[int, ...]:
+        return (self.pad_id,) if self.end_id is None else (self.pad_id, self.end_id)
+
+    @cached_property
     def has_blanks(self) -> bool:
         """Whether a token has a space in it: sequences are then lines of text, not words."""
         return any(" " in token for token in self.tokens)
@@ -167,17 +175,17 @@ class Vocabulary:
             ValueError: an id lies outside 0..V.
         """
         given = ids.tolist() if isinstance(ids, np.ndarray) else [int(i) for i in ids]
-        for stop in (self.pad_id, self.end_id):
+        for stop in self._stops:
             if stop in given:
                 del given[given.index(stop) :]
-        if given and not 0 <= min(given) <= max(given) < self.size:
-            position, token_id = next(
-                (at, i) for at, i in enumerate(given) if not 0 <= i < self.size
-            )
+        try:
+            return [*map(self._by_id.__getitem__, given)]
+        except KeyError as error:
+            unknown = error.args[0]
             raise ValueError(
-                f"token id {token_id} at position {position} is outside 0..{self.size - 1}"
-            )
-        return [self.tokens[i] for i in given]
+                f"token id {unknown} at position {given.index(unknown)} is outside "
+                f"0..{self.size - 1}"
+            ) from None
 
     def padded(
         self, sequences: Sequence[Sequence[int] | NDArray[np.integer]], width: int = 0

@@ -189,7 +189,7 @@ class PriorTrainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self._learning_rate(progress.step, batches_an_epoch)
         inputs, targets = pad(sequences, self.vocabulary, self.device)
-        logits, _ = self.network(inputs)
+        logits = self.network.logits(inputs)
         loss = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
         likelihood = loss.item()
         if self._validity is not None:

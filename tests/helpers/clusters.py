@@ -5,6 +5,8 @@ import os
 import signal
 import time
 
+import pytest
+
 from seqgen_envs.cluster import ADDRESS
 
 #: Cores of a node, whatever the machine has.
@@ -20,22 +22,27 @@ _NOTICE = {
 
 
 @contextlib.contextmanager
-def two_nodes(cores=CORES):
-    """A :class:`ray.cluster_utils.Cluster`, joined; commands join it by ``RAY_ADDRESS``."""
+def two_nodes(cores=CORES, join=True):
+    """A :class:`ray.cluster_utils.Cluster`; commands join it by ``RAY_ADDRESS``.
+
+    ``join``: this process does too. It can be in one cluster at a time.
+    """
     import ray
     from ray.cluster_utils import Cluster
 
     head = {"num_cpus": cores, "include_dashboard": False, "_system_config": _NOTICE}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     cluster.add_node(num_cpus=cores, num_gpus=GPUS)
-    os.environ[ADDRESS] = cluster.address
-    try:
-        ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
-        yield cluster
-    finally:
-        del os.environ[ADDRESS]
-        ray.shutdown()
-        cluster.shutdown()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(ADDRESS, cluster.address)
+        try:
+            if join:
+                ray.init(address=cluster.address, logging_level="ERROR", log_to_driver=False)
+            yield cluster
+        finally:
+            if join:
+                ray.shutdown()
+            cluster.shutdown()
 
 
 def until(condition, seconds=30):

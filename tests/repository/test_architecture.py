@@ -14,7 +14,7 @@ FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("
 #: Rooms in the order of the flow: a file imports from rooms of smaller numbers (or its own room's
 #: files, where the room is a folder). First match wins.
 SEQGEN_ORDER = (
-    (("_version", "bounded", "extras", "interrupts", "shards", "spelling"), 0),
+    (("_version", "bounded", "extras", "gru", "interrupts", "shards", "spelling"), 0),
     (("tracebacks", "vocabulary"), 0),
     (("documents",), 0.2),
     (("named_files",), 0.3),

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from helpers.clusters import CORES, call
+from helpers.clusters import CORES, GPUS, call
 from seqgen_envs.cluster import Calls, Gone, results_of
 
 pytestmark = pytest.mark.spawn
@@ -32,4 +32,5 @@ def test_slots_are_what_nodes_have_room_for(cluster):
     assert Calls(call).slots() == 2 * CORES
     assert Calls(call, num_cpus=CORES / 2).slots() == 4
     assert Calls(call, num_cpus=2 * CORES).slots() == 0  # of two nodes' cores
-    assert Calls(call, num_gpus=1).slots() == 0
+    assert Calls(call, num_gpus=1).slots() == GPUS  # which one of them says it has
+    assert Calls(call, num_gpus=GPUS + 1).slots() == 0

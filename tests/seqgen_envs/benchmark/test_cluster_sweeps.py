@@ -50,7 +50,6 @@ def table(folder):
     return {row.key: (row.metrics, row.samples, row.curve, row.steps) for row in rows}
 
 
-@pytest.mark.slow
 def test_a_row_is_the_local_one_and_made_again_where_its_worker_is_lost(cluster, suite, tmp_path):
     unlucky, marks = f"{AGENTS}:unlucky", tmp_path / "marks"
     marks.mkdir()
@@ -131,11 +130,13 @@ def test_a_sweep_whose_driver_and_worker_are_killed_ten_times(suite, tmp_path, m
     agents = [part for name in ("prior", "best-of-n", "psi") for part in ("--agent", name)]
     command = ["bench", "run", "--suite", suite, *agents, "--seeds", 4]
     out, finished, lost = tmp_path / "killed", [], 0
-    with two_nodes():
+    with two_nodes(join=False):
         began, process = time.monotonic(), start(command, out)
         assert until(lambda: Store(out).keys(), 300)
         first = time.monotonic() - began  # which sets the moments
         for _ in range(10):
+            # a driver that has just started has none yet, and one that is done has none any more
+            until(lambda: workers_of_rays(rows) or len(Store(out).keys()) == 12, 6 * first)
             if workers := workers_of_rays(rows):
                 os.kill(rng.choice(workers), signal.SIGKILL)
                 lost += 1
@@ -148,12 +149,12 @@ def test_a_sweep_whose_driver_and_worker_are_killed_ten_times(suite, tmp_path, m
             time.sleep(first * rng.uniform(0.3, 2))
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        run(*command, "--out", out, "--backend", "ray")
+        assert start(command, out).wait() == 0
     run(*command, "--out", tmp_path / "whole", "--jobs", 2)
     assert len(table(out)) == 12
     assert table(out) == table(tmp_path / "whole")
     print(
         f"{lost} workers and 10 drivers killed; the first row took {first:.0f} s; {finished} rows"
     )
-    assert lost
+    assert lost >= 5
     assert sorted(finished) == finished
