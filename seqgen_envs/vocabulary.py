@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Any
 
@@ -83,6 +83,10 @@ class Vocabulary:
             raise ValueError("a vocabulary cannot hold the empty string as a token")
         if self.end is not None and self.end not in self.tokens:
             raise ValueError(f"the end token {self.end!r} is not among the tokens")
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What is given; what follows from it is worked out anew."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
     def __len__(self) -> int:
         return len(self.tokens)

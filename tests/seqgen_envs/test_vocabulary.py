@@ -104,3 +104,11 @@ def test_padded_rows():
 )
 def test_texts_that_are_cut_in_several_ways(tokens, joiner, expected):
     assert Vocabulary(tokens, end=".", joiner=joiner).is_ambiguous is expected
+
+
+def test_copies_carry_what_was_given_alone():
+    vocabulary = Vocabulary(("a", "b", "$"), end="$")
+    small = len(pickle.dumps(vocabulary))
+    assert vocabulary.to_text(vocabulary.encode(["a", "b"])) == "a b"
+    assert len(pickle.dumps(vocabulary)) == small
+    assert pickle.loads(pickle.dumps(vocabulary)) == vocabulary
