@@ -5,9 +5,10 @@
 The least environment does, for melodies of a fixed length that all begin together, only what no
 environment of this contract can leave out: one product of the prior a step, log p as a bounded
 array of NumPy that the caller may keep, the tokens beside it, the rules' values, log p of the token
-taken and the reward of both. It has no checks, infos, masks, primers, or lanes that end apart. It
-is timed in turns with the bare loops and the environments of ``env_throughput.py``, as a batch and,
-for ``gym.make``, as an environment of Gymnasium's with the wrappers that ``gym.make`` adds.
+taken, the reward of both, and the infos' entries. It has no checks, masks, primers, or lanes that
+end apart; texts of finished melodies are left out. It is timed in turns with the bare loops and the
+environments of ``env_throughput.py``, as a batch and, for ``gym.make``, as an environment of
+Gymnasium's with the wrappers that ``gym.make`` adds.
 
 Its speed over the fastest bare loop's is the part that cannot shrink: where that is below what was
 wanted of the environment, what was wanted is out of reach.
@@ -57,15 +58,45 @@ class Least:
         return {"tokens": self.tokens.copy(), "log_prior": self.log_prior}
 
     def step(self, actions: np.ndarray) -> tuple[dict[str, Any], np.ndarray, bool]:
-        log_prob = self.log_prior[self.rows, actions]
+        self.log_prob = log_prob = self.log_prior[self.rows, actions].astype(np.float64)
         self.tokens[self.rows, self.lengths] = actions
         self.lengths += 1
         finished = self.lengths == self.horizon
-        terms, self.rules = self.task.score(self.tokens, self.lengths, finished, self.rules)
-        reward = log_prob + terms.sum(axis=1) / self.c
+        self.terms, self.rules = self.task.score(self.tokens, self.lengths, finished, self.rules)
+        self.task_reward = self.terms.sum(axis=1)
+        reward = log_prob + self.task_reward / self.c
         if finished[0]:
             return {"tokens": self.tokens.copy(), "log_prior": self.log_prior}, reward, True
         return self.observation(actions), reward, False
+
+    def infos(self) -> dict[str, Any]:
+        """Of all lanes, with Gymnasium's masks of who has an entry."""
+        columns = np.ascontiguousarray(self.terms.T)
+        entries = {
+            "prior_log_prob": self.log_prob,
+            "task_reward": self.task_reward,
+            "reward_terms": masked(dict(zip(self.task.names, columns, strict=True)), self.n),
+            "action_mask": np.ones((self.n, self.size), dtype=np.int8),
+            "sequence": np.full(self.n, "", dtype=object),
+        }
+        return masked(entries, self.n)
+
+    def info(self) -> dict[str, Any]:
+        """Of the one lane."""
+        return {
+            "prior_log_prob": self.log_prob[0],
+            "task_reward": self.task_reward[0],
+            "reward_terms": dict(zip(self.task.names, self.terms[0], strict=True)),
+            "action_mask": np.ones(self.size, dtype=np.int8),
+            "sequence": "",
+        }
+
+
+def masked(entries: dict[str, Any], n: int) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in entries.items():
+        found[name], found[f"_{name}"] = value, np.ones(n, dtype=bool)
+    return found
 
 
 class LeastEnv(gym.Env[Any, Any]):
@@ -85,7 +116,7 @@ class LeastEnv(gym.Env[Any, Any]):
     def step(self, action: Any) -> tuple[Any, float, bool, bool, dict[str, Any]]:
         found, reward, finished = self.least.step(np.array([action]))
         observation = {name: array[0] for name, array in found.items()}
-        return observation, reward.item(0), finished, False, {}
+        return observation, reward.item(0), finished, False, self.least.info()
 
 
 def batch_contender(n: int) -> whole.Contender:
@@ -98,6 +129,7 @@ def batch_contender(n: int) -> whole.Contender:
             while not finished:
                 actions = whole.sampled(observation["log_prior"])
                 observation, _, finished = least.step(actions)
+                least.infos()
         return {"the least": clock() - start}
 
     return run
