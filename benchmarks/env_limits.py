@@ -32,13 +32,15 @@ from seqgen_envs.starts import bounded
 
 LEAST_ID = "LeastMelody-v0"
 SIZES = (1, 256, 1024)
+#: Lanes of which long melodies are compared with short ones.
+LONG_LANES = 16
 
 
 class Least:
     """The least that a step of N melodies costs."""
 
-    def __init__(self, n: int) -> None:
-        model = gym.make(whole.ENV_ID).unwrapped
+    def __init__(self, n: int, length: int | None = None) -> None:
+        model = gym.make(whole.ENV_ID, length=length).unwrapped
         self.n, self.prior, self.task, self.c = n, model.prior, model.task, model.lanes.c
         self.horizon, self.size = model.lanes.horizon, model.prior.vocabulary.size
         self.rows = np.arange(n)
@@ -119,8 +121,8 @@ class LeastEnv(gym.Env[Any, Any]):
         return observation, reward.item(0), finished, False, self.least.info()
 
 
-def batch_contender(n: int) -> whole.Contender:
-    least = Least(n)
+def batch_contender(n: int, length: int | None = None) -> whole.Contender:
+    least = Least(n, length)
 
     def run(episodes: int) -> dict[str, float]:
         start = clock()
@@ -174,6 +176,28 @@ def measure(repeats: int, episodes: dict[int, int]) -> dict[int, dict[str, list[
                     if repeat:  # the first warms up
                         found[n].setdefault(name, []).append(seconds)
     return found
+
+
+def measure_lengths(repeats: int) -> dict[str, float]:
+    """How much dearer a token of long melodies is than one of short ones, of the two environments.
+
+    Medians of each repeat's own ratio.
+    """
+    low, high = whole.LENGTHS
+    kinds = {
+        "the environment": lambda n, length: whole.vector_contender(n, length, "the environment"),
+        "the least": batch_contender,
+    }
+    found: dict[str, list[float]] = {name: [] for name in kinds}
+    for _ in range(repeats):
+        for name, make in kinds.items():
+            seconds = {}
+            for length in (low, high):
+                run = make(LONG_LANES, length)
+                run(1)
+                seconds[length] = run(high // length)[name]
+            found[name].append(seconds[high] / seconds[low])
+    return {name: statistics.median(values) for name, values in found.items()}
 
 
 def to_report(seconds: dict[int, dict[str, list[float]]], tokens: dict[int, int]) -> dict[str, Any]:
@@ -232,6 +256,14 @@ def to_markdown(report: dict[str, Any]) -> str:
         f"the least there can be {1e6 / one['the least']:,.0f}, "
         f"{1e6 / one['the least'] / fastest:.1f} times (wanted: {whole.WANTED_REFERENCE}).",
     ]
+    if lengths := report["lengths"]:
+        lines += [
+            "",
+            f"A token of {LONG_LANES} melodies of {whole.LENGTHS[1]:,} tokens, of which every "
+            f"observation is a copy, takes {lengths['the environment']:.2f} times what one of "
+            f"{whole.LENGTHS[0]} takes; of the least there can be, {lengths['the least']:.2f} "
+            f"times (wanted: at most {whole.WANTED_LENGTH}).",
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -244,7 +276,7 @@ def main() -> None:
     horizon = gym.make(whole.ENV_ID).unwrapped.lanes.horizon
     limits = to_report(measure(repeats, episodes), {n: e * horizon for n, e in episodes.items()})
     report = circumstances(load) | {"rules": whole.rules_form(), "repeats": repeats}
-    report["limits"] = limits
+    report |= {"limits": limits, "lengths": {} if options.quick else measure_lengths(3)}
     write_results(options.out, "env_limits", report, to_markdown(report))
 
 
