@@ -39,8 +39,8 @@ LONG_LANES = 16
 class Least:
     """The least that a step of N melodies costs."""
 
-    def __init__(self, n: int, length: int | None = None) -> None:
-        model = gym.make(whole.ENV_ID, length=length).unwrapped
+    def __init__(self, n: int, length: int | None = None, prior: str | None = None) -> None:
+        model = gym.make(whole.ENV_ID, length=length, prior=prior).unwrapped
         self.n, self.prior, self.task, self.c = n, model.prior, model.task, model.lanes.c
         self.horizon, self.size = model.lanes.horizon, model.prior.vocabulary.size
         self.rows = np.arange(n)
