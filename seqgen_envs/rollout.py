@@ -163,6 +163,8 @@ class Ledger:
 
     Attributes:
         running: int64 [lanes], the episode's number, or -1 for none: the lane is idle.
+        live: int64, the lanes that are in wanted episodes.
+        idle: bool [lanes], the others.
 
     Raises:
         ValueError: ``episodes`` is below 1.
@@ -175,22 +177,23 @@ class Ledger:
         self.running = np.arange(lanes)
         self.running[self.running >= episodes] = -1
         self._started = lanes
+        self._count()
+
+    def _count(self) -> None:
+        self.idle = self.running < 0
+        self.live = np.flatnonzero(~self.idle)
 
     @property
     def open(self) -> bool:
         """True while a wanted episode is still running."""
-        return bool((self.running >= 0).any())
-
-    @property
-    def live(self) -> NDArray[np.intp]:
-        """The lanes that are in wanted episodes."""
-        return np.flatnonzero(self.running >= 0)
+        return len(self.live) > 0
 
     def close(self, finished: NDArray[np.bool_]) -> None:
         """The lanes marked in ``finished`` begin the next episode."""
         fresh = self._started + np.arange(int(finished.sum()))
         self._started += len(fresh)
         self.running[finished] = np.where(fresh < self.episodes, fresh, -1)
+        self._count()
 
 
 class Played(Protocol):
@@ -274,23 +277,22 @@ def play(lanes: Played, act: Actor, episodes: int) -> Iterator[Moment]:
     ledger, first = Ledger(lanes.n, episodes), np.ones(lanes.n, dtype=bool)
     waiting: list[int] = []
     lanes.reset()
+    nobody = np.zeros(0, dtype=np.int64)
     while ledger.open:
         log_prior = lanes.log_prior
         actions, log_policy = act(first)
         live = ledger.live
         running = ledger.running[live]
-        step = lanes.step(actions, idle=ledger.running < 0, later=True)
-        waiting += ledger.running[step.waiting].tolist()
+        step = lanes.step(actions, idle=ledger.idle, later=True)
         first = step.ended
-        if first.any():
+        if over := bool(first.any()):
+            waiting += ledger.running[step.waiting].tolist()
             ledger.close(first)
-        terms, judged = np.zeros((0, step.terms.shape[1])), waiting[:0]
+        terms, judged = step.terms[:0], nobody
         if waiting and (len(waiting) >= TOGETHER or not ledger.open):
-            terms, judged, waiting = lanes.judge(), waiting, []
-        numbers = np.array(judged, dtype=np.int64)
-        yield Moment(live, running, log_prior, log_policy, actions, step, numbers, terms)
-        again = first & (ledger.running >= 0)
-        if again.any():
+            terms, judged, waiting = lanes.judge(), np.array(waiting, dtype=np.int64), []
+        yield Moment(live, running, log_prior, log_policy, actions, step, judged, terms)
+        if over and (again := first & ~ledger.idle).any():
             lanes.reset(again)
 
 
@@ -341,12 +343,13 @@ class EpisodeRecorder:
         rows, at = moment.episodes, lanes.lengths[moment.live] - 1
         episodes.log_prior[rows, at] = step.prior_log_prob[moment.live]
         episodes.terms[rows, at] = step.terms[moment.live]
-        ended = step.ended[moment.live]
-        rows, done = rows[ended], moment.live[ended]
-        episodes.tokens[rows] = lanes.tokens[done]
-        episodes.lengths[rows] = lanes.lengths[done]
-        episodes.primer_lengths[rows] = lanes.primer_lengths[done]
-        episodes.terms[moment.judged, episodes.lengths[moment.judged] - 1] = moment.terms
+        if (ended := step.ended[moment.live]).any():
+            rows, done = rows[ended], moment.live[ended]
+            episodes.tokens[rows] = lanes.tokens[done]
+            episodes.lengths[rows] = lanes.lengths[done]
+            episodes.primer_lengths[rows] = lanes.primer_lengths[done]
+        if len(judged := moment.judged):
+            episodes.terms[judged, episodes.lengths[judged] - 1] = moment.terms
 
 
 def rollout(
