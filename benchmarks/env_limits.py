@@ -104,8 +104,9 @@ def masked(entries: dict[str, Any], n: int) -> dict[str, Any]:
 class LeastEnv(gym.Env[Any, Any]):
     """One of them for ``gym.make``."""
 
-    def __init__(self) -> None:
-        self.least = Least(1)
+    def __init__(self, length: int | None = None) -> None:
+        self.least = Least(1, length)
+        self.task = self.least.task
         size = self.least.size
         self.action_space = spaces.Discrete(size)
         tokens = spaces.MultiDiscrete(np.full(self.least.horizon, size + 1))
@@ -137,28 +138,13 @@ def batch_contender(n: int, length: int | None = None) -> whole.Contender:
     return run
 
 
-def single_contender() -> whole.Contender:
-    env = gym.make(LEAST_ID)
-
-    def run(episodes: int) -> dict[str, float]:
-        start = clock()
-        for _ in range(episodes):
-            observation, _ = env.reset()
-            finished = False
-            while not finished:
-                action = whole.sampled(observation["log_prior"][None])[0]
-                observation, _, finished, _, _ = env.step(action)
-        return {"the least": clock() - start}
-
-    return run
-
-
 def contenders(n: int) -> list[whole.Contender]:
     """Bare loops, the environment and the least one, of N lanes; of one by ``gym.make``."""
     model = gym.make(whole.ENV_ID).unwrapped
     bare = whole.bare_contenders(model.prior, n, model.lanes.horizon)
     if n == 1:
-        return [*bare, whole.single_contender(name="the environment"), single_contender()]
+        single = (("the environment", whole.ENV_ID), ("the least", LEAST_ID))
+        return [*bare, *(whole.single_contender(None, name, env_id) for name, env_id in single)]
     return [*bare, whole.vector_contender(n, name="the environment"), batch_contender(n)]
 
 

@@ -79,8 +79,10 @@ def vector_contender(n: int, length: int | None = None, name: str = "vector") ->
     return run
 
 
-def single_contender(length: int | None = None, name: str = "single") -> Contender:
-    env = gym.make(ENV_ID, length=length)
+def single_contender(
+    length: int | None = None, name: str = "single", env_id: str = ENV_ID
+) -> Contender:
+    env = gym.make(env_id, length=length)
     env.unwrapped.task.prepare()
 
     def run(episodes: int) -> dict[str, float]:
