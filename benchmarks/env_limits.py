@@ -28,7 +28,7 @@ import torch
 from common import circumstances, clock, conditions, parse_options, write_results
 from gymnasium import spaces
 
-from seqgen_envs.starts import bounded
+from seqgen_envs.starts import MIN_LOG_PROB, bounded
 
 LEAST_ID = "LeastMelody-v0"
 SIZES = (1, 256, 1024)
@@ -110,7 +110,7 @@ class LeastEnv(gym.Env[Any, Any]):
         size = self.least.size
         self.action_space = spaces.Discrete(size)
         tokens = spaces.MultiDiscrete(np.full(self.least.horizon, size + 1))
-        log_prior = spaces.Box(-100.0, 0.0, (size,), np.float32)
+        log_prior = spaces.Box(MIN_LOG_PROB, 0.0, (size,), np.float32)
         self.observation_space = spaces.Dict(tokens=tokens, log_prior=log_prior)
 
     def reset(self, *, seed: Any = None, options: Any = None) -> tuple[Any, dict[str, Any]]:

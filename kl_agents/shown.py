@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from seqgen_envs.domain import ActionMask
 from seqgen_envs.prior import Prior
-from seqgen_envs.starts import MIN_LOG_PROB, as_shown
+from seqgen_envs.starts import as_shown, bounded
 
 Ids = NDArray[np.int64]
 Floats = NDArray[np.float32]
@@ -69,7 +69,7 @@ class Shown:
         with torch.inference_mode():
             log_probs = self.prior.sequence_log_probs(read)[:, first:]
             if self.mask is None:
-                shown = log_probs.float().clamp(MIN_LOG_PROB, 0.0).numpy()
+                shown = bounded(log_probs)
             else:
                 shown = self._masked(log_probs, whole, live)
         if not live.all():

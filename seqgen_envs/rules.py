@@ -142,11 +142,14 @@ class RuleFailures:
             what: went wrong, in full.
             short: a sentence about it.
         """
-        self.count += 1
-        self.by_term[term] = self.by_term.get(term, 0) + 1
+        self._tally(term)
         if self.first is None:
             self.first = f"rule {term!r} failed on tokens {sequence.tolist()}: {what}"
             logger.warning("%s; it scores as invalid, later cases are counted", short)
+
+    def _tally(self, term: str) -> None:
+        self.count += 1
+        self.by_term[term] = self.by_term.get(term, 0) + 1
 
     def add_all(self, others: Mapping[str, Any]) -> None:
         """Count what :meth:`state_dict` of another task's failures has."""

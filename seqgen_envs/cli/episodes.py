@@ -156,8 +156,7 @@ class NamedFailures(RuleFailures):
 
     def add(self, term: str, sequence: NDArray[np.int64], what: str, short: str) -> None:
         """See :class:`~seqgen_envs.rules.RuleFailures`; whoever asked for the names says them."""
-        self.count += 1
-        self.by_term[term] = self.by_term.get(term, 0) + 1
+        self._tally(term)
         self.first = self.first or short
         self.by_sequence.setdefault(sequence.tobytes(), {})[term] = short
 

@@ -23,7 +23,7 @@ from seqgen_envs.rules import RuleError
 pytest.importorskip("ray")
 from seqgen_envs.cluster import connect
 
-STEPS = 9_000
+STEPS = 13_000
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -74,7 +74,7 @@ def trained(ray):
 def test_stale_rounds_lead_to_the_optimum(trained):
     agent, rounds, _ = trained
     assert 3 <= max(rounds.logged("staleness")) <= 5
-    assert learning.kl_of(agent) < 3 * learning.BAR  # benchmarks/collectors.py goes on to the bar
+    assert learning.kl_of(agent) < learning.BAR
 
 
 def test_steps_episodes_and_updates_are_those_of_one_process(trained):

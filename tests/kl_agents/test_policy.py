@@ -251,7 +251,15 @@ def greedy_by_hand(agent, observation):
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
-@pytest.mark.parametrize(("primer", "cell"), [(None, "gru"), ("ab", "lstm")])
+@pytest.mark.parametrize(
+    ("primer", "cell"),
+    [
+        (None, "gru"),
+        ("ab", "lstm"),
+        pytest.param(None, "lstm", marks=pytest.mark.slow),
+        pytest.param("ab", "gru", marks=pytest.mark.slow),
+    ],
+)
 def test_predict_stateful_stateless_single_and_batched_agree(algorithm, primer, cell):
     kwargs = {"init": "random", "architecture": SMALL | {"cell": cell, "layers": 2}}
     agent = make(algorithm, native(primer=primer, c=1.0), policy_kwargs=kwargs)
